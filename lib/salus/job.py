@@ -1,0 +1,155 @@
+"""What every job shares: its command line, its session, lock and ledger, and how it ends."""
+
+import argparse
+import json
+import os
+import sys
+import time
+import traceback
+import uuid
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from datetime import date
+from typing import Any
+
+from py4j.protocol import Py4JError
+from pyspark.errors import PySparkException
+from pyspark.sql import SparkSession
+
+from salus.errors import SalusError
+from salus.session import spark_session
+from salus.settings import Settings, load_settings
+from salus.storage.ledger import code_version, done_before, work_key, write_run
+from salus.storage.lock import warehouse_lock
+from salus.storage.tables import Tables
+
+RUN_STATUS = {2: "refused", 3: "held", 4: "failed"}
+
+
+def parser(description: str, task: bool = False, as_of: bool = False) -> argparse.ArgumentParser:
+    """The command line that every job has, with ``--task`` and ``--as-of`` where asked for."""
+    made = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
+    made.add_argument("--warehouse", help="folder or URL of the tables (SALUS_WAREHOUSE; default: conf/base.yml)")
+    made.add_argument("--master", help="Spark master, where spark-submit names none (SALUS_MASTER)")
+    if task:
+        made.add_argument("--task", default="admission_90d", help="task in conf/tasks (default: %(default)s)")
+    if as_of:
+        made.add_argument("--as-of", type=date.fromisoformat, required=True, metavar="YYYY-MM-DD",
+                          help="predict at 00:00 UTC of this day")
+    return made
+
+
+class Job:
+    """A run of a job: its tables, its settings, and what it tells the ledger and the terminal."""
+
+    def __init__(self, name: str, spark: SparkSession, settings: Settings, arguments: dict[str, Any]):
+        self.name, self.spark, self.settings, self.arguments = name, spark, settings, arguments
+        self.run_id = f"{name}-{uuid.uuid4().hex[:12]}"
+        self.tables = Tables(spark, settings.warehouse)
+        self.figures: dict[str, Any] = {}
+        self.key: str | None = None
+        self.skipped = False
+        self._started = time.monotonic()
+
+    def needed(self, slot: dict[str, Any], reads: Sequence[str], **work: Any) -> bool:
+        """Whether the work is yet to be done: False where the slot's last success did exactly this work.
+
+        Args:
+            slot: names the place in the warehouse that the work fills, such as the task and the date.
+            reads: the tables that the work depends on; their versions are part of it.
+            work: what else it depends on, such as a task's hash.
+        """
+        versions = self.tables.versions(reads)
+        self.key = work_key({"job": self.name, **slot}, {"versions": versions, "code": code_version(), **work})
+        figures = done_before(self.tables, self.key)
+        if figures is None:
+            return True
+        self.skipped, self.figures = True, figures
+        return False
+
+    def count(self, **figures: Any) -> None:
+        """Keep figures for the ledger, the job's last line and the report."""
+        self.figures |= figures
+
+    def progress(self, text: str) -> None:
+        """One line to the terminal while the job works."""
+        print(f"  {self.name}: {text}", file=sys.stderr, flush=True)
+
+    def publish(self) -> None:
+        """Make everything that the run wrote visible, at once."""
+        self.tables.publish(self.run_id)
+
+    def _record(self, status):
+        write_run(self.tables, {
+            "run_id": self.run_id, "job": self.name, "status": status, "seconds": time.monotonic() - self._started,
+            "work_key": self.key, "arguments": json.dumps(self.arguments, default=str, sort_keys=True),
+            "figures": json.dumps(self.figures, default=str),
+        })
+
+    def _last_line(self):
+        done = " · ".join(f"{_readable(value)} {name.replace('_', ' ')}" for name, value in self.figures.items())
+        nothing_new = "nothing new; " if self.skipped else ""
+        print(f"{self.name:<10} {time.monotonic() - self._started:7.1f} s   {nothing_new}{done}", flush=True)
+
+
+@contextmanager
+def spark_job(name: str, args: argparse.Namespace, quiet: bool = False) -> Iterator[Job]:
+    """Session, lock and ledger around a job's work; what it wrote is published at the end, all or nothing.
+
+    A job inside another job of the same process shares the session and the lock.
+    """
+    overrides = {key: getattr(args, key, None) for key in Settings.model_fields}
+    settings = load_settings(**overrides)
+    outer = SparkSession.getActiveSession()
+    spark = spark_session(settings)
+    jvm_pid = spark._jvm.java.lang.ProcessHandle.current().pid()
+    try:
+        with warehouse_lock(settings.warehouse, name, jvm_pid):
+            job = Job(name, spark, settings, vars(args))
+            if undone := job.tables.undo_unpublished() if outer is None else []:
+                job.progress(f"undid what an earlier run had left half done in {', '.join(undone)}")
+            job._record("started")
+            try:
+                yield job
+                job.publish()
+            except BaseException as error:
+                job._record(RUN_STATUS.get(getattr(error, "exit_code", 4), "failed"))
+                raise
+            job._record("skipped" if job.skipped else "succeeded")
+            if not quiet:
+                job._last_line()
+    finally:
+        if outer is None:
+            spark.stop()
+
+
+def run(main: Callable[[], int | None]) -> int:
+    """Call a job's ``main``; every end becomes an exit code and, where it is not 0, one line on stderr.
+
+    The message of an unforeseen error may quote a record, so only its kind is printed; SALUS_DEBUG=1 prints
+    the whole of it, for a developer on data that may be seen.
+    """
+    try:
+        return main() or 0
+    except SalusError as error:
+        print(f"salus: {error}", file=sys.stderr)
+        return error.exit_code
+    except (Exception, KeyboardInterrupt) as error:
+        if os.environ.get("SALUS_DEBUG"):
+            traceback.print_exc()
+        kind = type(error).__name__
+        if isinstance(error, PySparkException) and (condition := error.getCondition()):
+            kind = f"{kind} {condition}"
+        elif isinstance(error, Py4JError):
+            kind = f"{kind} of Spark's JVM"
+        where = traceback.extract_tb(error.__traceback__)[-1]
+        print(f"salus: received an unforeseen {kind} at {os.path.basename(where.filename)}:{where.lineno}; expected the "
+              "job to end well. Nothing half done is visible; set SALUS_DEBUG=1 to see all of it "
+              "(it may quote patients' data).", file=sys.stderr)
+        return 4
+
+
+def _readable(value):
+    if isinstance(value, float):
+        return f"{value:,.3f}"
+    return f"{value:,}" if isinstance(value, int) else str(value)

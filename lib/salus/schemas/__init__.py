@@ -1,0 +1,53 @@
+"""Every table's schema, with units in its field comments: the contract between the steps.
+
+A write ends in a ``select`` equal to its declared schema; ``TABLES`` names every table of a warehouse.
+"""
+
+from salus.schemas.derived import ATTRITION, CODES, COHORT, DEMO_TRUTH, EVALUATIONS, IDENTITY, MODELS, TIMELINES
+from salus.schemas.landed import (
+    COSTS,
+    COVERAGE,
+    EVENTS,
+    IDENTITY_CONFLICTS,
+    INGESTED_FILES,
+    LINKS,
+    NOTES,
+    PERSONS,
+    QUARANTINE,
+    RECORDS,
+)
+from salus.schemas.runs import RUNS, SNAPSHOTS
+from salus.schemas.scored import SCORE_RUNS, SCORES, SCORES_SUPERSEDED
+
+VOID_CODE = "SALUS_VOID"
+"""The code of the one event of a version that withdraws its record."""
+
+TABLES = {
+    "events": EVENTS,
+    "persons": PERSONS,
+    "coverage": COVERAGE,
+    "costs": COSTS,
+    "notes": NOTES,
+    "records": RECORDS,
+    "links": LINKS,
+    "identity": IDENTITY,
+    "identity_conflicts": IDENTITY_CONFLICTS,
+    "ingested_files": INGESTED_FILES,
+    "quarantine": QUARANTINE,
+    "timelines": TIMELINES,
+    "codes": CODES,
+    "attrition": ATTRITION,
+    "models": MODELS,
+    "evaluations": EVALUATIONS,
+    "scores": SCORES,
+    "score_runs": SCORE_RUNS,
+    "scores_superseded": SCORES_SUPERSEDED,
+    "demo_truth": DEMO_TRUTH,
+    "runs": RUNS,
+    "snapshots": SNAPSHOTS,
+}
+
+
+def schema_of(table):
+    """The StructType of ``table``; every ``cohorts/<task>`` has the one schema ``COHORT``."""
+    return COHORT if table.startswith("cohorts/") else TABLES[table]

@@ -1,0 +1,27 @@
+"""One-line constructors of commented fields, so that a schema reads as a table."""
+
+from pyspark.sql.types import (
+    ArrayType,
+    BooleanType,
+    DataType,
+    DateType,
+    DecimalType,
+    DoubleType,
+    FloatType,
+    IntegerType,
+    LongType,
+    MapType,
+    StringType,
+    StructField,
+    TimestampNTZType,
+)
+
+LONG, INT, FLOAT, DOUBLE, STRING = LongType(), IntegerType(), FloatType(), DoubleType(), StringType()
+BOOLEAN, DATE, TIME, MONEY = BooleanType(), DateType(), TimestampNTZType(), DecimalType(18, 2)
+LONGS, FLOATS, STRINGS = ArrayType(LONG), ArrayType(FLOAT), ArrayType(STRING)
+VERSIONS = MapType(STRING, LONG)
+
+
+def field(name: str, kind: DataType, comment: str, required: bool = False) -> StructField:
+    """A nullable field (or a required one) that carries its meaning and unit as Delta's column comment."""
+    return StructField(name, kind, nullable=not required, metadata={"comment": comment})

@@ -1,0 +1,75 @@
+"""The Spark session, and the one place where Delta's coordinates are pinned."""
+
+import os
+from pathlib import Path
+
+from pyspark.sql import SparkSession
+
+from salus.errors import Refused
+from salus.settings import Settings, conf_dir
+
+DELTA_PACKAGE = "io.delta:delta-spark_2.13:4.0.1"
+
+SPARK_DEFAULTS = {
+    "spark.sql.extensions": "io.delta.sql.DeltaSparkSessionExtension",
+    "spark.sql.catalog.spark_catalog": "org.apache.spark.sql.delta.catalog.DeltaCatalog",
+    "spark.sql.session.timeZone": "UTC",
+    "spark.sql.ansi.enabled": "true",
+    "spark.sql.execution.arrow.pyspark.enabled": "true",
+    "spark.sql.execution.arrow.maxRecordsPerBatch": "2000",
+    "spark.sql.parquet.compression.codec": "zstd",
+    "spark.sql.adaptive.enabled": "true",
+    "spark.python.worker.reuse": "true",
+    "spark.databricks.delta.schema.autoMerge.enabled": "false",
+    "spark.databricks.delta.snapshotPartitions": "2",
+    "spark.databricks.delta.retentionDurationCheck.enabled": "true",
+    "spark.ui.enabled": "false",
+    "spark.ui.showConsoleProgress": "false",
+}
+
+
+def spark_settings(settings: Settings) -> dict[str, str]:
+    """Every Spark setting that Salus asks for; ``settings.spark`` has the last word."""
+    conf = dict(SPARK_DEFAULTS)
+    if settings.jars:
+        jars = sorted(str(path) for path in Path(settings.jars).glob("*.jar"))
+        if not jars:
+            raise Refused(
+                f"Received SALUS_JARS={settings.jars}; expected a folder with Delta's jars. "
+                "Copy delta-spark, delta-storage and antlr4-runtime there, or unset it."
+            )
+        conf["spark.jars"] = ",".join(jars)
+    else:
+        conf["spark.jars.packages"] = DELTA_PACKAGE
+    if settings.master.startswith("local"):
+        cores = len(os.sched_getaffinity(0))
+        conf |= {
+            "spark.sql.shuffle.partitions": str(max(4, 2 * cores)),
+            "spark.driver.memory": settings.driver_memory,
+            "spark.driver.host": "127.0.0.1",
+            "spark.driver.bindAddress": "127.0.0.1",
+        }
+    log4j = conf_dir() / "log4j2.properties"
+    if log4j.is_file():
+        conf["spark.driver.extraJavaOptions"] = f"-Dlog4j2.configurationFile=file:{log4j.resolve()} -Dderby.system.home=/tmp"
+    return conf | settings.spark
+
+
+def spark_session(settings: Settings, name: str = "salus") -> SparkSession:
+    """The running session, or a new one.
+
+    Under ``spark-submit`` the master that it names wins; what must be set before the JVM starts
+    (packages, memory) comes from ``submit.sh`` or the caller's own ``--conf``.
+    """
+    running = SparkSession.getActiveSession()
+    if running is not None:
+        return running
+    builder = SparkSession.builder.appName(name)
+    submitted = os.environ.get("PYSPARK_GATEWAY_PORT") is not None
+    if not submitted:
+        builder = builder.master(settings.master)
+    for key, value in spark_settings(settings).items():
+        builder = builder.config(key, value)
+    spark = builder.getOrCreate()
+    spark.sparkContext.setLogLevel("ERROR")
+    return spark

@@ -1,0 +1,123 @@
+"""Typed settings: conf/base.yml, then the environment (``SALUS_*``), then the command line.
+
+Every YAML that a person writes goes through ``load_yaml`` and ``validated``, so that an error names the file's line.
+"""
+
+import os
+from pathlib import Path
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from ruamel.yaml import YAML
+from ruamel.yaml.comments import CommentedMap, CommentedSeq
+from ruamel.yaml.error import MarkedYAMLError
+
+from salus.errors import Refused
+
+
+class Strict(BaseModel):
+    """A model that refuses keys it does not know: a misspelt key is an error, not a default."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+Model = TypeVar("Model", bound=BaseModel)
+
+
+def load_yaml(path: Path) -> CommentedMap:
+    """The YAML mapping in ``path``, with the line of every key.
+
+    Raises:
+        Refused: there is no such file, or it is not a YAML mapping; the line is named.
+    """
+    if not path.is_file():
+        raise Refused(f"Received the settings file {path}; expected a file. Name one that exists.")
+    try:
+        content = YAML(typ="rt").load(path.read_text(encoding="utf-8"))
+    except MarkedYAMLError as error:
+        line = error.problem_mark.line + 1 if error.problem_mark else 1
+        raise Refused(f"{path}:{line}: received text that is not YAML ({error.problem}); mend that line.") from error
+    if not isinstance(content, CommentedMap):
+        raise Refused(f"{path}:1: received no mapping; expected `key: value` lines.")
+    return content
+
+
+def validated(model: type[Model], content: CommentedMap, path: Path) -> Model:
+    """``content`` as a ``model``.
+
+    Raises:
+        Refused: a key is unknown or missing, or a value is of the wrong kind; file, line and key are named.
+    """
+    try:
+        return model.model_validate(_plain(content))
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        where = first["loc"]
+        key = ".".join(str(part) for part in where)
+        raise Refused(
+            f"{path}:{_line(content, where)}: received `{key}`: {first['msg']}. "
+            f"Mend that key ({len(error.errors())} to mend in this file)."
+        ) from error
+
+
+def _plain(node: Any) -> Any:
+    if isinstance(node, CommentedMap):
+        return {key: _plain(value) for key, value in node.items()}
+    if isinstance(node, CommentedSeq):
+        return [_plain(value) for value in node]
+    return node
+
+
+def _line(node: Any, where: tuple) -> int:
+    """The line of the deepest part of ``where`` that the file holds, from 1."""
+    line = 1
+    for part in where:
+        if isinstance(node, CommentedMap) and part in node:
+            line = node.lc.key(part)[0] + 1
+            node = node[part]
+        elif isinstance(node, CommentedSeq) and isinstance(part, int) and part < len(node):
+            line = node.lc.item(part)[0] + 1
+            node = node[part]
+    return line
+
+
+class Settings(Strict):
+    """Where Salus works, and on what."""
+
+    warehouse: str = Field("warehouse", description="folder, hdfs://, s3a:// or abfss:// of the Delta tables")
+    master: str = Field("local[*,4]", description="Spark master")
+    jars: str | None = Field(None, description="folder of Delta's jars, for clusters without internet")
+    site: str = Field("main", description="the site whose data this is; hashed into every id")
+    key_file: str | None = Field(None, description="file with the site's secret key; default <warehouse>.key")
+    tracking_uri: str | None = Field(None, description="MLflow tracking; default an SQLite file in the warehouse")
+    ranks: int = Field(2, ge=1, description="Horovod ranks")
+    driver_memory: str = Field("6g", description="Spark driver memory")
+    spark: dict[str, str] = Field(default_factory=dict, description="further Spark settings")
+
+    @property
+    def key_path(self) -> Path:
+        """Where the site's key lies: beside the warehouse, never in it."""
+        return Path(self.key_file) if self.key_file else Path(f"{self.warehouse.rstrip('/')}.key")
+
+
+def conf_dir() -> Path:
+    """The folder of settings: ``SALUS_CONF``, else ``conf`` of the checkout or of the installed package."""
+    if named := os.environ.get("SALUS_CONF"):
+        return Path(named)
+    for root in Path(__file__).resolve().parents:
+        if (root / "conf" / "base.yml").is_file():
+            return root / "conf"
+    return Path("conf")
+
+
+def load_settings(**overrides: Any) -> Settings:
+    """conf/base.yml, then ``SALUS_<KEY>`` from the environment, then ``overrides`` that are not None."""
+    path = conf_dir() / "base.yml"
+    content = load_yaml(path)
+    for name in Settings.model_fields:
+        if (value := os.environ.get(f"SALUS_{name.upper()}")) is not None:
+            content[name] = value
+    for name, value in overrides.items():
+        if value is not None:
+            content[name] = value
+    return validated(Settings, content, path)

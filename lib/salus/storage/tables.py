@@ -1,0 +1,215 @@
+"""Tables of a warehouse as one consistent whole, although Delta commits one table at a time.
+
+A run reads through the newest row of ``snapshots`` (a Delta version for each table) plus what it wrote itself,
+and publishes by appending one last row there. What a run that died had written is undone by the next one
+(``undo_unpublished``), so nobody ever reads, or builds on, what is half done.
+"""
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta, timezone
+from typing import Any
+
+from delta.tables import DeltaTable
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
+from pyspark.sql.types import StructType
+
+from salus.schemas import TABLES, schema_of
+
+CLUSTERED_BY = {
+    "events": ["source_subject_id"], "persons": ["source_subject_id"], "coverage": ["source_subject_id"],
+    "costs": ["source_subject_id"], "notes": ["source_subject_id"], "timelines": ["subject_id"],
+}
+PARTITIONED_BY = {"scores": ["task_id", "as_of"], "evaluations": ["task_id"], "demo_truth": ["task_id"]}
+STATISTICS_ON = ("source_subject_id", "subject_id", "time", "record_id")
+"""Values of other columns would stand in the Delta log; pseudonyms and times do not say who."""
+
+UNPUBLISHED = ("snapshots", "runs")
+"""Logs of their own: always read at their newest version."""
+
+
+class Tables:
+    """The tables of one warehouse, as one run sees and writes them."""
+
+    def __init__(self, spark: SparkSession, warehouse: str):
+        self.spark = spark
+        self.warehouse = warehouse.rstrip("/")
+        self.published = self._published()
+        self.written: dict[str, int] = {}
+
+    def path(self, name: str) -> str:
+        """Where table ``name`` lies."""
+        return f"{self.warehouse}/{name}"
+
+    def version(self, name: str) -> int | None:
+        """The Delta version of ``name`` that this run sees; None = there is no such table yet."""
+        if name in UNPUBLISHED:
+            return self._newest(name)
+        return self.written.get(name, self.published.get(name))
+
+    def versions(self, names: Sequence[str]) -> dict[str, int]:
+        """The versions of those of ``names`` that exist."""
+        return {name: version for name in names if (version := self.version(name)) is not None}
+
+    def read(self, name: str) -> DataFrame:
+        """Table ``name`` as this run sees it; an empty frame of its schema where there is none yet."""
+        version = self.version(name)
+        if version is None:
+            return self.spark.createDataFrame([], schema_of(name))
+        return self.spark.read.format("delta").option("versionAsOf", version).load(self.path(name))
+
+    def append(self, name: str, rows: DataFrame) -> None:
+        """Add ``rows`` to ``name``."""
+        self._write(name, rows, "append")
+
+    def replace(self, name: str, rows: DataFrame, where: str | None = None) -> None:
+        """Put ``rows`` in the place of all of ``name``, or of the rows that ``where`` selects."""
+        self._write(name, rows, "overwrite", where)
+
+    def upsert(self, name: str, rows: DataFrame, key: str) -> None:
+        """Put each of ``rows`` in the place of the row with its ``key``, or add it. ``rows`` must be materialised."""
+        self._create(name)
+        self._at_what_is_seen(name)
+        table = DeltaTable.forPath(self.spark, self.path(name))
+        (table.alias("old").merge(conform(rows, schema_of(name)).alias("new"), f"old.{key} = new.{key}")
+         .whenMatchedUpdateAll().whenNotMatchedInsertAll().execute())
+        self.written[name] = self._newest(name)
+
+    def publish(self, run_id: str) -> bool:
+        """Make what this run wrote visible, all at once; False where it wrote nothing."""
+        if not self.written:
+            return False
+        versions = self.published | self.written
+        snapshot = {
+            "snapshot_id": f"{run_id}-{len(versions)}-{max(versions.values())}",
+            "published_at": self._next_instant(), "run_id": run_id, "versions": versions,
+        }
+        self._write("snapshots", self.frame("snapshots", [snapshot]), "append")
+        self.published, self.written = versions, {}
+        return True
+
+    def undo_unpublished(self) -> list[str]:
+        """Put every table back to its published version; returns those that a run had left half done."""
+        undone = []
+        for name in self._names():
+            newest, published = self._newest(name), self.published.get(name)
+            if newest is None or newest == published or name in UNPUBLISHED:
+                continue
+            if published is None:
+                if self.spark.read.format("delta").load(self.path(name)).isEmpty():
+                    continue
+                empty = self.spark.createDataFrame([], schema_of(name))
+                empty.write.format("delta").mode("overwrite").save(self.path(name))
+            else:
+                if self._restored_to(name) == published:
+                    continue
+                self._restore(name, published)
+            undone.append(name)
+        return undone
+
+    def frame(self, name: str, rows: Sequence[dict[str, Any]]) -> DataFrame:
+        """``rows`` (mappings with every column of table ``name``) as a small frame of its schema."""
+        schema = schema_of(name)
+        values = [tuple(row.get(column) for column in schema.names) for row in rows]
+        return self.spark.createDataFrame(values, schema).coalesce(1)
+
+    def _write(self, name, rows, mode, where=None):
+        self._create(name)
+        if name not in UNPUBLISHED:
+            self._at_what_is_seen(name)
+        writer = conform(rows, schema_of(name)).write.format("delta").mode(mode)
+        if where:
+            writer = writer.option("replaceWhere", where)
+        writer.save(self.path(name))
+        if name not in UNPUBLISHED:
+            self.written[name] = self._newest(name)
+
+    def _at_what_is_seen(self, name):
+        """Undo what another run left in ``name`` before this one builds on it."""
+        if name in self.written or name not in self.published:
+            return
+        if self._newest(name) != self.published[name] and self._restored_to(name) != self.published[name]:
+            self._restore(name, self.published[name])
+
+    def _create(self, name):
+        if self._newest(name) is not None:
+            return
+        schema = schema_of(name)
+        statistics = [column for column in STATISTICS_ON if column in schema.names]
+        builder = (DeltaTable.createIfNotExists(self.spark).location(self.path(name)).addColumns(schema)
+                   .property("delta.enableDeletionVectors", "false")
+                   .property("delta.dataSkippingStatsColumns", ",".join(statistics))
+                   .property("delta.logRetentionDuration", "interval 3650 days"))
+        if not statistics:
+            builder = builder.property("delta.dataSkippingNumIndexedCols", "0")
+        if name in CLUSTERED_BY:
+            builder = builder.clusterBy(*CLUSTERED_BY[name])
+        elif name in PARTITIONED_BY:
+            builder = builder.partitionedBy(*PARTITIONED_BY[name])
+        builder.execute()
+
+    def _restore(self, name, version):
+        DeltaTable.forPath(self.spark, self.path(name)).restoreToVersion(version)
+
+    def _restored_to(self, name):
+        """The version that the newest commit of ``name`` restored, or None where it did something else."""
+        last = DeltaTable.forPath(self.spark, self.path(name)).history(1).select("operation", "operationParameters").head()
+        if last is None or last["operation"] != "RESTORE":
+            return None
+        return int(last["operationParameters"].get("version") or -1)
+
+    def _published(self) -> dict[str, int]:
+        if self._newest("snapshots") is None:
+            return {}
+        newest = (self.spark.read.format("delta").load(self.path("snapshots"))
+                  .agg(F.max_by("versions", "published_at").alias("versions")).head())
+        return dict(newest["versions"] or {}) if newest else {}
+
+    def _next_instant(self):
+        """Now, but later than the newest snapshot, whatever the clock did."""
+        now = datetime.now(timezone.utc).replace(tzinfo=None)
+        if self._newest("snapshots") is None:
+            return now
+        last = self.spark.read.format("delta").load(self.path("snapshots")).agg(F.max("published_at")).head()[0]
+        return now if last is None or now > last else last + timedelta(microseconds=1)
+
+    def _names(self):
+        cohorts = [f"cohorts/{name}" for name in self._listed(self.path("cohorts"))]
+        return [*(name for name in TABLES), *cohorts]
+
+    def _newest(self, name) -> int | None:
+        """The newest Delta version of ``name``, from the names of its log's files."""
+        commits = [int(file[:20]) for file in self._listed(f"{self.path(name)}/_delta_log")
+                   if file.endswith(".json") and file[:20].isdigit()]
+        return max(commits, default=None)
+
+    def _listed(self, folder) -> list[str]:
+        jvm = self.spark._jvm
+        path = jvm.org.apache.hadoop.fs.Path(folder)
+        files = path.getFileSystem(self.spark._jsc.hadoopConfiguration())
+        if not files.exists(path):
+            return []
+        return [status.getPath().getName() for status in files.listStatus(path)]
+
+
+def conform(rows: DataFrame, schema: StructType) -> DataFrame:
+    """``rows`` with exactly the columns of ``schema``, in its order.
+
+    Raises:
+        TypeError: a column is missing, or is of another type than declared.
+    """
+    found = {column.name: column.dataType for column in rows.schema}
+    wrong = [
+        f"{column.name}: received {found[column.name].simpleString() if column.name in found else 'nothing'}, "
+        f"expected {column.dataType.simpleString()}"
+        for column in schema
+        if column.name not in found or _kind(found[column.name]) != _kind(column.dataType)
+    ]
+    if wrong:
+        raise TypeError(f"The rows are not of the table's schema: {'; '.join(wrong)}.")
+    return rows.select(*schema.names)
+
+
+def _kind(kind):
+    """A type without its nullability and its comments, which a write does not depend on."""
+    return kind.simpleString()
