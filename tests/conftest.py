@@ -1,0 +1,80 @@
+"""Fixtures for every test: one Spark session for the whole run, a warehouse of its own for each test.
+
+What a test needs is a marker (pyproject.toml). ``spark`` and ``parallel`` need not be written: they follow from
+the ``spark`` fixture and from the folder.
+"""
+
+import argparse
+import os
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+REAL_DATA = ROOT.parent / "shared" / "data"
+BY_FOLDER = {"spark": "spark", "end_to_end": "spark", "parallel": "parallel"}
+
+os.environ.setdefault("SALUS_CONF", str(ROOT / "conf"))
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")
+# Spark's Python workers and Horovod's ranks are processes of their own.
+os.environ["PYTHONPATH"] = os.pathsep.join([str(ROOT / "lib"), *filter(None, [os.environ.get("PYTHONPATH")])])
+
+
+def pytest_collection_modifyitems(items):
+    """Mark what needs Spark or ranks, and run it after what needs nothing."""
+    for item in items:
+        folder = Path(item.path).relative_to(ROOT / "tests").parts[0]
+        if folder in BY_FOLDER:
+            item.add_marker(BY_FOLDER[folder])
+        if "spark" in getattr(item, "fixturenames", ()):
+            item.add_marker("spark")
+    items.sort(key=lambda item: (item.get_closest_marker("parallel") is not None,
+                                 item.get_closest_marker("spark") is not None))
+
+
+@pytest.fixture(scope="session")
+def spark(request, tmp_path_factory):
+    """The one session of the run: local[2] with Delta, four shuffle partitions, 2 GB."""
+    from pyspark.cloudpickle import register_pickle_by_value
+
+    from salus.session import spark_session
+    from salus.settings import load_settings
+
+    # A worker cannot import a test's module, so its functions travel by value.
+    for module in {item.module for item in request.session.items if getattr(item, "module", None)}:
+        register_pickle_by_value(module)
+    session = spark_session(load_settings(master="local[2]", driver_memory="2g", spark={
+        "spark.sql.shuffle.partitions": "4",
+        "spark.default.parallelism": "2",
+        "spark.sql.warehouse.dir": str(tmp_path_factory.mktemp("spark-warehouse")),
+    }), name="tests")
+    yield session
+    session.stop()
+
+
+@pytest.fixture
+def tables(spark, tmp_path):
+    """An empty warehouse."""
+    from salus.storage.tables import Tables
+
+    return Tables(spark, str(tmp_path / "warehouse"))
+
+
+@pytest.fixture
+def job_in(spark):
+    """``with job_in(folder) as job:`` runs a job in a warehouse, with lock, ledger and publication."""
+    from salus.job import spark_job
+
+    def enter(warehouse, name="test", **arguments):
+        return spark_job(name, argparse.Namespace(warehouse=str(warehouse), **arguments), quiet=True)
+
+    return enter
+
+
+@pytest.fixture(scope="session")
+def real_data():
+    """The folder of the small real files that are kept beside the checkout."""
+    if not REAL_DATA.is_dir():
+        pytest.skip(f"there is no {REAL_DATA.name} folder of real files beside the checkout")
+    return REAL_DATA
