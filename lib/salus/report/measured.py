@@ -1,0 +1,62 @@
+"""Measured: how well the model, and what it is compared with, did on people held out."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from pyspark.sql import functions as F
+
+from salus.storage.tables import Tables
+
+HELD_OUT = "held_out"
+
+MODELS = ("model", "baseline", "attainable", "oracle")
+"""In the order in which they are shown; the last two exist only where the truth is known (the demo)."""
+
+MEANING = {
+    "model": "Model",
+    "baseline": "Baseline (logistic regression)",
+    "attainable": "Attainable (true model, recorded data)",
+    "oracle": "Oracle (true probability)",
+}
+
+
+@dataclass(frozen=True)
+class Measure:
+    """An estimate with its 95 % interval, and the curve where the metric is one."""
+
+    value: float | None
+    low: float | None = None
+    high: float | None = None
+    people: int | None = None
+    rows: int | None = None
+    x: Sequence[float] = ()
+    y: Sequence[float] = ()
+
+
+Measures = dict[tuple[str, str], Measure]
+"""(model name, metric) -> its measure on the held-out split."""
+
+
+def measures(tables: Tables, task_id: str) -> Measures:
+    """What the newest evaluation of ``task_id`` measured on the held-out split; empty where there is none."""
+    newest = _newest_run(tables, task_id)
+    if newest is None:
+        return {}
+    rows = (tables.read("evaluations")
+            .where((F.col("task_id") == task_id) & (F.col("split") == HELD_OUT) & (F.col("run_id") == newest))
+            .limit(1000).collect())
+    return {
+        (row["model_name"], row["metric"]): Measure(
+            row["value"], row["low"], row["high"], row["people"], row["rows"],
+            tuple(row["curve_x"] or ()), tuple(row["curve_y"] or ()))
+        for row in rows
+    }
+
+
+def _newest_run(tables, task_id):
+    """The evaluation that started last; the ledger knows when, the evaluations only which run."""
+    started = tables.read("runs").groupBy("run_id").agg(F.min("at").alias("at"))
+    evaluated = tables.read("evaluations").where(F.col("task_id") == task_id).select("run_id").distinct()
+    row = (evaluated.join(started, "run_id", "left")
+           .orderBy(F.col("at").desc_nulls_last(), F.col("run_id").desc()).limit(1).head())
+    return row["run_id"] if row else None
