@@ -1,0 +1,175 @@
+"""Discrimination, intervals and calibration: against scikit-learn, and against what was planted."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy.special import expit
+from sklearn.metrics import average_precision_score, roc_auc_score
+
+from salus.errors import Refused
+from salus.evaluation.bootstrap import intervals, person_weights
+from salus.evaluation.calibration import (
+    Calibration,
+    calibration_curve,
+    fit_platt,
+    intercept_in_the_large,
+    safe_logit,
+    slope,
+)
+from salus.evaluation.discrimination import Ranking, auroc, average_precision
+
+row = st.tuples(st.integers(0, 6), st.booleans(), st.integers(0, 3))     # score (ties abound), label, weight
+
+
+def weighted(rows):
+    scores, labels, weights = (np.array(column, np.float64) for column in zip(*rows, strict=True))
+    return scores, labels, weights
+
+
+@given(st.lists(row, min_size=2, max_size=40))
+def test_discrimination_equals_scikit_learn_for_any_weights_and_ties(rows):
+    scores, labels, weights = weighted(rows)
+    used = weights > 0
+    ranking, case, control = Ranking.of(scores), weights * labels, weights * (1 - labels)
+    if not case.any() or not control.any():
+        assert np.isnan(auroc(ranking, case, control))
+        return
+    assert auroc(ranking, case, control) == pytest.approx(
+        roc_auc_score(labels[used], scores[used], sample_weight=weights[used]))
+    assert average_precision(ranking, case, control) == pytest.approx(
+        average_precision_score(labels[used], scores[used], sample_weight=weights[used]))
+
+
+@given(st.lists(st.tuples(st.integers(0, 5), st.floats(0.01, 0.99)), min_size=2, max_size=25))
+def test_auroc_over_probabilities_is_the_share_of_pairs_won(rows):
+    scores, chances = np.array([score for score, _ in rows]), np.array([chance for _, chance in rows])
+    won = pairs = 0.0
+    for score, chance in rows:
+        for other, other_chance in rows:
+            pairs += chance * (1 - other_chance)
+            won += chance * (1 - other_chance) * (0.5 if score == other else score > other)
+    assert auroc(Ranking.of(scores), chances, 1 - chances) == pytest.approx(won / pairs)
+
+
+@given(st.lists(st.integers(0, 9), min_size=1, max_size=60), st.integers(0, 1000))
+def test_all_rows_of_a_person_are_drawn_together(people, seed):
+    people = np.array(people)
+    distinct = np.unique(people)
+    for weights in person_weights(people, replicates=3, seed=seed):
+        drawn = [np.unique(weights[people == person]) for person in distinct]
+        assert all(times.size == 1 for times in drawn)
+        assert sum(times[0] for times in drawn) == distinct.size
+
+
+def test_an_interval_is_as_wide_as_the_number_of_people_says_not_the_number_of_rows():
+    random = np.random.default_rng(3)
+    value = random.normal(size=400)
+    rows_each = 25
+    people, values = np.repeat(np.arange(400), rows_each), np.repeat(value, rows_each)
+    low, high = intervals(lambda weights: np.array([weights @ values / weights.sum()]), people, replicates=1000)
+    by_theory = 2 * 1.96 * value.std() / np.sqrt(400)
+    assert (high - low)[0] == pytest.approx(by_theory, rel=0.1)
+    assert low[0] < value.mean() < high[0]
+
+
+def test_differences_are_paired():
+    random = np.random.default_rng(5)
+    values, people = random.normal(size=3000), np.arange(3000)
+
+    def mean_and_shifted(weights):
+        mean = weights @ values / weights.sum()
+        return np.array([mean, (mean + 0.25) - mean])
+
+    low, high = intervals(mean_and_shifted, people)
+    assert high[0] - low[0] > 0.05
+    assert (low[1], high[1]) == (pytest.approx(0.25), pytest.approx(0.25))
+
+
+def test_a_statistic_that_most_replicates_cannot_give_has_no_interval():
+    people = np.arange(4)
+    low, _ = intervals(lambda weights: np.array([np.nan if weights[0] == 0 else 1.0, 2.0]), people)
+    assert np.isnan(low[0]) and low[1] == 2.0
+
+
+def planted(rows_each=8, people=6000, intercept=0.4, coefficient=0.7, shared=0.0, seed=11):
+    """Labels whose true probability is expit(intercept + coefficient * logit), rows of a person alike by ``shared``."""
+    random = np.random.default_rng(seed)
+    person = np.repeat(np.arange(people), rows_each)
+    logits = np.repeat(random.normal(-1.5, 1.3, people), rows_each) + random.normal(0, 0.3, people * rows_each)
+    own = np.repeat(random.random(people), rows_each)
+    draw = np.where(random.random(person.size) < shared, own, random.random(person.size))
+    return logits, draw < expit(intercept + coefficient * logits), np.ones(person.size), person
+
+
+def test_platt_recovers_what_was_planted_within_its_own_error():
+    logits, labels, weights, people = planted()
+    fitted = fit_platt(logits, labels, weights, people, "package")
+    assert abs(fitted.intercept - 0.4) < 3 * np.sqrt(fitted.intercept_variance)
+    assert abs(fitted.slope - 0.7) < 3 * np.sqrt(fitted.slope_variance)
+    assert np.sqrt(fitted.slope_variance) < 0.05
+    assert (fitted.people, fitted.rows, fitted.events) == (6000, 48000, labels.sum())
+
+
+def test_platt_knows_that_rows_of_a_person_are_not_independent():
+    alike = fit_platt(*planted(shared=1.0), package_hash="p")
+    apart = fit_platt(*planted(shared=0.0), package_hash="p")
+    assert alike.intercept_variance > 3 * apart.intercept_variance
+
+
+def test_platt_covariance_is_that_of_a_bootstrap_of_people():
+    logits, labels, weights, people = planted(people=800, shared=0.6)
+    fitted = fit_platt(logits, labels, weights, people, "p")
+    drawn = np.array([slope(logits, labels, w) for w in person_weights(people, 400)])
+    assert fitted.slope_variance == pytest.approx(drawn[:, 1].var(), rel=0.25)
+    assert fitted.covariance == pytest.approx(np.cov(drawn.T)[0, 1], rel=0.25)
+
+
+def test_calibration_bounds_hold_the_planted_probability_as_often_as_they_say():
+    points = np.linspace(-4, 2, 25)
+    truth = expit(0.4 + 0.7 * points)
+    inside = []
+    for seed in range(60):
+        low, high = fit_platt(*planted(people=400, seed=seed), package_hash="p").bounds(points)
+        inside.append((low <= truth) & (truth <= high))
+    assert 0.90 <= np.mean(inside) <= 0.99
+
+
+def test_a_calibration_is_the_same_after_json_and_another_fit_has_another_version():
+    fitted = fit_platt(*planted(people=300), package_hash="p")
+    again = Calibration.from_json(fitted.to_json())
+    assert again == fitted and again.version == fitted.version
+    assert fit_platt(*planted(people=300, seed=12), package_hash="p").version != fitted.version
+    np.testing.assert_array_equal(again.probability(np.array([-1.0, 2.0])), fitted.probability(np.array([-1.0, 2.0])))
+
+
+def test_one_class_is_refused():
+    with pytest.raises(Refused, match="one class"):
+        fit_platt(np.arange(4.0), np.zeros(4, bool), np.ones(4), np.arange(4), "p")
+
+
+def test_calibrated_on_its_own_rows_slope_is_one_and_intercept_nought():
+    logits, labels, weights, people = planted(people=500)
+    calibrated = safe_logit(fit_platt(logits, labels, weights, people, "p").probability(logits))
+    assert slope(calibrated, labels, weights) == (pytest.approx(0, abs=1e-4), pytest.approx(1, abs=1e-4))
+    assert intercept_in_the_large(calibrated, labels, weights) == pytest.approx(0, abs=1e-4)
+
+
+def test_the_intercept_in_the_large_is_the_shift_that_was_taken_away():
+    logits, labels, weights, _ = planted(people=500)
+    at_rest = logits + intercept_in_the_large(logits, labels, weights)
+    assert intercept_in_the_large(at_rest - 0.8, labels, weights) == pytest.approx(0.8, abs=1e-6)
+    assert np.average(expit(at_rest), weights=weights) == pytest.approx(labels.mean())
+
+
+def test_the_curve_of_equal_groups_holds_every_row_once():
+    probability = np.repeat([0.1, 0.2, 0.9], [50, 30, 20])
+    labels = np.zeros(100)
+    labels[[0, 1, 55, 99, 98]] = 1
+    predicted, observed = calibration_curve(probability, labels, np.ones(100), bins=10)
+    np.testing.assert_allclose(predicted, [0.1, 0.2, 0.9])
+    np.testing.assert_allclose(observed, [2 / 50, 1 / 30, 2 / 20])
+
+
+def test_safe_logit_is_finite_at_the_ends():
+    np.testing.assert_allclose(safe_logit(np.array([0.0, 0.5, 1.0])), [-30, 0, 30])
