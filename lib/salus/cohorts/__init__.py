@@ -1,0 +1,1 @@
+"""Who is predicted for, when, with which label and in which split."""

@@ -1,0 +1,196 @@
+"""A task: one YAML that states everything about one prediction.
+
+It is compiled twice from the same parts: with labels for training, and without them for tonight. docs/tasks.md
+explains every key; a key that is misspelt, missing or of the wrong kind is refused with its line.
+"""
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import Field, field_validator, model_validator
+
+from salus.cohorts.label_windows import check_label_windows
+from salus.errors import Refused
+from salus.settings import Strict, conf_dir, load_yaml, validated
+
+SPLITS = ("train", "tuning", "calibration", "held_out")
+
+
+class Index(Strict):
+    """The prediction times: a grid of calendar dates, each at 00:00 UTC."""
+
+    every: Literal["month", "week"] = Field("month", description="first of the month, or Monday")
+    last: int = Field(24, ge=1, description="how many grid dates, counted back from the last that can be labelled")
+
+
+class Eligibility(Strict):
+    """Who is predicted for at T, from what was available at T."""
+
+    age_at_least: float | None = Field(None, ge=0, description="years")
+    alive: bool = Field(True, description="leave out who was known at T to have died")
+    enrolled_at_prediction: bool = Field(True, description="a span of coverage known at T holds T")
+    look_back_days: int = Field(365, ge=1, description="the days before T over which enrolment is counted")
+    enrolled_days_at_least: int = Field(0, ge=0, description="days enrolled within the look-back")
+    largest_gap_days: int | None = Field(None, ge=0, description="longest gap allowed within the look-back, days")
+
+    @model_validator(mode="after")
+    def _look_back_holds_the_days(self):
+        if self.enrolled_days_at_least > self.look_back_days:
+            raise ValueError(f"enrolled_days_at_least must be at most look_back_days ({self.look_back_days})")
+        return self
+
+
+class Label(Strict):
+    """What is predicted: an ACES configuration, and what surrounds it."""
+
+    horizon_days: int = Field(ge=1, description="the label looks at [T, T + horizon)")
+    run_out_days: int = Field(90, ge=0, description="days after the horizon in which late facts still arrive")
+    death: Literal["event", "no_event", "composite"] = Field(
+        description="event: death is what the label's predicates name; no_event: a death before the event is a "
+                    "negative; composite: death counts as the event")
+    censor_at_disenrolment: bool = Field(True, description="no label after coverage ends, weights make up for it")
+    aces: dict[str, Any] = Field(description="ACES predicates and windows; the trigger is the prediction time")
+
+    @model_validator(mode="after")
+    def _windows_can_be_labelled(self):
+        check_label_windows(self.aces, self.horizon_days, self.death)
+        return self
+
+
+class Splits(Strict):
+    """Shares of people, by hash of the subject_id, for good."""
+
+    train: float = Field(0.6, gt=0, lt=1)
+    tuning: float = Field(0.1, gt=0, lt=1)
+    calibration: float = Field(0.1, gt=0, lt=1)
+    held_out: float = Field(0.2, gt=0, lt=1)
+
+    @model_validator(mode="after")
+    def _shares_add_up(self):
+        total = sum(self.shares.values())
+        if abs(total - 1) > 1e-9:
+            raise ValueError(f"the shares of {', '.join(SPLITS)} must add up to 1, not {total:g}")
+        return self
+
+    @property
+    def shares(self) -> dict[str, float]:
+        """Share of people of each split, in the order in which the hash is cut."""
+        return {name: getattr(self, name) for name in SPLITS}
+
+
+class ModelSettings(Strict):
+    """How a network is shaped and trained."""
+
+    hidden: list[int] = Field(default_factory=list, description="units of each hidden layer")
+    dropout: float = Field(0.0, ge=0, lt=1)
+    l2: float = Field(0.0, ge=0)
+    learning_rate: float = Field(0.001, gt=0)
+    epochs: int = Field(20, ge=1, description="at most")
+    batch_size: int = Field(512, ge=1, description="samples a rank and step")
+    patience: int = Field(3, ge=1, description="epochs without a better tuning loss before training stops")
+    seed: int = 7
+
+
+class Model(Strict):
+    """An architecture of ``salus.models`` with its settings."""
+
+    architecture: str = Field(pattern=r"^[a-z][a-z0-9_]*$")
+    settings: ModelSettings = Field(default_factory=ModelSettings)
+
+
+class Calibration(Strict):
+    """How raw scores become probabilities, on the calibration split."""
+
+    method: Literal["platt"] = "platt"
+
+
+class Tier(Strict):
+    """A named band of risk, from a percentile of the night or from a probability upward."""
+
+    name: str
+    from_percentile: float | None = Field(None, ge=0, le=100)
+    from_probability: float | None = Field(None, ge=0, le=1)
+
+    @model_validator(mode="after")
+    def _one_bound(self):
+        if (self.from_percentile is None) == (self.from_probability is None):
+            raise ValueError("a tier needs exactly one of from_percentile and from_probability")
+        return self
+
+
+class Gates(Strict):
+    """What must hold before labels are trained on."""
+
+    positives_at_least: int = Field(1, ge=1, description="positive labels in all")
+    positives_in_each_split_at_least: int = Field(1, ge=1, description="positive labels in every split")
+
+
+class Task(Strict):
+    """One prediction, from its index dates to its gates."""
+
+    id: str = Field(pattern=r"^[a-z][a-z0-9_]*$", description="the file's name without .yml")
+    title: str
+    index: Index = Field(default_factory=Index)
+    eligibility: Eligibility
+    label: Label
+    splits: Splits = Field(default_factory=Splits)
+    folds: int = Field(5, ge=2, description="cross-validation folds, by person")
+    features: dict[str, Any]
+    model: Model
+    baseline: Model = Field(default_factory=lambda: Model(architecture="logistic"))
+    calibration: Calibration = Field(default_factory=Calibration)
+    tiers: list[Tier] = Field(min_length=1, description="highest first")
+    gates: Gates = Field(default_factory=Gates)
+    card: dict[str, str] = Field(default_factory=dict, description="what only people can state, for the model card")
+
+    @field_validator("tiers")
+    @classmethod
+    def _tiers_descend(cls, tiers):
+        for bound in ("from_percentile", "from_probability"):
+            values = [getattr(tier, bound) for tier in tiers if getattr(tier, bound) is not None]
+            if values != sorted(values, reverse=True):
+                raise ValueError(f"tiers must be listed from the highest {bound} to the lowest")
+        return tiers
+
+    @classmethod
+    def load(cls, name: str) -> "Task":
+        """The task ``name`` of conf/tasks.
+
+        Raises:
+            Refused: there is no such task, or its file does not state one; file, line and key are named.
+        """
+        path = tasks_dir() / f"{name}.yml"
+        if not path.is_file():
+            known = ", ".join(sorted(file.stem for file in tasks_dir().glob("*.yml"))) or "none"
+            raise Refused(f"Received the task {name!r}; expected one of {tasks_dir()}: {known}. Name one of them.")
+        return cls.from_file(path)
+
+    @classmethod
+    def from_file(cls, path: Path) -> "Task":
+        """The task that the YAML file ``path`` states."""
+        task = validated(cls, load_yaml(path), path)
+        if task.id != path.stem:
+            raise Refused(f"{path}: received the id {task.id!r}; expected the file's name, {path.stem!r}. Rename one.")
+        return task
+
+    @property
+    def hash(self) -> str:
+        """SHA-256 of everything that the task states, first 32 hex digits."""
+        return _hash(self.model_dump(mode="json"))
+
+    @property
+    def cohort_hash(self) -> str:
+        """SHA-256 of what its cohort depends on: neither features nor model, tiers nor card."""
+        return _hash(self.model_dump(
+            mode="json", include={"id", "index", "eligibility", "label", "splits", "folds", "gates"}))
+
+
+def tasks_dir() -> Path:
+    """The folder of task files."""
+    return conf_dir() / "tasks"
+
+
+def _hash(content):
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:32]
