@@ -1,0 +1,124 @@
+"""A data set's manifest: its files with their row groups and SHA-256s, and what it was made from.
+
+It is committed last, so a folder without one is no data set, and a file that it does not name is no part of one.
+Its own SHA-256 is the data set's hash.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from salus.datasets.folder import Folder, sha256
+from salus.errors import Refused
+
+MANIFEST = "manifest.json"
+SPEC = "spec.json"
+FORBIDDEN = ("_common_metadata", "_metadata")
+"""Petastorm unpickles what ``_common_metadata`` holds: whoever can write there would run code in every rank."""
+
+
+@dataclass(frozen=True)
+class RowGroup:
+    """A row group of a split: its position in the manifest's order, where it lies, and its rows."""
+
+    position: int
+    file: str
+    row_group: int
+    rows: int
+
+
+@dataclass(frozen=True)
+class Split:
+    """One split of a data set."""
+
+    name: str
+    folder: Folder
+    width: int
+    content: Mapping[str, Any]
+
+    @property
+    def rows(self) -> int:
+        """Samples in it."""
+        return self.content["rows"]
+
+    @property
+    def positives(self) -> int:
+        """Samples whose label is 1."""
+        return self.content["positives"]
+
+    @cached_property
+    def groups(self) -> list[RowGroup]:
+        """Its row groups, in the order of the manifest: the order that every reader numbers them by."""
+        every = ((file["name"], index, rows) for file in self.content["files"] for index, rows in enumerate(file["groups"]))
+        return [RowGroup(position, *where) for position, where in enumerate(every)]
+
+    @property
+    def files(self) -> list[str]:
+        """Names of its files, in the order of the manifest."""
+        return [file["name"] for file in self.content["files"]]
+
+    def verify(self, rank: int = 0, ranks: int = 1) -> None:
+        """Compare every ``ranks``-th file's bytes, from the ``rank``-th, with its SHA-256.
+
+        Raises:
+            Refused: a file is missing or is not what was written.
+        """
+        for file in self.content["files"][rank::ranks]:
+            if not self.folder.has(file["name"]) or sha256(self.folder.read(file["name"])) != file["sha256"]:
+                raise Refused(
+                    f"Received {self.folder.url}/{file['name']}, which is missing or changed since it was exported; "
+                    "expected the bytes that the manifest's SHA-256 names. Export the data set again."
+                )
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """An exported data set, as its manifest states it."""
+
+    folder: Folder
+    content: Mapping[str, Any]
+    hash: str
+
+    @property
+    def width(self) -> int:
+        """Inputs a sample."""
+        return self.content["width"]
+
+    @property
+    def spec_hash(self) -> str:
+        """SHA-256 of the feature spec that the inputs were made by."""
+        return self.content["spec_hash"]
+
+    @property
+    def inputs(self) -> dict[str, int]:
+        """Delta versions of the tables that it was made from."""
+        return dict(self.content["tables"])
+
+    def split(self, name: str) -> Split:
+        """Its split ``name``."""
+        return Split(name, self.folder / name, self.width, self.content["splits"][name])
+
+    def spec(self) -> bytes:
+        """The feature spec, as JSON."""
+        return self.folder.read(SPEC)
+
+
+def open_dataset(url: str) -> Dataset:
+    """The data set in the folder ``url``.
+
+    Raises:
+        Refused: there is no manifest, or the folder carries Petastorm's pickled metadata.
+    """
+    folder = Folder(url)
+    if not folder.has(MANIFEST):
+        raise Refused(f"Received the data set folder {url} without {MANIFEST}; expected a finished export. Export again.")
+    text = folder.read(MANIFEST)
+    dataset = Dataset(folder, folder.read_json(MANIFEST), sha256(text))
+    for place in (folder, *(folder / split for split in dataset.content["splits"])):
+        if carried := [name for name in FORBIDDEN if place.has(name)]:
+            raise Refused(
+                f"Received the data set {url} with {carried[0]}, which may hold a pickle; expected plain Parquet only. "
+                "Find out who wrote it, remove it, or export the data set again."
+            )
+    return dataset

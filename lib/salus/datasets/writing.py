@@ -1,0 +1,93 @@
+"""The Spark step of an export: samples and timelines in, a finished data set out.
+
+Rows are counted in the cohort before anything is written, so every task knows which row groups are its own, and a
+row that a join lost or doubled is an error, not a gap.
+"""
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
+
+from salus.datasets.folder import Folder
+from salus.datasets.groups import group_bounds
+from salus.datasets.manifest import MANIFEST, SPEC
+from salus.datasets.shards import FRAGMENTS, WRITTEN_DDL, Inputs, Plan, shard_writer, straddling_writer
+
+ROWS_A_SHARD = 16_384
+SPLITS = ("train", "tuning", "calibration", "held_out")
+
+
+def write_dataset(samples: DataFrame, timelines: DataFrame, inputs: Inputs, url: str, facts: Mapping[str, Any],
+                  spec_json: str, multiple: int, seed: int = 0) -> dict[str, Any]:
+    """Write the data set in ``url`` and commit its manifest; returns the manifest.
+
+    Args:
+        samples: subject_id, prediction_time (long, microseconds), label (float), weight (float), split.
+        timelines: one row a person of ``samples``, of the schema TIMELINES.
+        inputs: makes the inputs of samples.
+        url: an empty or absent folder, on storage that all nodes share.
+        facts: what else the manifest says, such as ``width``.
+        spec_json: the feature spec, kept beside the manifest.
+        multiple: the number of row groups of a split is a multiple of this.
+        seed: mixes rows within shards.
+    """
+    shards = _shards(samples)
+    sharded = samples.withColumn("shard", _shard_of(shards)).cache()
+    counts = sharded.groupBy("split", "shard").count().collect()
+    plan = _plan(url, {(row["split"], row["shard"]): row["count"] for row in counts}, multiple, seed)
+    people = (sharded.repartition(shards, "subject_id").groupBy("subject_id", "split", "shard")
+              .agg(F.sort_array(F.collect_list(F.struct("prediction_time", "label", "weight"))).alias("samples")))
+    joined = people.join(timelines.repartition(shards, "subject_id"), "subject_id")
+    files = joined.mapInArrow(shard_writer(plan, inputs), WRITTEN_DDL).collect()
+    sharded.unpersist()
+    fragments = {split: [file["name"] for file in files if file["is_fragment"] and file["split"] == split]
+                 for split in plan.bounds}
+    broken = [split for split, names in fragments.items() if names]
+    if broken:
+        rows = samples.sparkSession.createDataFrame([(split,) for split in broken], "split string")
+        files += rows.repartition(len(broken)).mapInArrow(straddling_writer(plan, fragments), WRITTEN_DDL).collect()
+    return _commit(plan, [file for file in files if not file["is_fragment"]], facts, spec_json)
+
+
+def _shard_of(shards: int):
+    """The hash class of a person; it is also Spark's own hash partition, so that a task gets whole shards."""
+    return F.expr(f"pmod(hash(subject_id), {shards})")
+
+
+def _shards(samples):
+    partitions = samples.sparkSession.sparkContext.defaultParallelism
+    return max(partitions, math.ceil(samples.count() / ROWS_A_SHARD))
+
+
+def _plan(url, rows, multiple, seed):
+    first, bounds = {}, {}
+    for split in SPLITS:
+        position = 0
+        for shard in sorted(shard for name, shard in rows if name == split):
+            first[split, shard] = position
+            position += rows[split, shard]
+        bounds[split] = group_bounds(position, multiple)
+    return Plan(url, bounds, first, rows, seed)
+
+
+def _commit(plan, files, facts, spec_json):
+    splits = {}
+    for split in SPLITS:
+        mine = sorted((file for file in files if file["split"] == split), key=lambda file: file["name"])
+        rows = sum(file["rows"] for file in mine)
+        if rows != plan.bounds[split][-1]:
+            raise ValueError(f"The split {split} got {rows} rows; expected {plan.bounds[split][-1]} from the cohort.")
+        splits[split] = {
+            "rows": rows, "positives": sum(file["positives"] for file in mine),
+            "files": [{"name": file["name"], "sha256": file["sha256"], "bytes": file["bytes"],
+                       "groups": list(file["groups"])} for file in mine],
+        }
+    folder = Folder(plan.url)
+    (folder / FRAGMENTS).clear()
+    manifest = {"format": 1, **facts, "splits": splits}
+    folder.write(SPEC, spec_json.encode())
+    folder.write_json(MANIFEST, manifest)
+    return manifest

@@ -1,0 +1,36 @@
+"""Keras architectures, one a file, by name.
+
+Each module has ``build(width, settings) -> keras.Model``: (samples, width) float32 standardised inputs to one logit a
+sample, in the functional API, so that a saved model needs no code of ours to be loaded.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Protocol
+
+from salus.errors import Refused
+
+if TYPE_CHECKING:
+    import keras
+
+ARCHITECTURES = ("logistic", "mlp")
+
+
+class NetworkSettings(Protocol):
+    """What an architecture may ask of a task's model settings."""
+
+    hidden: list[int]
+    dropout: float
+    l2: float
+    seed: int
+
+
+def build(architecture: str, width: int, settings: NetworkSettings) -> "keras.Model":
+    """The untrained model of ``architecture`` for ``width`` inputs.
+
+    Raises:
+        Refused: there is no such architecture.
+    """
+    if architecture not in ARCHITECTURES:
+        raise Refused(f"Received the architecture {architecture!r}; expected one of {', '.join(ARCHITECTURES)}. "
+                      "Mend `model.architecture` of the task.")
+    return import_module(f"salus.models.{architecture}").build(width, settings)
