@@ -18,8 +18,9 @@ LABEL = 16
 def summary(tables: Tables, task_id: str, as_of: date) -> str:
     """The end table of ``task_id`` as of ``as_of``: lines of text, without a last newline."""
     came_in, scoring, measured = intake(tables), night(tables, task_id, as_of), measures(tables, task_id)
-    lines = [_line(label, count(_total(came_in, figure))) for label, figure in (
-        ("files", "files"), ("records read", "read"), ("accepted", "accepted"), ("quarantined", "quarantined"))]
+    lines = [_line("files", count(came_in.files if came_in else None))]
+    lines += [_line(label, count(came_in.total(figure) if came_in else None)) for label, figure in (
+        ("records read", "read"), ("accepted", "accepted"), ("quarantined", "quarantined"))]
     lines += [
         _line("people", count(_rows(tables, "timelines"))),
         _line("events", count(_rows(tables, "events"))),
@@ -53,10 +54,6 @@ def report_path(tables: Tables, task_id: str, as_of: date) -> str | None:
         .orderBy(F.desc("at")).limit(1).head()
     )
     return json.loads(newest["figures"]).get("report") if newest else None
-
-
-def _total(came_in, figure):
-    return None if came_in is None else came_in.total(figure)
 
 
 def _rows(tables, name):

@@ -54,3 +54,10 @@ def span_before(moment: datetime | None, as_of: date) -> str:
 def seconds(value: float | None) -> str:
     """``0.4 s``, ``75.0 s``."""
     return ABSENT if value is None else f"{value:,.1f} s"
+
+
+def signed(value: float | None, digits: int = 2) -> str:
+    """A number with its sign, ``+0.31`` or ``−0.31``."""
+    if value is None or value != value:
+        return ABSENT
+    return f"{value:+,.{digits}f}".replace("-", "−")

@@ -1,0 +1,102 @@
+"""Discrimination: whether those who will have the event are ranked above those who will not."""
+
+from salus.report import plots, words
+from salus.report.measured import MEANING, MODELS, Measures
+from salus.report.page import Missing, Plot, Section, Table, Text
+
+TITLE = "Does it rank the right people first?"
+CHANCE = 0.5
+
+
+def discrimination_section(measured: Measures) -> Section:
+    """Forest plot, ROC and precision-recall curves, and the table of both areas."""
+    question = ("Discrimination on people whom neither training nor calibration has seen, with 95 % intervals from a "
+                "bootstrap that draws people, not rows.")
+    shown = [name for name in MODELS if (name, "auroc") in measured]
+    if not shown:
+        return Section("discrimination", TITLE, question, [Missing("Discrimination", "evaluate")])
+    blocks = [_forest(measured, shown), *_curves(measured), _table(measured, shown)]
+    return Section("discrimination", TITLE, question, [Text(_in_words(measured), "note"), *blocks])
+
+
+def lift_share(measured: Measures) -> float | None:
+    """How much of the attainable AUROC above chance the model reached; None where attainable is not known."""
+    model, attainable = measured.get(("model", "auroc")), measured.get(("attainable", "auroc"))
+    if model is None or attainable is None or model.value is None or not attainable.value or attainable.value <= CHANCE:
+        return None
+    return (model.value - CHANCE) / (attainable.value - CHANCE)
+
+
+def _in_words(measured):
+    model = measured.get(("model", "auroc"))
+    if model is None or model.value is None:
+        return "The model itself was not measured."
+    said = (f"Of two people held out, one with the event and one without, the model gives the one with the event the "
+            f"higher risk {words.percent(model.value, 0)} of the time (50 % would be chance).")
+    share = lift_share(measured)
+    if share is not None:
+        said += (f" That is {words.percent(share, 0)} of the lift over chance that the true model, fitted on what "
+                 "was recorded, could attain.")
+    return said
+
+
+def _forest(measured, shown):
+    figure = plots.plain(100 + 46 * len(shown), x="AUROC")
+    for name in shown:
+        found = measured[(name, "auroc")]
+        value = found.value if found.value is not None else float("nan")
+        low, high = (value if bound is None else bound for bound in (found.low, found.high))
+        figure.add_scatter(
+            x=[value], y=[plots.wrapped(MEANING[name], 40)], mode="markers+text",
+            text=[words.interval(found.value, found.low, found.high)], textposition="top center",
+            marker={"color": plots.MODEL_COLOURS[name], "symbol": plots.MODEL_MARKERS[name], "size": 11},
+            error_x={"type": "data", "symmetric": False, "array": [high - value], "arrayminus": [value - low],
+                     "thickness": 2, "width": 6},
+            hovertemplate="%{y}: %{text}<extra></extra>", showlegend=False)
+    figure.add_vline(x=CHANCE, line={"color": plots.GREY, "dash": "dot", "width": 1.5},
+                     annotation_text="chance", annotation_position="bottom right", annotation_font_size=11)
+    figure.update_yaxes(autorange=False, range=[len(shown) - 0.5, -0.75], ticks="", gridcolor="rgba(0,0,0,0)")
+    highest = max((measured[(name, "auroc")].high or measured[(name, "auroc")].value or 0) for name in shown)
+    figure.update_xaxes(range=[CHANCE - 0.02, min(1.0, highest + 0.06)])
+    return Plot(figure, "AUROC with its 95 % interval. Attainable and oracle exist only where the truth is known.")
+
+
+def _curves(measured):
+    roc = plots.plain(420, x="1 − specificity", y="sensitivity", legend=True)
+    roc.add_scatter(x=[0, 1], y=[0, 1], mode="lines", showlegend=False, hoverinfo="skip",
+                    line={"color": plots.GREY, "width": 1, "dash": "dot"})
+    precision = plots.plain(420, x="sensitivity (recall)", y="precision (positive predictive value)", legend=True)
+    plotted = [
+        Plot(figure, caption, half=True)
+        for figure, metric, caption in (
+            (roc, "roc_curve", "ROC curve. The dotted diagonal is chance."),
+            (precision, "pr_curve", "Precision-recall curve. Chance is level, at the share of events."))
+        if _drawn(figure, measured, metric)
+    ]
+    return plotted or [Missing("Curves", "evaluate")]
+
+
+def _drawn(figure, measured, metric):
+    found = [name for name in MODELS if (name, metric) in measured and measured[(name, metric)].x]
+    for name in reversed(found):
+        curve = measured[(name, metric)]
+        figure.add_scatter(
+            x=plots.thinned(curve.x), y=plots.thinned(curve.y), mode="lines", name=name,
+            legendrank=MODELS.index(name),
+            line={"color": plots.MODEL_COLOURS[name], "dash": plots.MODEL_DASHES[name],
+                  "width": 2.6 if name == "model" else 1.8},
+            hovertemplate="%{x:.2f}, %{y:.2f}<extra>%{fullData.name}</extra>")
+    figure.update_xaxes(range=[0, 1])
+    figure.update_yaxes(range=[0, 1.01])
+    return bool(found)
+
+
+def _table(measured, shown):
+    columns = ("", "AUROC (95 % interval)", "AUPRC (95 % interval)", "People", "Rows")
+    rows = []
+    for name in shown:
+        auroc, auprc = measured[(name, "auroc")], measured.get((name, "auprc"))
+        rows.append((MEANING[name], words.interval(auroc.value, auroc.low, auroc.high),
+                     words.interval(auprc.value, auprc.low, auprc.high) if auprc else words.ABSENT,
+                     words.count(auroc.people), words.count(auroc.rows)))
+    return Table("Areas under the curves, on people held out", columns, rows, numeric=columns[1:])

@@ -1,0 +1,96 @@
+"""Provenance: how long each phase took, and from which code, packages, tables and model the report comes."""
+
+from collections.abc import Mapping, Sequence
+from importlib.metadata import PackageNotFoundError, version
+
+from pyspark.sql import Row
+from pyspark.sql import functions as F
+
+from salus.report import plots, words
+from salus.report.night import Night
+from salus.report.page import Missing, Plot, Section, Table
+from salus.report.phases import Phase
+from salus.storage.ledger import code_version
+from salus.storage.tables import Tables
+
+TITLE = "How it was made"
+PACKAGES = ("pyspark", "delta-spark", "petastorm", "horovod", "tensorflow-cpu", "tensorflow", "keras", "pyarrow",
+            "numpy", "pandas", "scikit-learn", "es-aces", "plotly")
+
+
+def model_row(tables: Tables, task_id: str, model_version: str | None) -> Row | None:
+    """The row of ``models`` of ``model_version``, or the newest where none is named; None where there is none."""
+    models = tables.read("models").where(F.col("task_id") == task_id)
+    if model_version is not None:
+        models = models.where(F.col("model_version") == model_version)
+    return models.orderBy(F.desc("trained_at")).limit(1).head()
+
+
+def newest_snapshot(tables: Tables) -> Row | None:
+    """The snapshot through which everything here was read; None where nothing was ever published."""
+    return tables.read("snapshots").orderBy(F.desc("published_at")).limit(1).head()
+
+
+def calibration_version(tables: Tables, scoring: Night) -> str | None:
+    """The calibration of the night's scores."""
+    row = (tables.read("scores").where((F.col("run_id") == scoring.run_id) & F.col("calibration_version").isNotNull())
+           .select("calibration_version").limit(1).head())
+    return row["calibration_version"] if row else None
+
+
+def packages() -> dict[str, str]:
+    """The versions of the packages that compute, where they are installed."""
+    found = {}
+    for name in PACKAGES:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+def provenance_section(took: Sequence[Phase], made_of: Mapping[str, str], inputs: Mapping[str, int],
+                       installed: Mapping[str, str]) -> Section:
+    """Timings and versions."""
+    question = "Seconds on the wall clock of each phase, when it last did its work, and the versions of everything."
+    blocks = [*_timings(took), Table("Identity of this run", ("What", "Version"), list(made_of.items()))]
+    if inputs:
+        blocks.append(Table("Delta versions that the scores read", ("Table", "Version"), [
+            (name, words.count(number)) for name, number in sorted(inputs.items())], numeric=("Version",)))
+    blocks.append(Table("Packages", ("Package", "Version"), list(installed.items())))
+    return Section("provenance", TITLE, question, blocks)
+
+
+def identity(scoring: Night | None, model: Row | None, snapshot: Row | None, calibration: str | None) -> dict[str, str]:
+    """What names this run, in words."""
+    found = {"Code": code_version()}
+    if snapshot is not None:
+        found["Snapshot"] = f"{snapshot['snapshot_id']} of {snapshot['published_at']:%Y-%m-%d %H:%M:%S} UTC"
+    if scoring is not None:
+        found |= {"Scoring run": f"{scoring.run_id}, finished {scoring.finished_at:%Y-%m-%d %H:%M:%S} UTC",
+                  "Scored by code": scoring.code_version,
+                  "Model": f"{scoring.model_name}, version {scoring.model_version}",
+                  "Feature spec (SHA-256)": scoring.feature_spec_hash}
+    if calibration is not None:
+        found["Calibration"] = calibration
+    if model is not None:
+        found |= {"Architecture": model["architecture"], "Trained": f"{model['trained_at']:%Y-%m-%d %H:%M:%S} UTC",
+                  "Share of events in training": words.percent(model["prevalence"]),
+                  "Model package (SHA-256)": model["package_hash"], "Training data (SHA-256)": model["dataset_hash"]}
+    return found
+
+
+def _timings(took):
+    worked = [phase for phase in took if phase.worked_seconds is not None]
+    if not worked:
+        return [Missing("Timings", "demo")]
+    total = sum(phase.worked_seconds for phase in worked)
+    figure = plots.bars([phase.name for phase in worked], [phase.worked_seconds for phase in worked],
+                        [words.seconds(phase.worked_seconds) for phase in worked], "seconds")
+    return [
+        Plot(figure, f"Seconds of each phase; {words.seconds(total)} in all. The report itself is not yet counted."),
+        Table("Phases", ("Phase", "Worked at (UTC)", "Seconds", "Last called"), [
+            (phase.name, f"{phase.worked_at:%Y-%m-%d %H:%M:%S}", words.number(phase.worked_seconds, 1),
+             "nothing new" if phase.latest_status == "skipped" else "worked") for phase in worked],
+            numeric=("Seconds",), total=("All", "", words.number(total, 1), "")),
+    ]

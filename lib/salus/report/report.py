@@ -1,0 +1,71 @@
+"""Report: everything that a reader of the scores should know of them, as one HTML file."""
+
+from datetime import date, datetime
+from pathlib import Path
+
+from salus.cohorts.task import Task
+from salus.errors import Refused
+from salus.report.attrition import attrition, attrition_section
+from salus.report.discrimination import discrimination_section
+from salus.report.distribution import distribution, distribution_section
+from salus.report.intake import intake, intake_section
+from salus.report.measured import measures
+from salus.report.night import night
+from salus.report.overview import overview_section
+from salus.report.page import Page, Section, render
+from salus.report.people import highest, people_section
+from salus.report.phases import phases
+from salus.report.provenance import (
+    calibration_version,
+    identity,
+    model_row,
+    newest_snapshot,
+    packages,
+    provenance_section,
+)
+from salus.report.reliability import reliability_section
+from salus.storage.ledger import now
+from salus.storage.lock import local_folder
+from salus.storage.tables import Tables
+
+
+def report(tables: Tables, task: Task, as_of: date, out: Path, written_at: datetime | None = None) -> Path:
+    """Write the report of ``task`` as of ``as_of`` to the file ``out``; a table that is not there yet is said so."""
+    page = Page(task.title, task.id, as_of, written_at or now(), sections(tables, task, as_of))
+    out.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = out.with_name(f".{out.name}.unfinished")
+    unfinished.write_text(render(page), encoding="utf-8")
+    unfinished.replace(out)
+    return out
+
+
+def sections(tables: Tables, task: Task, as_of: date) -> list[Section]:
+    """The report's sections in the order in which they are read."""
+    scoring, measured = night(tables, task.id, as_of), measures(tables, task.id)
+    made_by = model_row(tables, task.id, scoring.model_version if scoring else None)
+    calibration = calibration_version(tables, scoring) if scoring else None
+    return [
+        overview_section(scoring, measured),
+        intake_section(intake(tables)),
+        attrition_section(attrition(tables, task.id)),
+        discrimination_section(measured),
+        reliability_section(measured),
+        distribution_section(distribution(tables, task.id, as_of)),
+        people_section(highest(tables, task.id, as_of), as_of),
+        provenance_section(
+            phases(tables, task.id, as_of), identity(scoring, made_by, newest_snapshot(tables), calibration),
+            scoring.inputs if scoring else {}, packages()),
+    ]
+
+
+def default_path(warehouse: str, task_id: str, as_of: date) -> Path:
+    """``<warehouse>/_reports/<task>/<as_of>/report.html``.
+
+    Raises:
+        Refused: the warehouse is not a local folder, so a file must be named.
+    """
+    folder = local_folder(warehouse)
+    if folder is None:
+        raise Refused(f"Received the warehouse {warehouse} and no --out; expected a local file for the report. "
+                      "Name one with --out.")
+    return folder / "_reports" / task_id / str(as_of) / "report.html"
