@@ -1,0 +1,133 @@
+"""Horovod under Spark: as many ranks as asked for, their progress on the terminal, and one clear error where one dies.
+
+Horovod's control sockets listen on every interface and, up to 0.28.1, its rendezvous port answers without
+authentication: run it in a private network only (docs/operations.md). With a local master all traffic stays on the
+loopback interface.
+"""
+
+import io
+import json
+import signal
+import sys
+import threading
+from collections import deque
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from pyspark.sql import SparkSession
+
+import salus
+from salus.errors import EnvironmentFault, Held, Refused
+from salus.training.plan import TrainingPlan
+from salus.training.rank import TOLD
+
+START_SECONDS = 300
+RANK_ENVIRONMENT = {
+    "TF_CPP_MIN_LOG_LEVEL": "3", "TF_ENABLE_ONEDNN_OPTS": "0", "OMP_NUM_THREADS": "1", "KERAS_BACKEND": "tensorflow",
+    "PYTHONUNBUFFERED": "1", "PYTHONWARNINGS": "ignore",
+}
+LINES_KEPT = 40
+
+
+class Listener(io.TextIOBase):
+    """Where the ranks' output goes: what they tell the driver is acted on, the last of the rest is kept.
+
+    Args:
+        heard: called with each thing told.
+    """
+
+    def __init__(self, heard: Callable[[dict[str, Any]], None]):
+        super().__init__()
+        self.heard, self.last = heard, deque[str](maxlen=LINES_KEPT)
+        self._line, self._lock = "", threading.Lock()
+
+    def write(self, text: str) -> int:
+        """Take a piece of output, of any length."""
+        with self._lock:
+            *lines, self._line = (self._line + text).split("\n")
+            for line in lines:
+                _, told, content = line.partition(TOLD)
+                if told:
+                    self.heard(json.loads(content))
+                elif line.strip():
+                    self.last.append(line)
+        return len(text)
+
+
+def run_ranks(spark: SparkSession, plan: TrainingPlan, ranks: int, progress: Callable[[str], None],
+              debug: bool = False) -> list[dict[str, Any]]:
+    """Train by ``plan`` on ``ranks`` ranks, each in a Spark task; returns what each ended with, in rank order.
+
+    Raises:
+        Refused: there are fewer task slots than ranks, or the ranks refused their input.
+        EnvironmentFault: a rank died or hung.
+    """
+    _has_room(spark, ranks)
+    refusals: list[dict[str, Any]] = []
+    listener = Listener(lambda told: refusals.append(told) if "refused" in told else progress(progress_line(told)))
+    try:
+        return _run(spark, plan, ranks, listener)
+    except (RuntimeError, OSError, EOFError) as error:
+        if debug:
+            print("\n".join(listener.last), file=sys.stderr)
+        if refusals:
+            kind = {Refused.exit_code: Refused, Held.exit_code: Held}.get(refusals[0]["exit_code"], EnvironmentFault)
+            raise kind(refusals[0]["refused"]) from error
+        raise EnvironmentFault(
+            f"Received the end of a training rank before its work was done (it died, was killed, or did nothing for "
+            f"{plan.hang_seconds:g} s); expected {ranks} ranks to finish. Look at memory and at the other ranks' hosts, "
+            "then train again with --resume; SALUS_DEBUG=1 shows the ranks' last lines."
+        ) from error
+
+
+def progress_line(told: dict[str, Any]) -> str:
+    """An epoch in one line."""
+    left = (told["epochs"] - told["epoch"]) * told["seconds"]
+    return (f"{told['network']} epoch {told['epoch']}/{told['epochs']}: loss {told['loss']:.4f}, tuning loss "
+            f"{told['tuning_loss']:.4f}, AUROC {told['tuning_auroc']:.3f}, {told['samples_a_second']:,.0f} samples/s, "
+            f"at most {left:.0f} s left")
+
+
+def _run(spark, plan, ranks, listener):
+    import horovod.spark
+
+    root, plan_json = str(Path(salus.__file__).parents[1]), plan.to_json()
+
+    def enter():
+        # Sent by value: a node that has Salus on a shared disk only must be told where before anything is imported.
+        import sys
+
+        if root not in sys.path:
+            sys.path.append(root)
+        from salus.training.rank import train_rank
+
+        return train_rank(plan_json)
+
+    is_local = spark.sparkContext.master.startswith("local")
+    with _own_signals():
+        return horovod.spark.run(
+            enter, num_proc=ranks, use_gloo=True, env=dict(RANK_ENVIRONMENT), stdout=listener, stderr=listener, verbose=0,
+            nics=["lo"] if is_local else None, start_timeout=START_SECONDS,
+        )
+
+
+def _has_room(spark, ranks):
+    slots = spark.sparkContext.defaultParallelism
+    if spark.sparkContext.master.startswith("local") and slots < ranks:
+        raise Refused(
+            f"Received {ranks} ranks for {slots} task slots of the master {spark.sparkContext.master}; expected at most "
+            f"one rank a slot, since all must run at once. Use --ranks {slots}, or --master 'local[{ranks},4]'."
+        )
+
+
+@contextmanager
+def _own_signals() -> Iterator[None]:
+    """Horovod puts its own handlers of SIGINT and SIGTERM in place for good; put ours back."""
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -1,0 +1,161 @@
+"""The train loop that every network goes through, on one rank or on many.
+
+Each sample weighs the same in an epoch's gradients, whichever batch and rank it fell to: a rank's loss is the
+weighted sum over its batch, divided by what a batch holds on average, and Horovod takes the mean over ranks.
+Epochs stop when the tuning loss, over all tuning samples of all ranks, no longer falls; the best weights are kept.
+"""
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+import horovod.tensorflow as hvd
+import keras
+import numpy as np
+import tensorflow as tf
+
+from salus.datasets.feed import batches, in_order, steps_an_epoch
+from salus.datasets.folder import Folder
+from salus.datasets.manifest import Dataset, Split
+from salus.models import build
+from salus.training import checkpoint
+from salus.training.checkpoint import State
+from salus.training.plan import NetworkPlan
+
+TUNING_ROWS_A_CALL = 4096
+Report = Callable[[dict[str, Any]], None]
+
+
+class Loop:
+    """One network in training on this rank.
+
+    Args:
+        dataset: what it learns from.
+        plan: its architecture and settings.
+        beat: called whenever the rank has got on.
+    """
+
+    def __init__(self, dataset: Dataset, plan: NetworkPlan, beat: Callable[[], None] = lambda: None):
+        keras.utils.set_random_seed(plan.seed)
+        self.plan, self.beat = plan, beat
+        self.train, self.tuning = dataset.split("train"), dataset.split("tuning")
+        self.model = build(plan.architecture, dataset.width, plan)
+        self.optimiser = keras.optimizers.Adam(plan.learning_rate)
+        self.optimiser.build(self.model.trainable_variables)
+        self.steps = steps_an_epoch(self.train, hvd.size(), plan.batch_size)
+        self.rows_a_step = self.train.rows / (self.steps * hvd.size())
+        self._step = tf.function(self._train_step, input_signature=_signature(dataset.width))
+        self._logits = tf.function(lambda inputs: self.model(inputs, training=False)[:, 0],
+                                   input_signature=_signature(dataset.width)[:1])
+
+    def run(self, checkpoints: Folder, name: str, resume: bool, report: Report) -> State:
+        """Train to the end, and leave the best weights in the model.
+
+        Args:
+            checkpoints: where rank 0 leaves a checkpoint an epoch.
+            name: of the checkpoint.
+            resume: go on from the checkpoint, where there is one.
+            report: called with the metrics of each epoch.
+        """
+        state = (checkpoint.load(checkpoints, name) if resume else None) or State()
+        if state.variables:
+            self._put(self.model.variables, state.variables)
+            self._put(self.optimiser.variables, state.optimiser)
+        hvd.broadcast_variables([v.value for v in (*self.model.variables, *self.optimiser.variables)], root_rank=0)
+        while not state.finished:
+            state.history.append(self._epoch(len(state.history)))
+            self._judge(state)
+            if hvd.rank() == 0:
+                checkpoint.save(checkpoints, name, state)
+            report(state.history[-1] | {"network": self.plan.name, "epochs": self.plan.epochs})
+        self._put(self.model.variables, state.best)
+        return state
+
+    def _epoch(self, epoch: int) -> dict[str, Any]:
+        begun = time.perf_counter()
+        loss, rows, digest = 0.0, 0, 0
+        for batch in batches(self.train, self.plan.reader, hvd.rank(), hvd.size(), self.plan.batch_size,
+                             self.plan.seed, epoch):
+            loss += float(self._step(batch.inputs, batch.label, batch.weight))
+            rows += len(batch)
+            digest ^= samples_digest(batch.subject_id, batch.prediction_time)
+            self.beat()
+        totals = hvd.allreduce(tf.constant([loss, rows], tf.float64), op=hvd.Sum, name="epoch_totals").numpy()
+        seconds = time.perf_counter() - begun
+        tuning_loss, auroc = self._tuned()
+        return {
+            "epoch": epoch + 1, "loss": float(totals[0] * self.rows_a_step / self.train.rows),
+            "tuning_loss": tuning_loss, "tuning_auroc": auroc, "samples": int(totals[1]), "seconds": seconds,
+            "samples_a_second": totals[1] / seconds, "rank_samples": rows, "rank_digest": digest,
+        }
+
+    def _judge(self, state: State) -> None:
+        """Keep the weights if they are the best so far; all ranks take rank 0's word for whether to stop."""
+        losses = [epoch["tuning_loss"] for epoch in state.history]
+        best = int(np.argmin(losses))
+        stop = len(losses) - 1 - best >= self.plan.patience or len(losses) >= self.plan.epochs
+        is_best, stop = hvd.broadcast(tf.constant([best == len(losses) - 1, stop]), 0, name="verdict").numpy()
+        state.variables = [v.numpy() for v in self.model.variables]
+        state.optimiser = [v.numpy() for v in self.optimiser.variables]
+        if is_best:
+            state.best = state.variables
+        state.finished = bool(stop)
+
+    def _train_step(self, inputs, label, weight):
+        with tf.GradientTape() as tape:
+            logit = self.model(inputs, training=True)[:, 0]
+            each = tf.nn.sigmoid_cross_entropy_with_logits(labels=label, logits=logit)
+            loss = tf.reduce_sum(weight * each) / self.rows_a_step
+            penalised = loss + tf.add_n(self.model.losses) if self.model.losses else loss
+        tape = hvd.DistributedGradientTape(tape)
+        variables = self.model.trainable_variables
+        gradients = tape.gradient(penalised, [v.value for v in variables])
+        self.optimiser.apply(gradients, variables)
+        return loss
+
+    def _tuned(self) -> tuple[float, float]:
+        """Weighted log loss and AUROC over the tuning samples of all ranks."""
+        logit, label, weight = predicted(self._logits, self.tuning, self.beat)
+        every = hvd.allgather(tf.constant(np.stack([logit, label, weight], axis=1)), name="tuned").numpy()
+        logit, label, weight = every.astype(np.float64).T
+        loss = np.average(np.logaddexp(0, np.where(label > 0, -logit, logit)), weights=weight)
+        if hvd.rank() != 0:
+            return float(loss), float("nan")
+        from sklearn.metrics import roc_auc_score
+
+        return float(loss), float(roc_auc_score(label, logit, sample_weight=weight))
+
+    @staticmethod
+    def _put(variables, values):
+        for variable, value in zip(variables, values, strict=True):
+            variable.assign(value)
+
+
+def predicted(logits: Callable, split: Split, beat: Callable[[], None]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Logit, label and weight of this rank's share of ``split``, float32 (samples,) each."""
+    parts = []
+    for samples in in_order(split, hvd.rank(), hvd.size()):
+        made = [logits(samples.inputs[start:start + TUNING_ROWS_A_CALL]).numpy()
+                for start in range(0, len(samples), TUNING_ROWS_A_CALL)]
+        parts.append((np.concatenate(made), samples.label, samples.weight))
+        beat()
+    if not parts:
+        return (np.empty(0, np.float32),) * 3
+    logit, label, weight = (np.concatenate(part) for part in zip(*parts))
+    return logit, label, weight
+
+
+def samples_digest(subject_id: np.ndarray, prediction_time: np.ndarray) -> int:
+    """A 64-bit number of a set of samples that any order gives, and any loss or repetition changes.
+
+    Exclusive or of each sample's SplitMix64 (Steele et al., OOPSLA 2014).
+    """
+    with np.errstate(over="ignore"):
+        z = subject_id.astype(np.uint64) + prediction_time.astype(np.uint64) * np.uint64(0x9E3779B97F4A7C15)
+        z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+        z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return int(np.bitwise_xor.reduce(z ^ (z >> np.uint64(31)), initial=np.uint64(0)))
+
+
+def _signature(width):
+    return [tf.TensorSpec((None, width), tf.float32), tf.TensorSpec((None,), tf.float32), tf.TensorSpec((None,), tf.float32)]

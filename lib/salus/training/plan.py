@@ -1,0 +1,82 @@
+"""What the ranks are asked to do, as plain data that can be sent, hashed and kept beside the model."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+
+@dataclass(frozen=True)
+class NetworkPlan:
+    """One network to train.
+
+    Args:
+        name: of the registered model.
+        architecture: of ``salus.models``.
+        hidden: units of each hidden layer.
+        dropout: share of hidden units dropped a step.
+        l2: L2 penalty of the weights.
+        learning_rate: of Adam, at its height.
+        epochs: at most.
+        batch_size: samples a rank and step, at most.
+        patience: epochs without a better tuning loss before training stops.
+        seed: of initial weights, dropout and the order of samples.
+        reader: ``petastorm`` or ``arrow``.
+    """
+
+    name: str
+    architecture: str
+    hidden: list[int] = field(default_factory=list)
+    dropout: float = 0.0
+    l2: float = 0.0
+    learning_rate: float = 0.001
+    epochs: int = 20
+    batch_size: int = 512
+    patience: int = 3
+    seed: int = 7
+    reader: str = "petastorm"
+
+    @classmethod
+    def of(cls, name: str, architecture: str, settings: Mapping[str, Any]) -> "NetworkPlan":
+        """The plan for a task's model; settings that are not the training's are left out."""
+        return cls(name, architecture, **{key: value for key, value in settings.items() if key in cls.__dataclass_fields__})
+
+
+@dataclass(frozen=True)
+class TrainingPlan:
+    """What one Horovod run does: networks, one after the other, on one data set.
+
+    Args:
+        dataset: folder of the data set.
+        dataset_hash: of its manifest.
+        checkpoints: folder of the checkpoints, on storage that all ranks share.
+        networks: what to train.
+        resume: go on from the checkpoints, where there are any.
+        hang_seconds: a rank that does nothing for so long is killed.
+        start_seconds: the same, before its first step.
+    """
+
+    dataset: str
+    dataset_hash: str
+    checkpoints: str
+    networks: tuple[NetworkPlan, ...]
+    resume: bool = False
+    hang_seconds: float = 30.0
+    start_seconds: float = 180.0
+
+    def to_json(self) -> str:
+        """As text that a rank can read."""
+        return json.dumps(asdict(self), sort_keys=True)
+
+    @classmethod
+    def from_json(cls, text: str) -> "TrainingPlan":
+        """What ``to_json`` wrote."""
+        content = json.loads(text)
+        return cls(**content | {"networks": tuple(NetworkPlan(**network) for network in content["networks"])})
+
+
+def checkpoint_key(plan: TrainingPlan, network: NetworkPlan, ranks: int) -> str:
+    """Names the work of which a checkpoint is a part: another data set, setting or number of ranks is other work."""
+    work = json.dumps([plan.dataset_hash, asdict(network), ranks], sort_keys=True)
+    return f"{network.name}-{hashlib.sha256(work.encode()).hexdigest()[:16]}"

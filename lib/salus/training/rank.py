@@ -1,0 +1,62 @@
+"""What one Horovod rank does, from its first import to its last weight."""
+
+import json
+import sys
+from typing import Any
+
+from salus.datasets.folder import Folder, sha256
+from salus.datasets.manifest import open_dataset
+from salus.errors import Refused, SalusError
+from salus.training.guardian import Heartbeat
+from salus.training.plan import TrainingPlan, checkpoint_key
+
+TOLD = "SALUS "
+"""What the driver is told stands on a line of stdout that begins with this."""
+
+
+def train_rank(plan_json: str) -> dict[str, Any]:
+    """Train the networks of a plan; returns what this rank ended with, and the models where it is rank 0."""
+    plan = TrainingPlan.from_json(plan_json)
+    with Heartbeat(plan.start_seconds, plan.hang_seconds) as heartbeat:
+        try:
+            return _train(plan, heartbeat)
+        except SalusError as error:
+            tell({"refused": str(error), "exit_code": error.exit_code})
+            sys.exit(error.exit_code)
+
+
+def tell(what: dict[str, Any]) -> None:
+    """Say something to the driver."""
+    print(f"{TOLD}{json.dumps(what)}", flush=True)
+
+
+def _train(plan, heartbeat):
+    import horovod.tensorflow as hvd
+    import tensorflow as tf
+
+    from salus.training.loop import Loop
+    from salus.training.package import model_bytes
+
+    tf.config.threading.set_intra_op_parallelism_threads(1)
+    tf.config.threading.set_inter_op_parallelism_threads(1)
+    tf.config.experimental.enable_op_determinism()
+    hvd.init()
+    rank, ranks = hvd.rank(), hvd.size()
+    dataset = open_dataset(plan.dataset)
+    if dataset.hash != plan.dataset_hash:
+        raise Refused(f"Received the data set {plan.dataset} of another hash than this training's; expected it unchanged. "
+                      "Train again.")
+    for split in ("train", "tuning"):
+        dataset.split(split).verify(rank, ranks)
+    networks = {}
+    for network in plan.networks:
+        loop = Loop(dataset, network, heartbeat.beat)
+        state = loop.run(Folder(plan.checkpoints), checkpoint_key(plan, network, ranks), plan.resume,
+                         tell if rank == 0 else lambda _: None)
+        networks[network.name] = {
+            "history": state.history,
+            "weights": sha256(b"".join(array.tobytes() for array in state.best)),
+            "model": model_bytes(loop.model) if rank == 0 else None,
+        }
+    hvd.shutdown()
+    return {"rank": rank, "ranks": ranks, "networks": networks}
