@@ -1,0 +1,18 @@
+"""Make one timeline a person: events and coverage as arrays, with both clocks."""
+
+import sys
+
+from salus.job import parser, run, spark_job
+from salus.timelines.build import build
+
+
+def main(argv=None):
+    """Build ``timelines`` and ``codes`` from what came in."""
+    args = parser(__doc__).parse_args(argv)
+    with spark_job("timelines", args) as job:
+        build(job)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(run(main))

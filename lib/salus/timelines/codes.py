@@ -1,0 +1,44 @@
+"""The codes that events carry, their 64-bit hashes and what they mean."""
+
+import csv
+from functools import cache
+
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
+
+from salus.errors import Refused
+from salus.schemas import CODES, VOID_CODE
+from salus.settings import conf_dir
+
+
+def codes(events: DataFrame) -> DataFrame:
+    """One ``CODES`` row a code of ``events``, with its description where conf/codesets/descriptions.csv has one."""
+    described = events.sparkSession.createDataFrame(descriptions(), "code STRING, description STRING")
+    counted = events.where(F.col("code") != VOID_CODE).groupBy("code").agg(F.count("*").alias("events"))
+    return (
+        counted.join(F.broadcast(described), "code", "left")
+        .withColumn("code_hash", F.xxhash64("code"))
+        .select(*CODES.names)
+    )
+
+
+def refuse_collisions(table: DataFrame) -> None:
+    """Check that no two codes of a ``CODES`` table share a hash.
+
+    Raises:
+        Refused: two do; timelines could not tell them apart.
+    """
+    clash = table.groupBy("code_hash").agg(F.sort_array(F.collect_set("code")).alias("codes")).where(F.size("codes") > 1)
+    if (found := clash.head()) is not None:
+        raise Refused(
+            f"Received the codes {' and '.join(found['codes'])}, which have the same 64-bit hash; expected one hash a "
+            "code. Rename one of them in its source's mapping."
+        )
+
+
+@cache
+def descriptions() -> list[tuple[str, str]]:
+    """(code, description) of conf/codesets/descriptions.csv."""
+    path = conf_dir() / "codesets" / "descriptions.csv"
+    with path.open(encoding="utf-8", newline="") as lines:
+        return [(row["code"], row["description"]) for row in csv.DictReader(lines)]
