@@ -8,11 +8,13 @@ import numpy as np
 import pyarrow as pa
 
 from salus.cohorts.task import Eligibility
+from salus.timelines.clocks import DAYS_PER_YEAR, MICROSECONDS_PER_DAY, NEVER
+from salus.timelines.entries import lists
+from salus.timelines.recency import MEDS_DEATH_HASH
 
-MICROSECONDS_PER_DAY = 86_400_000_000
-DAYS_PER_YEAR = 365.25
+SECONDS_PER_DAY = 86_400
 
-COLUMNS = ("birth", "death", "death_available", "coverage_start", "coverage_end", "coverage_available",
+COLUMNS = ("birth", "available", "superseded", "code", "coverage_start", "coverage_end", "coverage_available",
            "coverage_superseded")
 """The columns of ``timelines`` that eligibility looks at."""
 
@@ -45,15 +47,12 @@ def eligibility(
         int8 (samples,), 0 = eligible, i = lost at the i-th of ``eligibility_steps``; and int32 (samples,), days
         enrolled within the look-back, by what was available.
     """
-    birth, has_birth = _longs(batch, "birth")
-    death, has_death = _longs(batch, "death")
-    death_available, _ = _longs(batch, "death_available")
-    born = has_birth[sample_row] & (birth[sample_row] <= prediction_times)
-    years = (prediction_times - birth[sample_row]) / (DAYS_PER_YEAR * MICROSECONDS_PER_DAY)
-    died = has_death[sample_row] & (np.maximum(death, death_available)[sample_row] <= prediction_times)
-    look_back = rules.look_back_days * MICROSECONDS_PER_DAY
-    enrolled, covered, gap = _enrolment(batch, sample_row, prediction_times, look_back)
-    enrolled_days = (covered // MICROSECONDS_PER_DAY).astype(np.int32)
+    birth = batch.column("birth").fill_null(NEVER).to_numpy(zero_copy_only=False)[sample_row]
+    born = birth <= prediction_times
+    years = (prediction_times - np.minimum(birth, prediction_times)) / (DAYS_PER_YEAR * MICROSECONDS_PER_DAY)
+    died = _known_to_have_died(batch, sample_row, prediction_times)
+    enrolled, covered, gap = _enrolment(batch, sample_row, prediction_times, rules.look_back_days)
+    enrolled_days = (covered // SECONDS_PER_DAY).astype(np.int32)
     passes = [
         born,
         years >= (rules.age_at_least or 0),
@@ -61,7 +60,7 @@ def eligibility(
         enrolled if rules.enrolled_at_prediction else np.ones_like(enrolled),
         enrolled_days >= rules.enrolled_days_at_least,
         np.ones_like(enrolled) if rules.largest_gap_days is None
-        else gap <= rules.largest_gap_days * MICROSECONDS_PER_DAY,
+        else gap <= rules.largest_gap_days * SECONDS_PER_DAY,
     ]
     lost_at = np.zeros(sample_row.size, np.int8)
     for step in range(len(passes), 0, -1):
@@ -69,35 +68,41 @@ def eligibility(
     return lost_at, enrolled_days
 
 
-def _enrolment(batch, sample_row, prediction_times, look_back):
-    """Whether T is covered; microseconds covered in [T - look-back, T); the longest stretch there without cover.
+def _known_to_have_died(batch, sample_row, prediction_times):
+    """Whether a death was known at T; the timeline's own ``death`` may be a correction that came later."""
+    offsets, code = lists(batch, "code")
+    death = np.flatnonzero(code == MEDS_DEATH_HASH)
+    available, superseded = (lists(batch, name)[1][death] for name in ("available", "superseded"))
+    sample, entry = _pairs(np.searchsorted(death, offsets), sample_row)
+    at = prediction_times[sample]
+    died = np.zeros(sample_row.size, bool)
+    died[sample[(available[entry] <= at) & (at < superseded[entry])]] = True
+    return died
+
+
+def _enrolment(batch, sample_row, prediction_times, look_back_days):
+    """Whether T is covered; seconds covered in [T - look-back, T); the longest stretch there without cover.
 
     Spans overlap and repeat, so each sample's visible spans are sorted by start and only what reaches beyond the
     furthest end so far counts.
     """
-    most = np.iinfo(np.int64).max // (look_back + 1) - 1
-    if sample_row.size > most:
-        parts = [_enrolment(batch, sample_row[at:at + most], prediction_times[at:at + most], look_back)
-                 for at in range(0, sample_row.size, most)]
-        return tuple(np.concatenate(part) for part in zip(*parts))
     sample, start, end = _visible_spans(batch, sample_row, prediction_times)
     at = prediction_times[sample]
     enrolled = np.zeros(sample_row.size, bool)
     enrolled[sample[(start <= at) & (at < end)]] = True
-    opens = np.maximum(start, at - look_back) - (at - look_back)
-    closes = np.minimum(end, at) - (at - look_back)
+    # Whole seconds: each sample gets its own stretch of the number line, so that one running maximum serves all.
+    look_back = look_back_days * SECONDS_PER_DAY
+    begin = at - look_back * 1_000_000
+    opens = (np.maximum(start, begin) - begin) // 1_000_000
+    closes = (np.minimum(end, at) - begin) // 1_000_000
     held = closes > opens
     sample, opens, closes = sample[held], opens[held], closes[held]
     order = np.lexsort((opens, sample))
     sample, opens, closes = sample[order], opens[order], closes[order]
-    # Each sample gets its own stretch of the number line, so that one running maximum serves them all.
     base = sample * (look_back + 1)
-    reached = np.maximum.accumulate(base + closes) if sample.size else closes
-    before = np.empty_like(reached)
-    before[1:] = reached[:-1]
-    first = np.ones(sample.size, bool)
-    first[1:] = sample[1:] != sample[:-1]
-    before[first] = base[first]
+    reached = np.maximum.accumulate(base + closes) if sample.size else base
+    first = np.diff(sample, prepend=-1) > 0
+    before = np.where(first, base, np.roll(reached, 1))
     covered = np.zeros(sample_row.size, np.int64)
     np.add.at(covered, sample, np.maximum(0, base + closes - np.maximum(base + opens, before)))
     gap = np.zeros(sample_row.size, np.int64)
@@ -109,20 +114,16 @@ def _enrolment(batch, sample_row, prediction_times, look_back):
 
 def _visible_spans(batch, sample_row, prediction_times):
     """Every (sample, coverage span) pair that was visible at the sample's prediction time."""
-    offsets = batch.column("coverage_start").offsets.to_numpy()
-    spans = np.diff(offsets)[sample_row]
-    sample = np.repeat(np.arange(sample_row.size), spans)
-    within = np.arange(sample.size) - np.repeat(np.cumsum(spans) - spans, spans)
-    span = offsets[sample_row][sample] + within
-    start, end, available, superseded = (
-        batch.column(name).values.to_numpy(zero_copy_only=False)[span]
-        for name in ("coverage_start", "coverage_end", "coverage_available", "coverage_superseded"))
+    offsets, start = lists(batch, "coverage_start")
+    end, available, superseded = (lists(batch, f"coverage_{name}")[1] for name in ("end", "available", "superseded"))
+    sample, span = _pairs(offsets, sample_row)
     at = prediction_times[sample]
-    seen = (available <= at) & (at < superseded)
-    return sample[seen], start[seen], end[seen]
+    seen = (available[span] <= at) & (at < superseded[span])
+    return sample[seen], start[span[seen]], end[span[seen]]
 
 
-def _longs(batch, name):
-    """A nullable column of longs as numbers (0 where null) and whether each is there."""
-    column = batch.column(name)
-    return column.fill_null(0).to_numpy(zero_copy_only=False), ~column.is_null().to_numpy(zero_copy_only=False)
+def _pairs(offsets, sample_row):
+    """Every (sample, entry) pair of the samples' rows, whose entries are segments between ``offsets``."""
+    sizes = np.diff(offsets)[sample_row]
+    sample = np.repeat(np.arange(sample_row.size), sizes)
+    return sample, np.arange(sample.size) + np.repeat(offsets[sample_row] - (np.cumsum(sizes) - sizes), sizes)

@@ -64,7 +64,7 @@ def label_window(aces: dict[str, Any]) -> str:
 def closure(predicates: dict[str, Any], name: str) -> list[str]:
     """``name`` and every predicate that it is derived from."""
     expression = predicates[name].get("expr")
-    return [name, *(each for part in _inputs(expression) for each in closure(predicates, part))] if expression else [name]
+    return [name, *(each for part in _inputs(expression) for each in closure(predicates, part))]
 
 
 def plain_codes(predicate: dict[str, Any]) -> list[str]:
@@ -76,7 +76,7 @@ def plain_codes(predicate: dict[str, Any]) -> list[str]:
 def _check_predicates(predicates):
     for name, predicate in predicates.items():
         if not re.fullmatch(r"\w+", name) or name in (PREDICTION, DEATH):
-            raise ValueError(f"predicate {name!r}: expected letters, digits and _, and neither {PREDICTION} nor {DEATH}")
+            raise ValueError(f"predicate {name!r}: expected letters, digits and _, not {PREDICTION} or {DEATH}")
         if not isinstance(predicate, dict) or not set(predicate) <= _PREDICATE_KEYS:
             raise ValueError(f"predicate {name}: expected the keys {', '.join(sorted(_PREDICATE_KEYS))} "
                              "(who is predicted for belongs in eligibility)")
@@ -132,7 +132,7 @@ def _reach(windows, name, side, above=()):
     if (name, side) in above:
         raise ValueError(f"window {name} is bounded by itself")
     bound = windows[name][side].strip()
-    reference, operator, rest = (re.split(r"\s*(->|<-|\+|-)\s*", bound, maxsplit=1) + [None, None])[:3]
+    reference, operator, rest = [*re.split(r"\s*(->|<-|\+|-)\s*", bound, maxsplit=1), None, None][:3]
     earliest, latest = _reach_of(windows, name, reference, (*above, (name, side)))
     if operator is None:
         return earliest, latest
@@ -154,5 +154,6 @@ def _reach_of(windows, name, reference, above):
         return _reach(windows, name, reference, above)
     window, _, side = reference.partition(".")
     if window not in windows or side not in ("start", "end"):
-        raise ValueError(f"window {name} refers to {reference}; expected trigger, start, end or window.start, window.end")
+        raise ValueError(f"window {name} refers to {reference}; expected trigger, start, end, window.start or "
+                         "window.end")
     return _reach(windows, window, side, above)

@@ -12,7 +12,7 @@ from typing import Any
 from delta.tables import DeltaTable
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
-from pyspark.sql.types import StructType
+from pyspark.sql.types import ArrayType, StructType
 
 from salus.schemas import TABLES, schema_of
 
@@ -135,7 +135,8 @@ class Tables:
         if self._newest(name) is not None:
             return
         schema = schema_of(name)
-        statistics = [column for column in STATISTICS_ON if column in schema.names]
+        statistics = [column for column in STATISTICS_ON
+                      if column in schema.names and not isinstance(schema[column].dataType, ArrayType)]
         builder = (DeltaTable.createIfNotExists(self.spark).location(self.path(name)).addColumns(schema)
                    .property("delta.enableDeletionVectors", "false")
                    .property("delta.dataSkippingStatsColumns", ",".join(statistics))

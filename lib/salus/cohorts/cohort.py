@@ -1,0 +1,191 @@
+"""The cohort of a task: who is predicted for, when, with which label, in which split; and who was lost at which step.
+
+Whole people go through one numpy pass a shard: eligibility by what was available, labels by what happened. Nothing
+population-sized reaches the driver: only counts by step, and by month and day for the censoring weights.
+"""
+
+import os
+from collections.abc import Iterator, Sequence
+from datetime import date
+from functools import partial
+
+import numpy as np
+import pyarrow as pa
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
+from pyspark.sql.types import StructType
+
+from salus.cohorts.attrition import attrition
+from salus.cohorts.eligibility import COLUMNS as ELIGIBILITY_COLUMNS
+from salus.cohorts.eligibility import eligibility, eligibility_steps
+from salus.cohorts.grid import data_end, grid
+from salus.cohorts.splits import split_people
+from salus.cohorts.task import SPLITS, Task
+from salus.cohorts.weights import weighted
+from salus.errors import Held
+from salus.schemas import COHORT
+from salus.schemas.fields import BOOLEAN, INT, LONG, TIME, field
+from salus.timelines.clocks import micros
+
+SHARD = 2_000
+"""People whose labels ACES makes at once: about 1 GB at 400 named events each, a fraction of that as a rule."""
+
+ELIGIBLE = StructType([
+    field("subject_id", LONG, "the person", True),
+    field("prediction_time", TIME, "UTC", True),
+    field("step_lost", INT, "0 = eligible, i = lost at the i-th of eligibility_steps", True),
+    field("enrolled_days", INT, "days enrolled within the look-back, by what was available", True),
+])
+
+SAMPLES = StructType([
+    *ELIGIBLE.fields[:2],
+    field("step_lost", INT, "0 = labelled, i = lost at the i-th of eligibility_steps and LABEL_STEPS", True),
+    field("is_positive", BOOLEAN, "the label; null = none"),
+    field("observed_days", INT, "days to the event, death, horizon or censoring; -1 = not at risk", True),
+    field("is_censored", BOOLEAN, "left the insurer before the label's end", True),
+])
+
+
+def cohort(job, task: Task) -> None:
+    """Write ``cohorts/<task>`` and its attrition, where they are not there for these very tables and this task.
+
+    Raises:
+        Held: there are no labels, they are all of one class, or fewer than the task's gates ask for.
+    """
+    reads = ("timelines", "codes", "identity", "ingested_files")
+    if not job.needed({"task": task.id}, reads=reads, task=task.cohort_hash):
+        return
+    timelines = job.tables.read("timelines")
+    end = data_end(timelines, job.tables.read("ingested_files"))
+    if end is None:
+        raise Held(f"Received no timelines to make the cohort of {task.id} from; expected some. "
+                   "Run ingest and timelines first.")
+    dates = grid(task.index, task.label, end)
+    job.progress(f"{len(dates)} index dates from {dates[0]} to {dates[-1]}, what is known ends on {end}")
+    samples = labelled_samples(timelines, job.tables.read("codes"), task, dates).persist()
+    try:
+        steps = attrition(samples, task, sample_steps(task, dates, end))
+        rows = split_people(weighted(samples), job.tables.read("identity"), task).select(*_as_cohort())
+        figures = _figures(rows)
+        _gates(task, figures)
+        job.tables.replace(f"cohorts/{task.id}", rows)
+        job.tables.replace("attrition", job.tables.frame("attrition", steps), where=f"task_id = '{task.id}'")
+    finally:
+        samples.unpersist()
+    rows_in_all = sum(figure["rows"] for figure in figures.values())
+    positives = sum(figure["positives"] for figure in figures.values())
+    job.count(rows=rows_in_all, people=sum(figure["people"] for figure in figures.values()), positives=positives,
+              prevalence=positives / rows_in_all, index_dates=len(dates), data_end=str(end))
+
+
+def tonight(job, task: Task, as_of: date) -> list[dict]:
+    """The attrition of the people of ``as_of``: no labels, nothing that needs the future; nothing is written."""
+    eligible_rows = eligible(job.tables.read("timelines"), task, [as_of])
+    steps = attrition(eligible_rows.withColumn("is_positive", F.lit(None).cast("boolean")), task,
+                      [f"known people, as of {as_of}", *eligibility_steps(task.eligibility)])
+    job.count(people=steps[0]["rows_before"], eligible=steps[-1]["rows_before"] - steps[-1]["rows_lost"])
+    return steps
+
+
+def eligible(timelines: DataFrame, task: Task, dates: Sequence[date]) -> DataFrame:
+    """One ``ELIGIBLE`` row a person of ``timelines`` and date: at which step they are lost, or that they are not."""
+    times = np.array([micros(day) for day in dates], np.int64)
+    return (timelines.select("subject_id", *ELIGIBILITY_COLUMNS)
+            .mapInArrow(partial(_eligible, rules=task.eligibility, times=times), ELIGIBLE))
+
+
+def labelled_samples(timelines: DataFrame, codes: DataFrame, task: Task, dates: Sequence[date]) -> DataFrame:
+    """One ``SAMPLES`` row a person and date: the label, or the step at which they are lost.
+
+    ``codes`` is of the size of the vocabulary, and is looked up on the driver.
+    """
+    import polars as pl
+
+    from salus.cohorts.labels import COLUMNS, label_codes
+
+    times = np.array([micros(day) for day in dates], np.int64)
+    vocabulary = pl.DataFrame(codes.select("code", "code_hash").collect(), schema=["code", "code_hash"], orient="row",
+                              schema_overrides={"code": pl.String, "code_hash": pl.Int64})
+    named = label_codes(task.label, vocabulary)
+    columns = dict.fromkeys((*ELIGIBILITY_COLUMNS, *COLUMNS))
+    return (timelines.select("subject_id", *columns)
+            .mapInArrow(partial(_labelled, task=task, times=times, codes=named), SAMPLES))
+
+
+def sample_steps(task: Task, dates: Sequence[date], end: date) -> list[str]:
+    """What each step of the training cohort asks, step 0 first."""
+    from salus.cohorts.labels import LABEL_STEPS
+
+    looked_at = (f"known people on {len(dates)} dates from {dates[0]} to {dates[-1]}; horizon "
+                 f"({task.label.horizon_days} d) and run-out ({task.label.run_out_days} d) over by {end}")
+    return [looked_at, *eligibility_steps(task.eligibility), *LABEL_STEPS]
+
+
+def _eligible(batches: Iterator[pa.RecordBatch], rules, times) -> Iterator[pa.RecordBatch]:
+    for shard, row, at in _shards(batches, times):
+        step, days = eligibility(shard, row, at, rules)
+        yield _batch(ELIGIBLE, shard, row, at, step.astype(np.int32), days)
+
+
+def _labelled(batches, task, times, codes):
+    os.environ.setdefault("POLARS_MAX_THREADS", "1")
+    from salus.cohorts.labels import LABEL_STEPS, label_samples
+
+    steps = len(eligibility_steps(task.eligibility))
+    for shard, row, at in _shards(batches, times):
+        step, _ = eligibility(shard, row, at, task.eligibility)
+        step = step.astype(np.int32)
+        positive, observed = np.zeros(row.size, bool), np.full(row.size, -1, np.int32)
+        index = np.flatnonzero(step == 0)
+        label = label_samples(shard, row[index], at[index], task.label, codes, task.eligibility.largest_gap_days or 0)
+        step[index] = np.where(label.lost_at > 0, label.lost_at + steps, 0)
+        positive[index], observed[index] = label.is_positive, label.observed_days
+        yield _batch(SAMPLES, shard, row, at, step, pa.array(positive, mask=step > 0), observed,
+                     step == steps + len(LABEL_STEPS))
+
+
+def _shards(batches, times):
+    """Shards of whole people, each with its samples: every person at every time."""
+    for batch in batches:
+        for first in range(0, batch.num_rows, SHARD):
+            shard = batch.slice(first, SHARD)
+            yield shard, np.repeat(np.arange(shard.num_rows), times.size), np.tile(times, shard.num_rows)
+
+
+def _batch(schema, shard, row, at, *columns):
+    subject = shard.column("subject_id").to_numpy(zero_copy_only=False)[row]
+    time = pa.array(at).cast(pa.timestamp("us"))
+    return pa.RecordBatch.from_arrays([pa.array(subject), time, *(pa.array(each) if isinstance(each, np.ndarray)
+                                                                  else each for each in columns)], names=schema.names)
+
+
+def _as_cohort():
+    """The columns of ``COHORT``; those of the other kinds of label are null."""
+    known = {"boolean_value": F.col("is_positive")}
+    absent = {column.name: F.lit(None).cast(column.dataType).alias(column.name) for column in COHORT
+              if column.name in ("integer_value", "float_value", "categorical_value")}
+    return [known[name].alias(name) if name in known else absent.get(name, F.col(name)) for name in COHORT.names]
+
+
+def _figures(rows):
+    """Rows, people and positives of each split."""
+    return {row["split"]: row.asDict() for row in rows.groupBy("split").agg(
+        F.count("*").alias("rows"), F.countDistinct("subject_id").alias("people"),
+        F.count_if("boolean_value").alias("positives")).collect()}
+
+
+def _gates(task, figures):
+    rows = sum(figure["rows"] for figure in figures.values())
+    positives = sum(figure["positives"] for figure in figures.values())
+    if not rows or positives in (0, rows):
+        found = "no labels at all" if not rows else f"{rows:,} labels, all {'positive' if positives else 'negative'}"
+        raise Held(f"Received {found} for the task {task.id}; expected both classes. Look at its attrition with "
+                   f"`cohort --as-of DATE`, and at the codes that its predicates name.")
+    if positives < task.gates.positives_at_least:
+        raise Held(f"Received {positives:,} positive labels for the task {task.id}; its gates expect at least "
+                   f"{task.gates.positives_at_least:,}. Bring more data, or widen the index or the eligibility.")
+    for split in SPLITS:
+        found = figures.get(split, {}).get("positives", 0)
+        if found < task.gates.positives_in_each_split_at_least:
+            raise Held(f"Received {found:,} positive labels in the split {split} of the task {task.id}; its gates "
+                       f"expect at least {task.gates.positives_in_each_split_at_least:,}. Bring more data.")

@@ -1,0 +1,33 @@
+"""Index dates: the calendar on which a task predicts, and the day at which what is known ends."""
+
+from datetime import date, timedelta
+
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
+
+from salus.cohorts.task import Index, Label
+from salus.timelines.clocks import moment
+
+
+def data_end(timelines: DataFrame, ingested_files: DataFrame) -> date | None:
+    """The day on which what is known ends; None where nothing is known.
+
+    The last day on which anything became available, but no later than the last delivery: a single wrong date must
+    not make everybody's future look empty (docs/clarifications.md).
+    """
+    last = timelines.agg(F.max(F.array_max("available"))).head()[0]
+    delivered = ingested_files.agg(F.max("delivered_at")).head()[0]
+    ends = [end.date() for end in (last is not None and moment(last), delivered) if end]
+    return min(ends, default=None) if last is not None else None
+
+
+def grid(index: Index, label: Label, end: date) -> list[date]:
+    """The prediction dates, ascending: those whose horizon and run-out are over at ``end``, the last of them."""
+    latest = end - timedelta(days=label.horizon_days + label.run_out_days)
+    dates = []
+    day = latest.replace(day=1) if index.every == "month" else latest - timedelta(days=latest.weekday())
+    while len(dates) < index.last:
+        dates.append(day)
+        before = day - timedelta(days=1)
+        day = before.replace(day=1) if index.every == "month" else day - timedelta(days=7)
+    return dates[::-1]
