@@ -9,7 +9,7 @@ import pytest
 
 from salus.report import plots, words
 from salus.report.attrition import Step, attrition_section
-from salus.report.discrimination import discrimination_section, lift_share
+from salus.report.discrimination import discrimination_section
 from salus.report.distribution import Distribution, TierOfNight, bar_width, distribution_section
 from salus.report.intake import Delivered, Intake, Refusal, intake_section
 from salus.report.measured import Measure
@@ -63,12 +63,13 @@ def measured():
         x = [place / 200 for place in range(201)]
         found |= {
             (name, "auroc"): Measure(auroc, auroc - 0.021, auroc + 0.02, 702, 12_204),
+            (name, "auroc_over_truth"): Measure(auroc - 0.004, auroc - 0.02, auroc + 0.013, 702, 12_204),
             (name, "auprc"): Measure(auroc / 4, auroc / 4 - 0.03, auroc / 4 + 0.03, 702, 12_204),
             (name, "brier"): Measure(brier, brier - 0.003, brier + 0.003, 702, 12_204),
             (name, "calibration_slope"): Measure(1.03, 0.91, 1.16, 702, 12_204),
             (name, "calibration_intercept"): Measure(-0.04, -0.15, 0.07, 702, 12_204),
             (name, "roc_curve"): Measure(None, x=x, y=[value ** (1 / power) for value in x]),
-            (name, "pr_curve"): Measure(None, x=x, y=[0.05 + 0.6 * (1 - value) ** 2 for value in x]),
+            (name, "precision_recall_curve"): Measure(None, x=x, y=[0.05 + 0.6 * (1 - value) ** 2 for value in x]),
         }
     groups = [0.008, 0.013, 0.018, 0.024, 0.031, 0.04, 0.052, 0.07, 0.105, 0.21]
     for name, shift in (("model", 1.02), ("baseline", 1.12)):
@@ -77,7 +78,12 @@ def measured():
             (name, "calibration_curve_low"): Measure(None, x=groups, y=[0.8 * group for group in groups]),
             (name, "calibration_curve_high"): Measure(None, x=groups, y=[1.3 * group for group in groups]),
         }
-    return found | {("model", "leakage_price"): Measure(0.034, 0.02, 0.047, 702, 12_204)}
+    return found | {
+        ("model", "share_of_attainable_lift"): Measure(0.961, 0.92, 0.99, 702, 12_204),
+        ("model", "leakage_price"): Measure(0.034, 0.02, 0.047, 702, 12_204),
+        ("model", "auroc_by_time"): Measure(0.815, 0.8, 0.83, 702, 12_204),
+        ("model", "auroc_by_available_time"): Measure(0.781, 0.76, 0.8, 702, 12_204),
+    }
 
 
 def scoring():
@@ -112,7 +118,7 @@ def person(rank, **changes):
     return {"subject_id": 8_123_440_991_223_007_001 + rank * 977, "probability": 0.31 - 0.006 * rank,
             "probability_low": 0.26 - 0.006 * rank, "probability_high": 0.36 - 0.006 * rank, "relative_risk": 5.6,
             "percentile": 99.98 - 0.03 * rank, "tier": "very high", "previous_probability": None,
-            "days_since_last_event": 1.0, "data_quality_flags": [], "reasons": reasons,
+            "days_since_last_event": 1.0, "data_quality_flags": ["enrolment_gap", "single_source"] if rank == 2 else [], "reasons": reasons,
             "reason_method": "integrated gradients, 32 steps", **changes}
 
 
@@ -127,7 +133,7 @@ def took():
 def example():
     """A whole report from plain figures."""
     return Page("Unplanned admission within 90 days", "admission_90d", AS_OF, datetime(2026, 7, 1, 2, 5), [
-        overview_section(scoring(), measured()), intake_section(came_in()), attrition_section(steps()),
+        overview_section(scoring(), measured(), {"intended_use": "Offering care management."}), intake_section(came_in()), attrition_section(steps()),
         discrimination_section(measured()), reliability_section(measured()), distribution_section(lying()),
         people_section([person(rank) for rank in range(20)], AS_OF),
         provenance_section(took(), {"Code": "0.1.0+3cc0051aa11b", "Snapshot": "score-3f9a1c22b7d0-19-7 of 2026-07-01"},

@@ -6,6 +6,7 @@ from salus.report.page import Missing, Plot, Section, Table, Text
 
 TITLE = "Does it rank the right people first?"
 CHANCE = 0.5
+OVER_TRUTH = "auroc_over_truth"
 
 
 def discrimination_section(measured: Measures) -> Section:
@@ -19,24 +20,16 @@ def discrimination_section(measured: Measures) -> Section:
     return Section("discrimination", TITLE, question, [Text(_in_words(measured), "note"), *blocks])
 
 
-def lift_share(measured: Measures) -> float | None:
-    """How much of the attainable AUROC above chance the model reached; None where attainable is not known."""
-    model, attainable = measured.get(("model", "auroc")), measured.get(("attainable", "auroc"))
-    if model is None or attainable is None or model.value is None or not attainable.value or attainable.value <= CHANCE:
-        return None
-    return (model.value - CHANCE) / (attainable.value - CHANCE)
-
-
 def _in_words(measured):
     model = measured.get(("model", "auroc"))
     if model is None or model.value is None:
         return "The model itself was not measured."
     said = (f"Of two people held out, one with the event and one without, the model gives the one with the event the "
             f"higher risk {words.percent(model.value, 0)} of the time (50 % would be chance).")
-    share = lift_share(measured)
-    if share is not None:
-        said += (f" That is {words.percent(share, 0)} of the lift over chance that the true model, fitted on what "
-                 "was recorded, could attain.")
+    share = measured.get(("model", "share_of_attainable_lift"))
+    if share is not None and share.value is not None:
+        said += (f" That is {words.percent(share.value, 0)} of the lift over chance that the true model, fitted on "
+                 "what was recorded, attains (taken over the true probabilities).")
     return said
 
 
@@ -70,7 +63,7 @@ def _curves(measured):
         Plot(figure, caption, half=True)
         for figure, metric, caption in (
             (roc, "roc_curve", "ROC curve. The dotted diagonal is chance."),
-            (precision, "pr_curve", "Precision-recall curve. Chance is level, at the share of events."))
+            (precision, "precision_recall_curve", "Precision-recall curve. Chance is level, at the share of events."))
         if _drawn(figure, measured, metric)
     ]
     return plotted or [Missing("Curves", "evaluate")]
@@ -92,11 +85,14 @@ def _drawn(figure, measured, metric):
 
 
 def _table(measured, shown):
-    columns = ("", "AUROC (95 % interval)", "AUPRC (95 % interval)", "People", "Rows")
+    metrics = [("auroc", "AUROC (95 % interval)"), ("auprc", "AUPRC (95 % interval)")]
+    if any((name, OVER_TRUTH) in measured for name in shown):
+        metrics.insert(1, (OVER_TRUTH, "AUROC over the true probabilities"))
+    columns = ("", *(title for _, title in metrics), "People", "Rows")
     rows = []
     for name in shown:
-        auroc, auprc = measured[(name, "auroc")], measured.get((name, "auprc"))
-        rows.append((MEANING[name], words.interval(auroc.value, auroc.low, auroc.high),
-                     words.interval(auprc.value, auprc.low, auprc.high) if auprc else words.ABSENT,
-                     words.count(auroc.people), words.count(auroc.rows)))
+        found = [measured.get((name, metric)) for metric, _ in metrics]
+        rows.append((MEANING[name], *(words.interval(each.value, each.low, each.high) if each else words.ABSENT
+                                      for each in found),
+                     words.count(found[0].people), words.count(found[0].rows)))
     return Table("Areas under the curves, on people held out", columns, rows, numeric=columns[1:])

@@ -98,7 +98,8 @@ def _histogram(found):
             name=plots.label(tier.name), x=middles, width=found.width * 0.94, legendrank=rank,
             y=[found.bars.get((tier.name, place), 0) for place in range(last + 1)],
             marker={"color": TIER_COLOURS[style],
-                    "pattern": {"shape": TIER_PATTERNS[style], "fgcolor": "white", "size": 4, "solidity": 0.2}},
+                    "pattern": {"shape": TIER_PATTERNS[style], "fgcolor": "white", "size": 5, "solidity": 0.2,
+                                "fillmode": "overlay"}},
             customdata=[[words.percent(place * found.width), words.percent((place + 1) * found.width)]
                         for place in range(last + 1)],
             hovertemplate="%{customdata[0]} to %{customdata[1]}: %{y:,} people<extra>%{fullData.name}</extra>")
@@ -116,15 +117,14 @@ def _histogram(found):
 def _tiers(found):
     scored = sum(tier.people for tier in found.tiers)
     expected = sum(tier.expected for tier in found.tiers)
-    columns = ("Tier", "People", "Share", "Lowest probability", "Highest probability", "Mean probability",
-               "Events expected", "Share of events expected")
-    return Table("Tiers, highest first", columns, [
+    columns = ("Tier", "People", "Share", "Lowest", "Mean", "Highest", "Events expected", "Share of events expected")
+    return Table("Tiers, highest first, with their probabilities", columns, [
         (tier.name, words.count(tier.people), words.percent(tier.people / scored), words.percent(tier.lowest),
-         words.percent(tier.highest), words.percent(tier.expected / tier.people), words.number(tier.expected, 1),
+         words.percent(tier.expected / tier.people), words.percent(tier.highest), words.number(tier.expected, 1),
          words.percent(tier.expected / expected if expected else None))
         for tier in found.tiers
     ], numeric=columns[1:], total=(
-        "All", words.count(scored), words.percent(1.0), "", "", words.percent(expected / scored if scored else None),
+        "All", words.count(scored), words.percent(1.0), "", words.percent(expected / scored if scored else None), "",
         words.number(expected, 1), words.percent(1.0)))
 
 
@@ -132,5 +132,5 @@ def _not_scored(found):
     if not found.reasons:
         return [Text("Everybody who was eligible was scored.")]
     return [Table("Eligible people without a score", ("Why", "People"), [
-        (reason, words.count(people)) for reason, people in found.reasons.items()
+        (reason.replace("_", " "), words.count(people)) for reason, people in found.reasons.items()
     ], numeric=("People",), total=("All", words.count(sum(found.reasons.values()))))]

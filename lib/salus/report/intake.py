@@ -114,7 +114,8 @@ def _plot(found):
         hovertemplate="%{y}: %{x:,} accepted<extra></extra>", row=1, col=1)
     figure.add_bar(
         orientation="h", name="quarantined", y=names, x=[row.quarantined for row in found.delivered],
-        marker={"color": plots.VERMILLION, "pattern": {"shape": "/", "fgcolor": "white", "size": 5}},
+        marker={"color": plots.VERMILLION,
+                "pattern": {"shape": "/", "fgcolor": "white", "size": 5, "fillmode": "overlay"}},
         text=[words.count(row.quarantined) for row in found.delivered], textposition="auto",
         hovertemplate="%{y}: %{x:,} quarantined<extra></extra>", row=1, col=2)
     plots.dressed(figure)

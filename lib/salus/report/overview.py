@@ -1,17 +1,18 @@
 """Overview: the few figures that a reader takes away, and one sentence on how to read them."""
 
+from collections.abc import Mapping
+
 from salus.report import words
-from salus.report.discrimination import lift_share
 from salus.report.measured import Measures
 from salus.report.night import Night
 from salus.report.page import Block, Figure, Missing, Section, Strip, Text
 
 TITLE = "Summary"
-BESIDE = ("baseline", "attainable", "oracle")
+BESIDE = ("attainable", "oracle")
 
 
-def overview_section(scoring: Night | None, measured: Measures) -> Section:
-    """The summary strip and how to read it."""
+def overview_section(scoring: Night | None, measured: Measures, card: Mapping[str, str]) -> Section:
+    """The summary strip, how to read it, and what the task's ``card`` states of its use."""
     question = "Who was scored, how well the model ranks people whom it has never seen, and from which data."
     figures = []
     if scoring is not None:
@@ -36,7 +37,11 @@ def overview_section(scoring: Night | None, measured: Measures) -> Section:
     return Section("summary", TITLE, question, [*blocks, Text(
         "How to read it: a probability of 10 % means that of a hundred people with records like these, about ten are "
         "expected to have the event within the window; a tier ranks people for attention, and nobody's figure is a "
-        "diagnosis.", "note")])
+        "diagnosis.", "note"), *_stated(card)])
+
+
+def _stated(card):
+    return [Text(f"{name.replace('_', ' ').capitalize()}: {said}") for name, said in card.items()]
 
 
 def _share(scoring):
@@ -50,11 +55,10 @@ def _auroc(measured):
     if model is None:
         return []
     interval = ("" if model.low is None or model.high is None
-                else f"95 % interval {words.number(model.low)} to {words.number(model.high)}")
+                else f"held out, 95 % {words.number(model.low)} to {words.number(model.high)}")
     beside = [f"{name} {words.number(found.value)}" for name in BESIDE if (found := measured.get((name, "auroc")))]
-    share = lift_share(measured)
+    baseline = measured.get(("baseline", "auroc"))
     return [
-        Figure("AUROC, people held out", words.number(model.value), interval),
-        Figure("Beside it", beside[0] if beside else words.ABSENT, " · ".join(beside[1:]) + (
-            f" · {words.percent(share, 0)} of the attainable lift" if share is not None else "")),
+        Figure("AUROC, model", words.number(model.value), interval),
+        Figure("AUROC, baseline", words.number(baseline.value) if baseline else words.ABSENT, " · ".join(beside)),
     ]

@@ -45,13 +45,14 @@ class Strip:
 
 @dataclass(frozen=True)
 class Table:
-    """A table whose columns named in ``numeric`` are aligned to the right."""
+    """A table whose columns named in ``numeric`` are aligned to the right; ``half`` of a line where asked for."""
 
     caption: str
     columns: Sequence[str]
     rows: Sequence[Sequence[str]]
     numeric: Sequence[str] = ()
     total: Sequence[str] = ()
+    half: bool = False
     kind: str = field(default="table", init=False)
 
 
@@ -86,6 +87,7 @@ class Person:
     subject_id: str
     figures: Sequence[Figure]
     reasons: Sequence[Reason]
+    cautions: Sequence[str] = ()
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ from pyspark.sql import functions as F
 from salus.report import plots, words
 from salus.report.night import scores_of
 from salus.report.page import Figure, Missing, People, Person, Plot, Reason, Section, Text
+from salus.scoring.flags import MEANING
 from salus.storage.tables import Tables
 
 TITLE = "The people at highest risk"
@@ -62,19 +63,24 @@ def _gaps(upper, lower):
 
 def _person(rank, row, as_of):
     figures = [
-        Figure("Probability", words.percent(row["probability"])),
-        Figure("95 % interval", f"{words.percent(row['probability_low'])} to {words.percent(row['probability_high'])}"),
+        Figure("Probability (95 % interval)", _probability(row)),
         Figure("Tier", row["tier"] or words.ABSENT),
-        Figure("Percentile", words.number(row["percentile"], 1)),
+        Figure("Percentile", words.percentile(row["percentile"])),
         Figure("Last event", _days(row["days_since_last_event"])),
     ]
     if row["previous_probability"] is not None:
-        figures.insert(2, Figure("Before", words.percent(row["previous_probability"])))
-    if row["data_quality_flags"]:
-        figures.append(Figure("Mind", ", ".join(row["data_quality_flags"])))
+        figures.insert(1, Figure("Before", words.percent(row["previous_probability"])))
     reasons = sorted(row["reasons"] or [], key=lambda reason: reason["rank"])
     largest = max((abs(reason["contribution"] or 0.0) for reason in reasons), default=0.0) or 1.0
-    return Person(rank, str(row["subject_id"]), figures, [_reason(reason, largest, as_of) for reason in reasons])
+    return Person(rank, str(row["subject_id"]), figures, [_reason(reason, largest, as_of) for reason in reasons],
+                  [MEANING.get(flag, flag.replace("_", " ")) for flag in row["data_quality_flags"] or ()])
+
+
+def _probability(row):
+    if row["probability_low"] is None or row["probability_high"] is None:
+        return words.percent(row["probability"])
+    low, high = words.number(100 * row["probability_low"], 1), words.number(100 * row["probability_high"], 1)
+    return f"{words.percent(row['probability'])} ({low} to {high})"
 
 
 def _reason(reason, largest, as_of):

@@ -42,7 +42,7 @@ def plain(height: int, x: str = "", y: str = "", legend: bool = False, left: int
 def dressed(figure: go.Figure) -> None:
     """Give every axis of ``figure`` the house look."""
     axis = {"gridcolor": PALE, "zeroline": False, "linecolor": GREY, "ticks": "outside", "tickcolor": PALE,
-            "automargin": True, "fixedrange": True, "title": {"standoff": 8}}
+            "automargin": True, "fixedrange": True, "title": {"standoff": 8, "font": {"size": 13}}}
     figure.update_xaxes(**axis)
     figure.update_yaxes(**axis)
 

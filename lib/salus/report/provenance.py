@@ -56,8 +56,8 @@ def provenance_section(took: Sequence[Phase], made_of: Mapping[str, str], inputs
     blocks = [*_timings(took), Table("Identity of this run", ("What", "Version"), list(made_of.items()))]
     if inputs:
         blocks.append(Table("Delta versions that the scores read", ("Table", "Version"), [
-            (name, words.count(number)) for name, number in sorted(inputs.items())], numeric=("Version",)))
-    blocks.append(Table("Packages", ("Package", "Version"), list(installed.items())))
+            (name, words.count(number)) for name, number in sorted(inputs.items())], numeric=("Version",), half=True))
+    blocks.append(Table("Packages", ("Package", "Version"), list(installed.items()), half=True))
     return Section("provenance", TITLE, question, blocks)
 
 

@@ -1,11 +1,14 @@
 """Reliability: whether ten in a hundred of those told 10 % have the event, and what leakage would have promised."""
 
+import math
+
 from salus.report import plots, words
 from salus.report.measured import MEANING, MODELS, Measures
 from salus.report.page import Missing, Plot, Section, Table, Text
 
 TITLE = "Do the probabilities hold?"
-CURVE = "calibration_curve"
+CURVE, LOWER, UPPER = "calibration_curve", "calibration_curve_low", "calibration_curve_high"
+LOGARITHMIC_TICKS = (0.0001, 0.0002, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0)
 COMPARED = ("model", "baseline")
 FIGURES = (
     ("calibration_slope", "Slope (1 = right)", 2),
@@ -42,32 +45,67 @@ def _curve(measured):
     found = [name for name in COMPARED if (name, CURVE) in measured and measured[(name, CURVE)].x]
     if not found:
         return [Missing("The calibration curve", "evaluate")]
-    figure = plots.plain(460, x="predicted probability (mean of the group)", y="observed share with the event",
-                         legend=True)
-    top = 0.0
+    bounds = ", with 95 % intervals" if any(_bounds(measured, name) for name in found) else ""
+    return [
+        Plot(_level(measured, found), "Calibration curve: groups of about equal size by predicted probability"
+             f"{bounds}. On the dotted line, what was told is what happened.", half=True),
+        Plot(_logarithmic(measured, found), "The same on logarithmic axes, where most people are. A group in which "
+             "nobody had the event has no place here.", half=True),
+    ]
+
+
+def _level(measured, found):
+    figure = _groups(measured, found)
+    end = min(1.0, 1.05 * _highest(measured, found)) or 1.0
+    _diagonal(figure, 0, end)
+    for update in (figure.update_xaxes, figure.update_yaxes):
+        update(range=[0, end], tickformat=".0%")
+    return figure
+
+
+def _logarithmic(measured, found):
+    figure = _groups(measured, found)
+    seen = [value for name in found for value in (*measured[(name, CURVE)].x, *measured[(name, CURVE)].y) if value > 0]
+    low, high = 0.7 * min(seen, default=0.01), min(1.0, 1.4 * max(seen, default=1.0))
+    _diagonal(figure, low, high)
+    ticks = [tick for tick in LOGARITHMIC_TICKS if low <= tick <= high]
+    for update in (figure.update_xaxes, figure.update_yaxes):
+        update(type="log", range=[math.log10(low), math.log10(high)], tickvals=ticks,
+               ticktext=[f"{100 * tick:g}%" for tick in ticks])
+    return figure
+
+
+def _groups(measured, found):
+    figure = plots.plain(440, x="predicted probability", y="observed share with the event", legend=True)
     for name in reversed(found):
         curve = measured[(name, CURVE)]
-        low, high = (measured.get((name, f"{CURVE}_{side}")) for side in ("low", "high"))
-        bounds = None
-        if low and high and len(low.y) == len(high.y) == len(curve.y):
-            bounds = {"type": "data", "symmetric": False, "thickness": 1.5, "width": 4,
-                      "array": [max(0.0, above - value) for above, value in zip(high.y, curve.y)],
-                      "arrayminus": [max(0.0, value - below) for value, below in zip(curve.y, low.y)]}
-            top = max(top, *high.y)
-        top = max(top, *curve.x, *curve.y)
         figure.add_scatter(
             x=list(curve.x), y=list(curve.y), mode="lines+markers", name=name, legendrank=MODELS.index(name),
-            error_y=bounds,
+            error_y=_bounds(measured, name),
             line={"color": plots.MODEL_COLOURS[name], "dash": plots.MODEL_DASHES[name], "width": 2},
             marker={"symbol": plots.MODEL_MARKERS[name], "size": 8},
             hovertemplate="told %{x:.1%}, happened %{y:.1%}<extra>%{fullData.name}</extra>")
-    end = min(1.0, 1.06 * top) or 1.0
-    figure.add_scatter(x=[0, end], y=[0, end], mode="lines", name="perfect", hoverinfo="skip", legendrank=99,
+    return figure
+
+
+def _diagonal(figure, low, high):
+    figure.add_scatter(x=[low, high], y=[low, high], mode="lines", name="perfect", hoverinfo="skip", legendrank=99,
                        line={"color": plots.GREY, "width": 1.2, "dash": "dot"})
-    for update in (figure.update_xaxes, figure.update_yaxes):
-        update(range=[0, end], tickformat=".0%")
-    return [Plot(figure, "Calibration curve: groups of about equal size by predicted probability, with 95 % intervals. "
-                         "On the dotted line, what was told is what happened.")]
+
+
+def _bounds(measured, name):
+    """plotly's error bars of a curve, or None where its bounds were not measured."""
+    curve, low, high = (measured.get((name, metric)) for metric in (CURVE, LOWER, UPPER))
+    if low is None or high is None or not len(low.y) == len(high.y) == len(curve.y):
+        return None
+    return {"type": "data", "symmetric": False, "thickness": 1.5, "width": 4,
+            "array": [max(0.0, above - value) for above, value in zip(high.y, curve.y)],
+            "arrayminus": [max(0.0, value - below) for value, below in zip(curve.y, low.y)]}
+
+
+def _highest(measured, found):
+    return max(value for name in found for metric in (CURVE, UPPER) if (name, metric) in measured
+               for value in (*measured[(name, metric)].x, *measured[(name, metric)].y))
 
 
 def _table(measured, shown):
@@ -86,7 +124,12 @@ def _leakage(measured):
     price = measured.get(("model", PRICE))
     if price is None:
         return [Missing("Leakage's price", "evaluate")]
+    by_time, honest = (measured.get(("model", metric)) for metric in ("auroc_by_time", "auroc_by_available_time"))
     said = (f"Leakage's price: {words.interval(price.value, price.low, price.high)} of AUROC. So much more would have "
-            "been promised, and never kept, had the features been taken by the time at which things happened instead "
-            "of the time at which they could be known.")
+            "been promised, and never kept, had the features been taken by the time at which things happened")
+    if by_time is not None and honest is not None:
+        said += (f" ({words.number(by_time.value)}) instead of the time at which they could be known "
+                 f"({words.number(honest.value)}).")
+    else:
+        said += " instead of the time at which they could be known."
     return [Text(said, "note")]

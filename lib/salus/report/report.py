@@ -45,7 +45,7 @@ def sections(tables: Tables, task: Task, as_of: date) -> list[Section]:
     made_by = model_row(tables, task.id, scoring.model_version if scoring else None)
     calibration = calibration_version(tables, scoring) if scoring else None
     return [
-        overview_section(scoring, measured),
+        overview_section(scoring, measured, task.card),
         intake_section(intake(tables)),
         attrition_section(attrition(tables, task.id)),
         discrimination_section(measured),

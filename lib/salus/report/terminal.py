@@ -9,7 +9,7 @@ from salus.report.intake import intake
 from salus.report.measured import MODELS, measures
 from salus.report.night import night
 from salus.report.phases import phases
-from salus.report.words import ABSENT, count, interval
+from salus.report.words import ABSENT, count, interval, number
 from salus.storage.tables import Tables
 
 LABEL = 16
@@ -28,7 +28,9 @@ def summary(tables: Tables, task_id: str, as_of: date) -> str:
     ]
     for name in MODELS:
         found = measured.get((name, "auroc"))
-        lines.append(_line(f"AUROC {name}", interval(found.value, found.low, found.high) if found else ABSENT))
+        over_truth = measured.get((name, "auroc_over_truth"))
+        lines.append(_line(f"AUROC {name}", (interval(found.value, found.low, found.high) if found else ABSENT)
+                           + (f"   {number(over_truth.value)} over the true probabilities" if over_truth else "")))
     lines += [_line(label, count(getattr(scoring, figure) if scoring else None)) for label, figure in (
         ("eligible", "eligible"), ("scored", "scored"), ("not scored", "not_scored"))]
     took = phases(tables, task_id, as_of)

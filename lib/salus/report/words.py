@@ -1,5 +1,6 @@
 """Figures as a reader says them: counts with separators, shares, intervals, spans of time."""
 
+import math
 from datetime import date, datetime
 
 ABSENT = "–"
@@ -61,3 +62,8 @@ def signed(value: float | None, digits: int = 2) -> str:
     if value is None or value != value:
         return ABSENT
     return f"{value:+,.{digits}f}".replace("-", "−")
+
+
+def percentile(value: float | None) -> str:
+    """Cut, not rounded, to one decimal: nobody lies at 100.0."""
+    return ABSENT if value is None else number(math.floor(10 * value) / 10, 1)
