@@ -1,6 +1,7 @@
 """The Spark session, and the one place where Delta's coordinates are pinned."""
 
 import os
+import sys
 from pathlib import Path
 
 from pyspark.sql import SparkSession
@@ -68,6 +69,8 @@ def spark_session(settings: Settings, name: str = "salus") -> SparkSession:
     submitted = os.environ.get("PYSPARK_GATEWAY_PORT") is not None
     if not submitted:
         builder = builder.master(settings.master)
+        if settings.master.startswith("local"):
+            os.environ.setdefault("PYSPARK_PYTHON", sys.executable)   # workers need this environment, not the PATH's
     for key, value in spark_settings(settings).items():
         builder = builder.config(key, value)
     spark = builder.getOrCreate()
