@@ -111,13 +111,19 @@ def conf_dir() -> Path:
 
 
 def load_settings(**overrides: Any) -> Settings:
-    """conf/base.yml, then ``SALUS_<KEY>`` from the environment, then ``overrides`` that are not None."""
+    """conf/base.yml, then ``SALUS_<KEY>`` from the environment, then ``overrides`` that are not None.
+
+    Raises:
+        Refused: one of them is not as declared; the file's line, or the variable, is named.
+    """
     path = conf_dir() / "base.yml"
-    content = load_yaml(path)
-    for name in Settings.model_fields:
-        if (value := os.environ.get(f"SALUS_{name.upper()}")) is not None:
-            content[name] = value
-    for name, value in overrides.items():
-        if value is not None:
-            content[name] = value
-    return validated(Settings, content, path)
+    written = validated(Settings, load_yaml(path), path).model_dump()
+    named = {name: value for name in Settings.model_fields if (value := os.environ.get(f"SALUS_{name.upper()}"))}
+    asked = {name: value for name, value in overrides.items() if value is not None}
+    try:
+        return Settings.model_validate(written | named | asked)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        key = str(first["loc"][0])
+        origin = f"--{key.replace('_', '-')}" if key in asked else f"SALUS_{key.upper()} in the environment"
+        raise Refused(f"Received {origin}: {first['msg']}. Mend it, or leave it out.") from error

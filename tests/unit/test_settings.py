@@ -1,0 +1,82 @@
+"""Settings: what a person wrote wrong is named with its file, its line and its key."""
+
+import re
+
+import pytest
+
+from salus.errors import Refused
+from salus.settings import Settings, load_settings, load_yaml, validated
+
+
+@pytest.fixture
+def conf(tmp_path, monkeypatch):
+    """A folder of settings of its own: ``conf(text)`` writes its base.yml."""
+    monkeypatch.setenv("SALUS_CONF", str(tmp_path))
+    for name in Settings.model_fields:
+        monkeypatch.delenv(f"SALUS_{name.upper()}", raising=False)
+
+    def write(text):
+        (tmp_path / "base.yml").write_text(text, encoding="utf-8")
+        return tmp_path / "base.yml"
+
+    return write
+
+
+def test_the_command_line_wins_over_the_environment_and_that_over_the_file(conf, monkeypatch):
+    conf("warehouse: of_the_file\nsite: of_the_file\nranks: 3\n")
+    monkeypatch.setenv("SALUS_WAREHOUSE", "of_the_environment")
+    monkeypatch.setenv("SALUS_SITE", "of_the_environment")
+    settings = load_settings(warehouse="of_the_command_line", site=None)
+    assert (settings.warehouse, settings.site, settings.ranks) == ("of_the_command_line", "of_the_environment", 3)
+
+
+def test_a_misspelt_key_is_named_with_its_line(conf):
+    path = conf("# where\nwarehouse: w\n\nwarehuose: w\n")
+    with pytest.raises(Refused, match=rf"^{re.escape(str(path))}:4: received `warehuose`: Extra inputs"):
+        load_settings()
+
+
+def test_a_wrong_value_within_a_mapping_is_named_with_its_line(conf):
+    path = conf("warehouse: w\nspark:\n  spark.a: x\n  spark.b: [1, 2]\n")
+    with pytest.raises(Refused, match=rf"^{re.escape(str(path))}:4: received `spark\.spark\.b`"):
+        load_settings()
+
+
+def test_a_wrong_value_from_the_environment_is_refused(conf, monkeypatch):
+    conf("warehouse: w\n")
+    monkeypatch.setenv("SALUS_RANKS", "none")
+    with pytest.raises(Refused, match="Received SALUS_RANKS in the environment: "):
+        load_settings()
+
+
+@pytest.mark.parametrize(("text", "line", "what"), [
+    ("a: 1\nb: [1, 2\n", 3, "not YAML"),
+    ("- a\n- b\n", 1, "no mapping"),
+    ("", 1, "no mapping"),
+    ("a: 1\na: 2\n", 2, "not YAML"),
+])
+def test_what_is_no_yaml_mapping_is_refused_with_its_line(tmp_path, text, line, what):
+    path = tmp_path / "some.yml"
+    path.write_text(text, encoding="utf-8")
+    with pytest.raises(Refused) as refused:
+        load_yaml(path)
+    assert str(refused.value).startswith(f"{path}:{line}: ")
+    assert what in str(refused.value)
+
+
+def test_a_file_that_does_not_exist_is_refused(tmp_path):
+    with pytest.raises(Refused, match="expected a file"):
+        load_yaml(tmp_path / "nowhere.yml")
+
+
+def test_the_message_counts_what_else_is_to_be_mended(tmp_path):
+    path = tmp_path / "some.yml"
+    path.write_text("ranks: 0\nnobody_knows: 1\n", encoding="utf-8")
+    with pytest.raises(Refused, match="2 to mend in this file"):
+        validated(Settings, load_yaml(path), path)
+
+
+@pytest.mark.parametrize("warehouse", ["some/warehouse", "some/warehouse/"])
+def test_the_key_lies_beside_the_warehouse_and_never_in_it(conf, warehouse):
+    conf("{}\n")
+    assert str(load_settings(warehouse=warehouse).key_path) == "some/warehouse.key"
