@@ -3,7 +3,17 @@
 A write ends in a ``select`` equal to its declared schema; ``TABLES`` names every table of a warehouse.
 """
 
-from salus.schemas.derived import ATTRITION, CODES, COHORT, DEMO_TRUTH, EVALUATIONS, IDENTITY, MODELS, TIMELINES
+from salus.schemas.derived import (
+    ATTRITION,
+    CALIBRATIONS,
+    CODES,
+    COHORT,
+    DEMO_TRUTH,
+    EVALUATIONS,
+    IDENTITY,
+    MODELS,
+    TIMELINES,
+)
 from salus.schemas.landed import (
     COSTS,
     COVERAGE,
@@ -38,6 +48,7 @@ TABLES = {
     "codes": CODES,
     "attrition": ATTRITION,
     "models": MODELS,
+    "calibrations": CALIBRATIONS,
     "evaluations": EVALUATIONS,
     "scores": SCORES,
     "score_runs": SCORE_RUNS,

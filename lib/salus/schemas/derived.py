@@ -86,6 +86,17 @@ MODELS = StructType([
     field("run_id", STRING, "the run that trained it", True),
 ])
 
+CALIBRATIONS = StructType([
+    field("task_id", STRING, "task", True),
+    field("model_name", STRING, "registered name", True),
+    field("model_version", STRING, "registered version", True),
+    field("package_hash", STRING, "SHA-256 of the package's manifest", True),
+    field("calibration_version", STRING, "hash of the calibration", True),
+    field("calibration", STRING, "JSON: coefficients, their covariance clustered by person, and what they were fitted on", True),
+    field("fitted_at", TIME, "UTC", True),
+    field("run_id", STRING, "the run that fitted it", True),
+])
+
 EVALUATIONS = StructType([
     field("task_id", STRING, "task", True),
     field("model_name", STRING, "model, baseline, attainable or oracle", True),
