@@ -1,31 +1,32 @@
 """The report's page from plain figures: it needs no network, escapes what it is given, and shows what is missing."""
 
 import re
-import shutil
-from datetime import UTC, date, datetime
+from dataclasses import replace
+from datetime import date, datetime, timedelta
 from html.parser import HTMLParser
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from salus.report import plots, words
+from salus.report import words
 from salus.report.attrition import Step, attrition_section
 from salus.report.discrimination import discrimination_section
-from salus.report.distribution import Distribution, TierOfNight, bar_width, distribution_section
+from salus.report.distribution import BARS, WIDTHS, Distribution, TierOfNight, bar_width, distribution_section
 from salus.report.intake import Delivered, Intake, Refusal, intake_section
 from salus.report.measured import Measure
 from salus.report.night import Night
 from salus.report.overview import overview_section
-from salus.report.page import Page, Person, People, Reason, Section, Table, Text, label, render
+from salus.report.page import Page, Plot, render
 from salus.report.people import people_section
 from salus.report.phases import Phase, in_order
+from salus.report.plots import thinned
 from salus.report.provenance import provenance_section
 from salus.report.reliability import reliability_section
 
 AS_OF = date(2026, 6, 30)
 HOSTILE = "<script>alert('a')</script><img src=http://evil.example/x>"
-SECTIONS = ("summary", "intake", "attrition", "discrimination", "calibration", "distribution", "people", "provenance")
-PLOTS = {"summary": 0, "intake": 1, "attrition": 1, "discrimination": 3, "calibration": 1, "distribution": 1, "people": 1,
-         "provenance": 1}
+SECTIONS = ["summary", "intake", "attrition", "discrimination", "calibration", "distribution", "people", "provenance"]
 
 
 def came_in():
@@ -93,13 +94,13 @@ def scoring():
 
 
 def lying():
-    heights = [420, 700, 520, 380, 290, 220, 170, 140, 110, 90, 80, 70, 60, 50, 45, 40, 35, 30, 25, 20, 18, 15, 12, 10, 8,
-               6, 5, 4, 3, 2]
+    heights = [420, 700, 520, 380, 290, 220, 170, 140, 110, 90, 80, 70, 60, 50, 45, 40, 35, 30, 25, 20, 18, 15, 12, 10,
+               8, 6, 5, 4, 3, 2]
     tiers = [TierOfNight("very high", 80, 0.21, 0.297, 19.2), TierOfNight("high", 281, 0.12, 0.21, 43.0),
              TierOfNight("medium", 1_000, 0.04, 0.12, 70.1), TierOfNight("low", 2_250, 0.0, 0.04, 41.0)]
     names = ["low"] * 4 + ["medium"] * 8 + ["high"] * 9 + ["very high"] * 9
-    return Distribution(0.01, {(name, place): people for place, (name, people) in enumerate(zip(names, heights))}, tiers,
-                        {"no event within two years": 6, "birth date unknown": 3}, 0.0512)
+    bars = {(name, place): people for place, (name, people) in enumerate(zip(names, heights))}
+    return Distribution(0.01, bars, tiers, {"no_data_in_look_back": 6, "no_finite_score": 3}, 0.0512)
 
 
 def person(rank, **changes):
@@ -118,7 +119,8 @@ def person(rank, **changes):
     return {"subject_id": 8_123_440_991_223_007_001 + rank * 977, "probability": 0.31 - 0.006 * rank,
             "probability_low": 0.26 - 0.006 * rank, "probability_high": 0.36 - 0.006 * rank, "relative_risk": 5.6,
             "percentile": 99.98 - 0.03 * rank, "tier": "very high", "previous_probability": None,
-            "days_since_last_event": 1.0, "data_quality_flags": ["enrolment_gap", "single_source"] if rank == 2 else [], "reasons": reasons,
+            "days_since_last_event": 1.0, "reasons": reasons,
+            "data_quality_flags": ["enrolment_gap", "single_source"] if rank == 2 else [],
             "reason_method": "integrated gradients, 32 steps", **changes}
 
 
@@ -132,10 +134,227 @@ def took():
 
 def example():
     """A whole report from plain figures."""
-    return Page("Unplanned admission within 90 days", "admission_90d", AS_OF, datetime(2026, 7, 1, 2, 5), [
-        overview_section(scoring(), measured(), {"intended_use": "Offering care management."}), intake_section(came_in()), attrition_section(steps()),
+    card = {"intended_use": "Offering care management to people whose risk is high."}
+    return Page("Unplanned admission in the next 90 days", "admission_90d", AS_OF, datetime(2026, 7, 1, 2, 5), [
+        overview_section(scoring(), measured(), card), intake_section(came_in()), attrition_section(steps()),
         discrimination_section(measured()), reliability_section(measured()), distribution_section(lying()),
         people_section([person(rank) for rank in range(20)], AS_OF),
         provenance_section(took(), {"Code": "0.1.0+3cc0051aa11b", "Snapshot": "score-3f9a1c22b7d0-19-7 of 2026-07-01"},
                            scoring().inputs, {"pyspark": "4.0.5", "keras": "3.15.1"}),
     ])
+
+
+class Read(HTMLParser):
+    """What a browser would make of a page: its elements, its links, its text, and whether its tags are balanced."""
+
+    VOID = ("meta", "link", "img", "br")
+
+    def __init__(self, page):
+        super().__init__(convert_charrefs=True)
+        self.opened, self.elements, self.text, self.scripts = [], [], [], []
+        self.feed(page)
+        self.close()
+
+    def handle_starttag(self, tag, attrs):
+        self.elements.append((tag, dict(attrs)))
+        if tag not in self.VOID:
+            self.opened.append(tag)
+
+    def handle_endtag(self, tag):
+        assert self.opened.pop() == tag
+
+    def handle_data(self, data):
+        (self.scripts if self.opened[-1:] == ["script"] else self.text).append(data)
+
+    def values(self, attribute):
+        """Every value of ``attribute`` in the page."""
+        return [attrs[attribute] for _, attrs in self.elements if attribute in attrs]
+
+    def count(self, tag):
+        """How many elements ``tag`` the page has."""
+        return sum(name == tag for name, _ in self.elements)
+
+    @property
+    def words(self):
+        """What a reader sees, on one line."""
+        return " ".join(" ".join(self.text).split())
+
+
+@pytest.fixture(scope="module")
+def page():
+    """The example, read."""
+    return Read(render(example()))
+
+
+def test_the_page_fetches_nothing(page):
+    for attribute in ("src", "href", "action", "srcset", "data", "poster"):
+        assert [value for value in page.values(attribute) if not value.startswith(("#", "data:"))] == []
+    (policy,) = (attrs["content"] for tag, attrs in page.elements if attrs.get("http-equiv"))
+    assert "default-src 'none'" in policy
+    assert "http" not in policy
+    styles = "".join(page.text)
+    assert "@import" not in styles
+    assert not re.search(r"url\(", styles)
+
+
+def test_plotly_is_embedded_once(page):
+    assert sum("plotly.js v" in script for script in page.scripts) == 1
+    assert page.count("figure") == sum("Plotly.newPlot" in script for script in page.scripts)
+
+
+def test_every_section_has_its_place_its_heading_and_its_link(page):
+    sections = [attrs for tag, attrs in page.elements if tag == "section"]
+    assert [attrs["id"] for attrs in sections] == SECTIONS
+    ids = page.values("id")
+    assert len(ids) == len(set(ids))
+    assert all(attrs["aria-labelledby"] in ids for attrs in sections)
+    assert {value[1:] for value in page.values("href") if value.startswith("#")} == set(SECTIONS)
+    assert page.opened == []
+
+
+def test_a_table_says_what_its_cells_are(page):
+    headings = [attrs for tag, attrs in page.elements if tag == "th"]
+    assert headings
+    assert all(attrs.get("scope") in ("row", "col") for attrs in headings)
+    assert page.count("caption") == page.count("table")
+
+
+def test_numbers_are_aligned_and_words_are_not():
+    html = render(replace(example(), sections=[attrition_section(steps())]))
+    row = html[html.index("<tbody>"):html.index("</tr>", html.index("<tbody>"))]
+    assert re.findall(r"<(t[hd])[^>]*?(class=\"number\")?>", row) == [("th", "")] + 6 * [("td", 'class="number"')]
+
+
+def hostile():
+    """The example with markup in the place of every text that comes out of a table."""
+    came = came_in()
+    delivered = [replace(came.delivered[0], source=HOSTILE, record_type=HOSTILE)]
+    reason = person(1)["reasons"][0] | {"feature": HOSTILE, "code": HOSTILE, "unit": HOSTILE, "direction": HOSTILE}
+    lies = lying()
+    tier = lies.tiers[0].name
+    return Page(HOSTILE, HOSTILE, AS_OF, datetime(2026, 7, 1), [
+        overview_section(replace(scoring(), model_name=HOSTILE, model_version=HOSTILE), measured(), {HOSTILE: HOSTILE}),
+        intake_section(Intake(1, delivered, [Refusal(HOSTILE, HOSTILE, HOSTILE, HOSTILE, 116)])),
+        attrition_section([replace(steps()[0], criterion=HOSTILE)]),
+        distribution_section(Distribution(
+            0.01, {(HOSTILE if name == tier else name, place): count for (name, place), count in lies.bars.items()},
+            [replace(lies.tiers[0], name=HOSTILE), *lies.tiers[1:]], {HOSTILE: 9}, 0.05)),
+        people_section([person(1, tier=HOSTILE, data_quality_flags=[HOSTILE], reasons=[reason], reason_method=HOSTILE)],
+                       AS_OF),
+        provenance_section([Phase(HOSTILE, HOSTILE, "succeeded", 1.0, 1.0, datetime(2026, 7, 1))], {HOSTILE: HOSTILE},
+                           {HOSTILE: 1}, {HOSTILE: HOSTILE}),
+    ])
+
+
+def test_markup_in_the_data_stays_text():
+    html = render(hostile())
+    read = Read(html)
+    assert read.count("img") == 0
+    assert read.count("script") == read.count("figure") + 2, "plotly, one a plot, and the printer's"
+    assert HOSTILE in read.words
+    assert "<script>alert" not in html
+
+
+def test_markup_in_the_data_is_no_markup_to_plotly():
+    plotted = [block.figure for section in hostile().sections for block in section.blocks if isinstance(block, Plot)]
+    assert len(plotted) == 5
+    texts = [text for figure in plotted for text in strings(figure.to_plotly_json())]
+    assert [text for text in texts if re.search("<(script|img)", text)] == []
+    assert any("&lt;script" in text for text in texts)
+
+
+def strings(node):
+    """Every string in a plotly figure."""
+    if isinstance(node, str):
+        return [node]
+    children = node.values() if isinstance(node, dict) else node if isinstance(node, (list, tuple)) else ()
+    return [text for child in children for text in strings(child)]
+
+
+def test_what_is_not_there_yet_names_the_job_that_makes_it():
+    empty = [
+        overview_section(None, {}, {}), intake_section(None), attrition_section([]), discrimination_section({}),
+        reliability_section({}), distribution_section(None), people_section([], AS_OF),
+        provenance_section([], {}, {}, {}),
+    ]
+    html = render(replace(example(), sections=empty))
+    said = re.findall(r"not yet available: run <code>(\w+)</code>", html)
+    assert said == ["score", "evaluate", "ingest", "cohort", "evaluate", "evaluate", "score", "score", "demo"]
+    assert len(html) < 40_000, "a page without a plot needs no plotly"
+
+
+def test_what_does_not_add_up_is_said_aloud():
+    came = came_in()
+    lost = replace(came, delivered=[replace(came.delivered[0], read=came.delivered[0].read + 7), *came.delivered[1:]])
+    assert _tones(intake_section(came)) == ["note"]
+    assert _tones(intake_section(lost)) == ["warning"]
+    assert "7 records are unaccounted for" in intake_section(lost).blocks[0].text
+    assert _tones(intake_section(replace(came, refusals=came.refusals[1:]))) == ["warning"]
+
+
+def _tones(section):
+    return [block.tone for block in section.blocks if block.kind == "text"]
+
+
+@pytest.mark.parametrize(("slope", "tone", "says"), [
+    (Measure(1.03, 0.91, 1.16), "note", "contains 1"),
+    (Measure(0.71, 0.60, 0.82), "warning", "too extreme"),
+    (Measure(1.40, 1.20, 1.60), "warning", "too timid"),
+])
+def test_a_slope_off_one_is_said_aloud(slope, tone, says):
+    said = reliability_section(measured() | {("model", "calibration_slope"): slope}).blocks[0]
+    assert (said.tone, says in said.text) == (tone, True)
+
+
+def test_every_person_scored_is_in_the_histogram():
+    histogram = distribution_section(lying()).blocks[0].figure
+    assert sum(sum(trace.y) for trace in histogram.data) == sum(lying().bars.values())
+
+
+def test_a_person_is_shown_with_what_is_associated_with_the_score(page):
+    assert str(person(1)["subject_id"]) in page.words
+    assert "31.0 % (26.0 to 36.0)" in page.words
+    assert "haemoglobin A1c, last value LOINC/4548-4 9.4 % 18 days before ▲ raises +0.44" in page.words
+    assert "▼ lowers −0.21" in page.words
+    assert "Mind: days without insurance in the look-back; known to one source only." in page.words
+
+
+def test_the_order_is_that_of_the_road():
+    at = datetime(2026, 7, 1)
+    shuffled = [Phase(job, source, "succeeded", 1.0, 1.0, at + timedelta(minutes=minute)) for job, source, minute in (
+        ("score", "", 9), ("ingest", "payer", 3), ("something_else", "", 0), ("ingest", "ehr", 2), ("simulate", "", 1))]
+    assert [phase.name for phase in in_order(shuffled)] == [
+        "simulate", "ingest ehr", "ingest payer", "score", "something_else"]
+
+
+@given(st.floats(0, 1))
+def test_bars_fit(highest):
+    width = bar_width(highest)
+    assert highest / width <= BARS
+    assert all(highest / narrower > BARS for narrower in WIDTHS if narrower < width)
+
+
+@given(st.lists(st.integers(), max_size=60), st.integers(2, 20))
+def test_a_thinned_curve_keeps_its_ends_and_its_order(values, points):
+    kept = thinned(list(enumerate(values)), points)
+    assert len(kept) == min(len(values), points)
+    assert kept == sorted(set(kept))
+    assert kept[:1] + kept[-1:] == list(enumerate(values))[:1] + list(enumerate(values))[-1:]
+
+
+@pytest.mark.parametrize(("hours", "said"), [
+    (0, "on the day"), (1, "the day before"), (24, "the day before"), (25, "2 days before"),
+    (18 * 24, "18 days before"), (90 * 24, "3 months before"), (800 * 24, "2.2 years before"),
+])
+def test_when_is_said_in_the_largest_unit_that_still_tells(hours, said):
+    assert words.span_before(datetime(2026, 6, 30) - timedelta(hours=hours), AS_OF) == said
+
+
+def test_figures_are_said_as_a_reader_says_them():
+    assert words.count(1234567) == "1,234,567"
+    assert words.interval(0.781, 0.76, 0.8011) == "0.781 (0.760 to 0.801)"
+    assert words.interval(0.781, None, None) == words.interval(0.781, float("nan"), float("nan")) == "0.781"
+    assert words.percentile(99.98) == "99.9"
+    assert words.signed(-0.214) == "−0.21"
+    assert [words.quantity(*each) for each in ((9.41, "%"), (2.0, None), (7412.4, "/d"), (float("nan"), "%"))] == [
+        "9.41 %", "2", "7,412 /d", "–"]

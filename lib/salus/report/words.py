@@ -1,7 +1,7 @@
 """Figures as a reader says them: counts with separators, shares, intervals, spans of time."""
 
 import math
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 
 ABSENT = "–"
 
@@ -37,16 +37,20 @@ def quantity(value: float | None, unit: str | None = None) -> str:
 
 
 def span_before(moment: datetime | None, as_of: date) -> str:
-    """How long before ``as_of`` (its 00:00 UTC) ``moment`` was, in the largest unit that still says something."""
+    """How long before ``as_of`` (its 00:00 UTC) ``moment`` was, in the largest unit that still tells.
+
+    A day counts by its date: what was at 23:00 on the eve was the day before.
+    """
     if moment is None:
         return ABSENT
-    days = (datetime(as_of.year, as_of.month, as_of.day) - moment).days
-    if days < 0:
+    before = datetime(as_of.year, as_of.month, as_of.day) - moment
+    if before <= timedelta(0):
         return "on the day"
-    if days == 0:
+    days = math.ceil(before / timedelta(days=1))
+    if days == 1:
         return "the day before"
     if days < 60:
-        return f"{days} day{'s' if days != 1 else ''} before"
+        return f"{days} days before"
     if days < 730:
         return f"{round(days / 30.44)} months before"
     return f"{days / 365.25:.1f} years before"
