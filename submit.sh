@@ -81,8 +81,8 @@ wanted() {   # what the environment is made of; it is set up again whenever this
 
 is_set_up() { [[ -f $stamp && -x $venv/bin/python && $(<"$stamp") == "$(wanted)" ]]; }
 
-locked() {   # the version that the lock pins
-    sed -n "s/^$1==\([^ ;\\]*\).*/\1/p" "$checkout/requirements.lock" | head -1
+tensorflow() {   # the lock's, such as tensorflow-cpu-2.18.1
+    sed -n -E 's/^(tensorflow(-cpu)?)==([^ ;\]+).*/\1-\3/p' "$checkout/requirements.lock"
 }
 
 platform() { "$python" -c 'import sys, sysconfig; print("cp%d%d-%s" % (*sys.version_info[:2], sysconfig.get_platform()))'; }
@@ -107,7 +107,7 @@ collect_wheels() {   # -> $wheels
 # Horovod speaks to the TensorFlow it was compiled against, and to no other.
 build_horovod() {   # -> $horovod_wheel
     local folder
-    folder=$cache/wheels/horovod-$horovod_version-tensorflow-$(locked 'tensorflow\(-cpu\)\{0,1\}')-$(platform)
+    folder=$cache/wheels/horovod-$horovod_version-$(tensorflow)-$(platform)
     if ! compgen -G "$folder/horovod-*.whl" >/dev/null; then
         say "compiling Horovod $horovod_version against TensorFlow (once for this machine, about 3 minutes)"
         local work
@@ -170,16 +170,17 @@ rebuild() {
 # Delta's jars, resolved once by Spark itself; a folder of them in SALUS_JARS needs no network.
 find_jars() {
     [[ -z ${SALUS_JARS:-} ]] || return 0
-    local package folder
-    package=$("$venv/bin/python" -c 'from salus.session import DELTA_PACKAGE; print(DELTA_PACKAGE)')
+    local package folder spark_home
+    package=$(sed -n 's/^DELTA_PACKAGE = "\(.*\)"/\1/p' "$checkout/lib/salus/session.py")
     folder=$cache/jars/${package//:/_}
     if [[ ! -d $folder ]]; then
         say "resolving $package (once for this machine)"
         local work
         work=$(mktemp -d "$cache/ivy.XXXXXX")
         echo 'pass' >"$work/nothing.py"
-        if ! "$venv/bin/spark-submit" --master 'local[1]' --packages "$package" \
-            --conf "spark.jars.ivy=$work/ivy" "$work/nothing.py" >"$work/log" 2>&1; then
+        spark_home=$("$venv/bin/python" -c 'import pyspark; print(pyspark.__path__[0])')
+        if ! SPARK_HOME=$spark_home "$spark_home/bin/spark-submit" --master 'local[1]' --packages "$package" \
+            --conf "spark.jars.ivy=$work/ivy" --conf spark.pyspark.python="$venv/bin/python" "$work/nothing.py" >"$work/log" 2>&1; then
             tail -n 20 "$work/log" >&2
             rm -rf "$work"
             fault "Spark could not resolve $package. Give its jars as a folder in SALUS_JARS, or connect to the network."
