@@ -56,7 +56,9 @@ def steps_an_epoch(split: Split, ranks: int, batch_size: int) -> int:
     return -(-most // batch_size)
 
 
-def batches(split: Split, reader: str, rank: int, ranks: int, batch_size: int, seed: int, epoch: int) -> Iterator[Samples]:
+def batches(
+    split: Split, reader: str, rank: int, ranks: int, batch_size: int, seed: int, epoch: int,
+) -> Iterator[Samples]:
     """The batches of one rank in one epoch; the same for every reader.
 
     Args:

@@ -71,6 +71,11 @@ class Folder:
         """The content of the JSON file ``name``."""
         return json.loads(self.read(name))
 
+    def move(self, name: str, into: "Folder") -> None:
+        """Put the file ``name`` into the folder ``into``, under its name."""
+        into.files.create_dir(into.path, recursive=True)
+        self.files.move(f"{self.path}/{name}", f"{into.path}/{name}")
+
     def delete(self, name: str) -> None:
         """Remove the file ``name``, where there is one."""
         if self.has(name):

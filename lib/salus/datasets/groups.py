@@ -9,6 +9,7 @@ those that straddle shards are put together from the shards' ends in a second, s
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 ROWS_A_GROUP = 1024
 """At 250 float32 inputs a group is 1 MB: small enough to shuffle well, large enough to read fast."""
@@ -58,7 +59,7 @@ def pieces_of(bounds: Sequence[int], first: int, rows: int) -> list[Piece]:
         rows: rows of the shard.
     """
     pieces = []
-    for group, (start, end) in enumerate(zip(bounds[:-1], bounds[1:])):
+    for group, (start, end) in enumerate(pairwise(bounds)):
         low, high = max(start, first), min(end, first + rows)
         if low < high:
             pieces.append(Piece(group, low - first, high - first, (low, high) == (start, end)))

@@ -17,9 +17,6 @@ from salus.datasets.groups import pieces_of
 from salus.datasets.parquet import Samples, written
 
 FRAGMENTS = "_fragments"
-PAIRS_AT_ONCE = 1_500_000
-"""(sample, event) pairs whose inputs are made at once: some 100 MB."""
-
 Inputs = Callable[[pa.RecordBatch, np.ndarray, np.ndarray], np.ndarray]
 """(timelines, row of each sample, prediction time of each sample) to standardised float32 (samples, width)."""
 
@@ -62,10 +59,8 @@ def samples_of(batch: pa.RecordBatch, inputs: Inputs) -> Samples:
     row = np.repeat(np.arange(batch.num_rows), np.diff(offsets))
     flat = lists.flatten()
     time = flat.field("prediction_time").to_numpy()
-    events = np.diff(batch.column("time").offsets.to_numpy())
-    made = [inputs(batch, row[part], time[part]) for part in _parts(events[row] + 1)]
     return Samples(
-        batch.column("subject_id").to_numpy()[row], time, np.concatenate(made),
+        batch.column("subject_id").to_numpy()[row], time, inputs(batch, row, time),
         flat.field("label").to_numpy(), flat.field("weight").to_numpy(),
     )
 
@@ -149,14 +144,3 @@ def _write(plan, split, name, groups, is_fragment=False):
         "positives": int(sum((group.label > 0).sum() for group in groups)), "is_fragment": is_fragment,
     }], schema=WRITTEN)
 
-
-def _parts(pairs: np.ndarray) -> list[slice]:
-    """Slices of consecutive samples of at most ``PAIRS_AT_ONCE`` pairs each, or of one sample that has more."""
-    if not len(pairs):
-        return [slice(0, 0)]
-    total = np.cumsum(pairs)
-    cuts = [0]
-    while cuts[-1] < len(pairs):
-        before = total[cuts[-1] - 1] if cuts[-1] else 0
-        cuts.append(max(int(np.searchsorted(total, before + PAIRS_AT_ONCE, side="right")), cuts[-1] + 1))
-    return [slice(start, end) for start, end in zip(cuts[:-1], cuts[1:])]

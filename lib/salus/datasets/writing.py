@@ -17,27 +17,34 @@ from salus.datasets.manifest import MANIFEST, SPEC
 from salus.datasets.shards import FRAGMENTS, WRITTEN_DDL, Inputs, Plan, shard_writer, straddling_writer
 
 ROWS_A_SHARD = 16_384
+STAGING = "_writing"
+"""One writer a warehouse (the lock), so one name; what an export that died left in it is removed by the next."""
+
 SPLITS = ("train", "tuning", "calibration", "held_out")
 
 
-def write_dataset(samples: DataFrame, timelines: DataFrame, inputs: Inputs, url: str, facts: Mapping[str, Any],
-                  spec_json: str, multiple: int, seed: int = 0) -> dict[str, Any]:
-    """Write the data set in ``url`` and commit its manifest; returns the manifest.
+def write_dataset(
+    samples: DataFrame, timelines: DataFrame, inputs: Inputs, datasets: str, facts: Mapping[str, Any], spec_json: str,
+    multiple: int, seed: int = 0,
+) -> Folder:
+    """Write a data set and commit its manifest; returns its folder, ``<datasets>/<SHA-256 of the manifest>``.
 
     Args:
         samples: subject_id, prediction_time (long, microseconds), label (float), weight (float), split.
         timelines: one row a person of ``samples``, of the schema TIMELINES.
         inputs: makes the inputs of samples.
-        url: an empty or absent folder, on storage that all nodes share.
+        datasets: folder of data sets, on storage that all nodes share.
         facts: what else the manifest says, such as ``width``.
         spec_json: the feature spec, kept beside the manifest.
         multiple: the number of row groups of a split is a multiple of this.
         seed: mixes rows within shards.
     """
+    staging = Folder(f"{datasets}/{STAGING}")
+    staging.clear()
     shards = _shards(samples)
     sharded = samples.withColumn("shard", _shard_of(shards)).cache()
     counts = sharded.groupBy("split", "shard").count().collect()
-    plan = _plan(url, {(row["split"], row["shard"]): row["count"] for row in counts}, multiple, seed)
+    plan = _plan(staging.url, {(row["split"], row["shard"]): row["count"] for row in counts}, multiple, seed)
     people = (sharded.repartition(shards, "subject_id").groupBy("subject_id", "split", "shard")
               .agg(F.sort_array(F.collect_list(F.struct("prediction_time", "label", "weight"))).alias("samples")))
     joined = people.join(timelines.repartition(shards, "subject_id"), "subject_id")
@@ -49,7 +56,8 @@ def write_dataset(samples: DataFrame, timelines: DataFrame, inputs: Inputs, url:
     if broken:
         rows = samples.sparkSession.createDataFrame([(split,) for split in broken], "split string")
         files += rows.repartition(len(broken)).mapInArrow(straddling_writer(plan, fragments), WRITTEN_DDL).collect()
-    return _commit(plan, [file for file in files if not file["is_fragment"]], facts, spec_json)
+    manifest = _manifest(plan, [file for file in files if not file["is_fragment"]], facts)
+    return _commit(staging, Folder(datasets), manifest, spec_json)
 
 
 def _shard_of(shards: int):
@@ -73,7 +81,7 @@ def _plan(url, rows, multiple, seed):
     return Plan(url, bounds, first, rows, seed)
 
 
-def _commit(plan, files, facts, spec_json):
+def _manifest(plan, files, facts):
     splits = {}
     for split in SPLITS:
         mine = sorted((file for file in files if file["split"] == split), key=lambda file: file["name"])
@@ -85,9 +93,19 @@ def _commit(plan, files, facts, spec_json):
             "files": [{"name": file["name"], "sha256": file["sha256"], "bytes": file["bytes"],
                        "groups": list(file["groups"])} for file in mine],
         }
-    folder = Folder(plan.url)
-    (folder / FRAGMENTS).clear()
-    manifest = {"format": 1, **facts, "splits": splits}
-    folder.write(SPEC, spec_json.encode())
-    folder.write_json(MANIFEST, manifest)
-    return manifest
+    return {"format": 1, **facts, "splits": splits}
+
+
+def _commit(staging: Folder, datasets: Folder, manifest: dict[str, Any], spec_json: str) -> Folder:
+    """Move what was staged to its final name, the manifest's SHA-256; the manifest goes last."""
+    staging.write(SPEC, spec_json.encode())
+    final = datasets / staging.write_json(MANIFEST, manifest)
+    if not final.has(MANIFEST):
+        final.clear()
+        for split, content in manifest["splits"].items():
+            for file in content["files"]:
+                (staging / split).move(file["name"], final / split)
+        for name in (SPEC, MANIFEST):
+            staging.move(name, final)
+    staging.clear()
+    return final

@@ -69,7 +69,7 @@ def run_ranks(spark: SparkSession, plan: TrainingPlan, ranks: int, progress: Cal
     listener = Listener(lambda told: refusals.append(told) if "refused" in told else progress(progress_line(told)))
     try:
         return _run(spark, plan, ranks, listener)
-    except (RuntimeError, OSError, EOFError) as error:
+    except Exception as error:
         if debug:
             print("\n".join(listener.last), file=sys.stderr)
         if refusals:
@@ -77,8 +77,8 @@ def run_ranks(spark: SparkSession, plan: TrainingPlan, ranks: int, progress: Cal
             raise kind(refusals[0]["refused"]) from error
         raise EnvironmentFault(
             f"Received the end of a training rank before its work was done (it died, was killed, or did nothing for "
-            f"{plan.hang_seconds:g} s); expected {ranks} ranks to finish. Look at memory and at the other ranks' hosts, "
-            "then train again with --resume; SALUS_DEBUG=1 shows the ranks' last lines."
+            f"{plan.hang_seconds:g} s); expected {ranks} ranks to finish. Look at the memory of the ranks' hosts, then "
+            "train again with --resume; SALUS_DEBUG=1 shows the ranks' last lines."
         ) from error
 
 
@@ -106,10 +106,10 @@ def _run(spark, plan, ranks, listener):
         return train_rank(plan_json)
 
     is_local = spark.sparkContext.master.startswith("local")
-    with _own_signals():
+    with _own_signals(), _gloo_taken_for_built():
         return horovod.spark.run(
-            enter, num_proc=ranks, use_gloo=True, env=dict(RANK_ENVIRONMENT), stdout=listener, stderr=listener, verbose=0,
-            nics=["lo"] if is_local else None, start_timeout=START_SECONDS,
+            enter, num_proc=ranks, use_gloo=True, env=dict(RANK_ENVIRONMENT), stdout=listener, stderr=listener,
+            verbose=0, nics=["lo"] if is_local else None, start_timeout=START_SECONDS,
         )
 
 
@@ -117,8 +117,8 @@ def _has_room(spark, ranks):
     slots = spark.sparkContext.defaultParallelism
     if spark.sparkContext.master.startswith("local") and slots < ranks:
         raise Refused(
-            f"Received {ranks} ranks for {slots} task slots of the master {spark.sparkContext.master}; expected at most "
-            f"one rank a slot, since all must run at once. Use --ranks {slots}, or --master 'local[{ranks},4]'."
+            f"Received {ranks} ranks for {slots} task slots of the master {spark.sparkContext.master}; expected at "
+            f"most one rank a slot, since all must run at once. Use --ranks {slots}, or --master 'local[{ranks},4]'."
         )
 
 
@@ -131,3 +131,18 @@ def _own_signals() -> Iterator[None]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+@contextmanager
+def _gloo_taken_for_built() -> Iterator[None]:
+    """Horovod asks whether it was built with Gloo by importing TensorFlow in a fork of the driver, while the ranks
+    wait for 5 seconds; where it was not, the ranks say so themselves.
+    """
+    from horovod.runner import launch
+
+    asked = launch.gloo_built
+    launch.gloo_built = lambda verbose=False: True
+    try:
+        yield
+    finally:
+        launch.gloo_built = asked

@@ -158,4 +158,4 @@ def samples_digest(subject_id: np.ndarray, prediction_time: np.ndarray) -> int:
 
 
 def _signature(width):
-    return [tf.TensorSpec((None, width), tf.float32), tf.TensorSpec((None,), tf.float32), tf.TensorSpec((None,), tf.float32)]
+    return [tf.TensorSpec((None, width), tf.float32), *(tf.TensorSpec((None,), tf.float32) for _ in range(2))]

@@ -40,7 +40,8 @@ class NetworkPlan:
     @classmethod
     def of(cls, name: str, architecture: str, settings: Mapping[str, Any]) -> "NetworkPlan":
         """The plan for a task's model; settings that are not the training's are left out."""
-        return cls(name, architecture, **{key: value for key, value in settings.items() if key in cls.__dataclass_fields__})
+        mine = {key: value for key, value in settings.items() if key in cls.__dataclass_fields__}
+        return cls(name, architecture, **mine)
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,23 @@
+"""Train a task's model and its baseline with Horovod, and register them."""
+
+import sys
+
+from salus.cohorts.task import Task
+from salus.job import parser, run, spark_job
+from salus.training.train import train
+
+
+def main(argv=None):
+    """Train on the newest data set of the task."""
+    made = parser(__doc__, task=True)
+    made.add_argument("--ranks", type=int, help="Horovod ranks, each in a Spark task of its own (SALUS_RANKS)")
+    made.add_argument("--resume", action="store_true", help="go on from the last checkpoint of a run that did not end")
+    args = made.parse_args(argv)
+    task = Task.load(args.task)
+    with spark_job("train", args) as job:
+        train(job, task, args.resume, args.ranks)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(run(main))

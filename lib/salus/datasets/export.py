@@ -1,0 +1,91 @@
+"""Export: a task's labelled samples as a training data set, under ``<warehouse>/_datasets/<task>/<hash>``."""
+
+from collections.abc import Callable
+
+import numpy as np
+import pyarrow as pa
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
+
+from salus.cohorts.task import Task
+from salus.datasets.folder import Folder
+from salus.datasets.groups import multiple_for
+from salus.datasets.manifest import MANIFEST, Dataset, open_dataset
+from salus.datasets.writing import write_dataset
+from salus.errors import Refused
+from salus.timelines.fit import fit_spec
+from salus.timelines.model_inputs import model_inputs
+from salus.timelines.spec import FeatureSpec
+from salus.timelines.standardise import standardise
+
+DATASETS = "_datasets"
+NEWEST = "newest.json"
+
+
+def export(job, task: Task) -> None:
+    """Fit the feature spec on the training split and write the data set, where the same was not done before.
+
+    Raises:
+        Refused: there is no cohort, or a split that is learnt from has labels of one class only.
+    """
+    datasets = Folder(f"{job.tables.warehouse}/{DATASETS}/{task.id}")
+    cohort, multiple = f"cohorts/{task.id}", multiple_for(job.settings.ranks)
+    reads = (cohort, "timelines", "codes")
+    is_new = job.needed({"task": task.id}, reads=reads, features=task.features, multiple=multiple)
+    if not is_new and datasets.has(NEWEST) and (datasets / datasets.read_json(NEWEST)["hash"]).has(MANIFEST):
+        return
+    job.skipped = False
+    samples = labelled(job.tables.read(cohort)).cache()
+    timelines = job.tables.read("timelines")
+    _learnable(samples, task)
+    spec = fit_spec(task.features, samples.where("split = 'train'"), timelines, job.tables.read("codes"))
+    facts = {"task": task.id, "task_hash": task.cohort_hash, "width": spec.width, "spec_hash": spec.hash,
+             "tables": job.tables.versions(reads)}
+    folder = write_dataset(samples, timelines, inputs_by(spec), datasets.url, facts, spec.to_json(), multiple)
+    datasets.write_json(NEWEST, {"hash": folder.url.rpartition("/")[2]})
+    samples.unpersist()
+    dataset = open_dataset(folder.url)
+    job.count(inputs=spec.width, **{f"{name}_samples": dataset.split(name).rows for name in dataset.content["splits"]},
+              row_groups=sum(len(dataset.split(name).groups) for name in dataset.content["splits"]))
+
+
+def newest_dataset(warehouse: str, task_id: str) -> Dataset:
+    """The newest data set of a task.
+
+    Raises:
+        Refused: there is none.
+    """
+    datasets = Folder(f"{warehouse}/{DATASETS}/{task_id}")
+    if not datasets.has(NEWEST):
+        raise Refused(f"Received the task {task_id}, which has no data set in {datasets.url}; expected one. "
+                      "Run cohort and export first.")
+    return open_dataset(f"{datasets.url}/{datasets.read_json(NEWEST)['hash']}")
+
+
+def labelled(cohort: DataFrame) -> DataFrame:
+    """The samples of a cohort that have a label, as an export needs them."""
+    return cohort.where("boolean_value IS NOT NULL").select(
+        "subject_id", F.expr("unix_micros(CAST(prediction_time AS TIMESTAMP))").alias("prediction_time"),
+        F.col("boolean_value").cast("float").alias("label"), F.col("weight").cast("float").alias("weight"), "split")
+
+
+def inputs_by(spec: FeatureSpec) -> Callable[[pa.RecordBatch, np.ndarray, np.ndarray], np.ndarray]:
+    """A function that makes standardised inputs by ``spec``: the one that scoring uses too."""
+
+    def inputs(batch, sample_row, prediction_times):
+        return standardise(model_inputs(batch, sample_row, prediction_times, spec), spec)
+
+    return inputs
+
+
+def _learnable(samples, task):
+    """Training and tuning need both classes."""
+    found = {row["split"]: (row["rows"], row["positives"]) for row in
+             samples.groupBy("split").agg(F.count("*").alias("rows"), F.sum("label").alias("positives")).collect()}
+    for split in ("train", "tuning"):
+        rows, positives = found.get(split, (0, 0))
+        if not 0 < positives < rows:
+            raise Refused(
+                f"Received {rows} labelled samples of {task.id} in the split {split}, {positives:g} of them positive; "
+                "expected labels of both classes. Ingest more people, or mend the task's label or splits."
+            )

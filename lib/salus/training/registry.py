@@ -1,0 +1,91 @@
+"""The model registry: MLflow, in an SQLite file of the warehouse or on any tracking server by its URL.
+
+A package is registered as a plain artifact of its run; ``mlflow.tensorflow.log_model`` would take 30 times as long
+and load its model without looking at its hashes.
+"""
+
+import logging
+import os
+import time
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from salus.datasets.folder import Folder
+from salus.errors import Refused
+from salus.storage.lock import local_folder
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+REGISTRY = "_registry"
+
+
+def tracking_uri(warehouse: str, named: str | None) -> str:
+    """Where runs and models are registered: ``named``, or an SQLite file of the warehouse.
+
+    Raises:
+        Refused: none is named, and the warehouse is not a local folder, where SQLite could live.
+    """
+    if named:
+        return named
+    folder = local_folder(warehouse)
+    if folder is None:
+        raise Refused(f"Received the warehouse {warehouse} and no tracking_uri; expected an MLflow server's URL, since "
+                      "SQLite needs a local folder. Set SALUS_TRACKING_URI.")
+    registry = folder.resolve() / REGISTRY
+    registry.mkdir(parents=True, exist_ok=True)
+    return f"sqlite:///{registry / 'mlflow.db'}"
+
+
+class Registry:
+    """Registers the models of one task.
+
+    Args:
+        uri: MLflow's tracking URI.
+        experiment: the task's id.
+        artifacts: where the experiment's artifacts lie, for a registry without a server.
+    """
+
+    def __init__(self, uri: str, experiment: str, artifacts: str):
+        self.client = _client(uri)
+        found = self.client.get_experiment_by_name(experiment)
+        self.experiment_id = found.experiment_id if found else self.client.create_experiment(
+            experiment, artifact_location=Folder(artifacts).path if uri.startswith("sqlite:") else None)
+
+    def register(self, name: str, package: str, parameters: Mapping[str, Any], history: Sequence[Mapping[str, Any]],
+                 tags: Mapping[str, str]) -> str:
+        """Register the package in the folder ``package`` as the next version of ``name``; returns the version.
+
+        Args:
+            name: registered model name; made where it is new.
+            package: folder of the package.
+            parameters: settings of the training.
+            history: metrics by epoch; what is not a number is left out.
+            tags: where data and code came from.
+        """
+        from mlflow.entities import Metric, Param, RunTag
+        from mlflow.exceptions import MlflowException
+
+        run = self.client.create_run(self.experiment_id, run_name=name).info.run_id
+        now = int(time.time() * 1000)
+        metrics = [Metric(key, float(value), now, epoch["epoch"]) for epoch in history for key, value in epoch.items()
+                   if key != "epoch" and isinstance(value, int | float)]
+        self.client.log_batch(run, metrics, [Param(key, str(value)) for key, value in parameters.items()],
+                              [RunTag(key, str(value)) for key, value in tags.items()])
+        try:
+            self.client.create_registered_model(name)
+        except MlflowException as error:
+            if error.error_code != "RESOURCE_ALREADY_EXISTS":
+                raise
+        version = self.client.create_model_version(name, source=package, run_id=run, tags=dict(tags)).version
+        self.client.set_terminated(run)
+        return str(version)
+
+
+def _client(uri) -> "MlflowClient":
+    os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"  # nothing about a hospital's runs leaves its network
+    for name in ("mlflow", "alembic"):
+        logging.getLogger(name).setLevel(logging.WARNING)
+    from mlflow import MlflowClient
+
+    return MlflowClient(uri, uri)
