@@ -1,0 +1,54 @@
+"""A population with a known course, a chunk of people at a time: what happened to them and what was written down."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from salus.simulate.claims import Claims, draw_claims
+from salus.simulate.course import Course, live
+from salus.simulate.devices import Wearing, draw_wearing
+from salus.simulate.people import draw_people
+from salus.simulate.records import (
+    Diagnoses,
+    Fills,
+    Prescriptions,
+    Results,
+    draw_diagnoses,
+    draw_fills,
+    draw_prescriptions,
+    draw_results,
+)
+from salus.simulate.visits import Visits, draw_visits
+
+CHUNK = 5000                        # people simulated at a time
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """Some of the people, what happened to them, and everything that was written down of it."""
+
+    number: int
+    course: Course
+    visits: Visits
+    diagnoses: Diagnoses
+    results: Results
+    prescriptions: Prescriptions
+    fills: Fills
+    fill_paid_day: np.ndarray       # int64 (fills,)
+    claims: Claims
+    wearing: Wearing
+    rng: np.random.Generator        # for what is left to draw
+
+
+def chunks(people: int, seed: int) -> Iterator[Chunk]:
+    """The population, ``CHUNK`` people at a time; a chunk depends on the seed, its number and its size only."""
+    for number, first in enumerate(range(0, people, CHUNK)):
+        rng = np.random.Generator(np.random.PCG64(np.random.SeedSequence([seed, number])))
+        course = live(rng, draw_people(rng, first, min(CHUNK, people - first)))
+        visits = draw_visits(rng, course)
+        fills = draw_fills(rng, course)
+        yield Chunk(
+            number, course, visits, draw_diagnoses(rng, course, visits), draw_results(rng, course, visits),
+            draw_prescriptions(rng, course), fills, fills.day + rng.integers(1, 5, len(fills)),
+            draw_claims(rng, course, visits), draw_wearing(rng, course), rng)

@@ -1,0 +1,16 @@
+"""Tables as one array a column."""
+
+from dataclasses import fields
+
+import numpy as np
+
+
+class Rows:
+    """A dataclass of equally long arrays."""
+
+    def take(self, index: np.ndarray):
+        """The same table with the rows in ``index``, in that order."""
+        return type(self)(**{f.name: getattr(self, f.name)[index] for f in fields(self)})
+
+    def __len__(self) -> int:
+        return len(getattr(self, fields(self)[0].name))
