@@ -1,0 +1,101 @@
+"""What a task asks of its features (``features:`` in conf/tasks/*.yml), and the codesets that it names.
+
+A codeset is conf/codesets/<name>.csv with the columns ``group, label, kind, unit, code_prefix``: every code that
+begins with the prefix belongs to the group. Kinds: ``count`` (events are counted), ``numeric`` (their values are
+aggregated), ``source`` (is the person known to this kind of source at all).
+"""
+
+import csv
+from typing import Literal, NamedTuple
+
+from pydantic import Field, field_validator
+
+from salus.errors import Refused
+from salus.settings import Strict, conf_dir
+from salus.timelines.spec import CodeGroup, CountStatistic, NumericStatistic
+
+KINDS = ("count", "numeric", "source")
+
+
+class FeatureSettings(Strict):
+    """The features that a task asks for."""
+
+    codeset: str = Field("admission_90d", description="file in conf/codesets, without .csv")
+    windows_days: tuple[int, ...] = Field((30, 90, 365), description="windows of counts, days, ascending")
+    numeric_windows_days: tuple[int, ...] = Field((90, 365), description="windows of numeric values, days, ascending")
+    count_statistics: tuple[CountStatistic, ...] = Field(("count", "days_since_last"), description="of each count group")
+    numeric_statistics: tuple[NumericStatistic, ...] = Field(
+        ("last", "days_since_last", "mean", "min", "max", "slope"), description="of each numeric group")
+    enrolment_days: tuple[int, ...] = Field((365,), description="look-backs of days insured")
+    numeric_groups: tuple[str, ...] | Literal["all"] = Field("all", description="the codeset's numeric groups to use")
+    most_frequent: int = Field(0, ge=0, description="codes of most training people that become groups of their own")
+    min_people: int = Field(20, ge=1, description="training people whom a group must concern to be a feature")
+    statistics_people: int = Field(20_000, ge=1, description="training people, by hash, that means and spreads are of")
+
+    @field_validator("windows_days", "numeric_windows_days", "enrolment_days")
+    @classmethod
+    def _ascending(cls, days):
+        if any(day < 1 for day in days) or list(days) != sorted(set(days)):
+            raise ValueError("expected ascending numbers of days, each once, from 1")
+        return days
+
+
+class CodesetGroup(NamedTuple):
+    """A group as a codeset declares it."""
+
+    name: str
+    label: str
+    kind: str
+    unit: str | None
+    prefixes: tuple[str, ...]
+
+
+def codeset(name: str) -> list[CodesetGroup]:
+    """The groups of conf/codesets/<name>.csv, in the order of their first lines.
+
+    Raises:
+        Refused: there is no such file, or a line of it is wrong; the line is named.
+    """
+    path = conf_dir() / "codesets" / f"{name}.csv"
+    if not path.is_file():
+        raise Refused(f"Received the codeset {name}; expected a file {path.name} in conf/codesets. Name one that exists.")
+    groups: dict[str, CodesetGroup] = {}
+    with path.open(encoding="utf-8", newline="") as lines:
+        for line, row in enumerate(csv.DictReader(lines), start=2):
+            try:
+                group = CodesetGroup(row["group"], row["label"], row["kind"], row["unit"] or None, (row["code_prefix"],))
+            except (KeyError, TypeError) as error:
+                raise Refused(f"{path}:{line}: expected the columns group, label, kind, unit, code_prefix.") from error
+            first = groups.setdefault(group.name, group)
+            if group.kind not in KINDS or not all(group.prefixes) or first[:4] != group[:4]:
+                raise Refused(f"{path}:{line}: received a line of {group.name} with another label, kind or unit than its "
+                              f"first line, an unknown kind or no code; expected one of {', '.join(KINDS)} and a code.")
+            if first is not group:
+                groups[group.name] = first._replace(prefixes=first.prefixes + group.prefixes)
+    return list(groups.values())
+
+
+def code_groups(settings: FeatureSettings, codes: dict[str, int]) -> list[CodeGroup]:
+    """The codeset's groups with the codes that the data hold.
+
+    Args:
+        settings: names the codeset and its numeric groups.
+        codes: code to hash, of every known code.
+
+    Raises:
+        Refused: a numeric group is asked for that the codeset does not declare.
+    """
+    declared = codeset(settings.codeset)
+    if settings.numeric_groups != "all":
+        numeric = {group.name for group in declared if group.kind == "numeric"}
+        if unknown := set(settings.numeric_groups) - numeric:
+            raise Refused(f"Received the numeric groups {sorted(unknown)}; expected some of {sorted(numeric)} "
+                          f"of the codeset {settings.codeset}. Mend `features.numeric_groups`.")
+        declared = [group for group in declared if group.kind != "numeric" or group.name in settings.numeric_groups]
+    found = []
+    for group in declared:
+        members = sorted(code for code in codes if code.startswith(group.prefixes))
+        if members:
+            found.append(CodeGroup(name=group.name, label=group.label, kind=group.kind, unit=group.unit,
+                                   codes=tuple(members), code_hashes=tuple(codes[code] for code in members)))
+    return found
