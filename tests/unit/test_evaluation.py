@@ -11,8 +11,9 @@ from salus.errors import Refused
 from salus.evaluation.bootstrap import intervals, person_weights
 from salus.evaluation.calibration import (
     Calibration,
-    calibration_curve,
+    calibration_groups,
     fit_platt,
+    group_means,
     intercept_in_the_large,
     safe_logit,
     slope,
@@ -166,9 +167,9 @@ def test_the_curve_of_equal_groups_holds_every_row_once():
     probability = np.repeat([0.1, 0.2, 0.9], [50, 30, 20])
     labels = np.zeros(100)
     labels[[0, 1, 55, 99, 98]] = 1
-    predicted, observed = calibration_curve(probability, labels, np.ones(100), bins=10)
-    np.testing.assert_allclose(predicted, [0.1, 0.2, 0.9])
-    np.testing.assert_allclose(observed, [2 / 50, 1 / 30, 2 / 20])
+    group = calibration_groups(probability, bins=10)
+    np.testing.assert_allclose(group_means(group, probability, np.ones(100)), [0.1, 0.2, 0.9])
+    np.testing.assert_allclose(group_means(group, labels, np.ones(100)), [2 / 50, 1 / 30, 2 / 20])
 
 
 def test_safe_logit_is_finite_at_the_ends():

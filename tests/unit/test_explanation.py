@@ -55,8 +55,8 @@ def test_contributions_sum_to_the_difference_for_all_but_one_in_a_hundred(activa
 def test_more_points_are_taken_for_those_who_need_them_and_only_for_them(inputs):
     model = network("relu")
     logits = Network(model, WIDTH).logits(inputs)
-    coarse = IntegratedGradients(model, np.zeros(WIDTH, np.float32), steps=(4,))
-    refined = IntegratedGradients(model, np.zeros(WIDTH, np.float32), steps=(4, 256))
+    coarse = IntegratedGradients(model, np.zeros(WIDTH, np.float32), steps=(16,))
+    refined = IntegratedGradients(model, np.zeros(WIDTH, np.float32), steps=(16, 2048))
     first, last = coarse.contributions(inputs, logits), refined.contributions(inputs, logits)
     enough = is_complete(first.sum(axis=1, dtype=np.float64), logits - coarse.baseline_logit)
     assert 0.1 < enough.mean() < 0.9

@@ -31,13 +31,16 @@ def safe_logit(probability: np.ndarray) -> np.ndarray:
         return np.clip(logit(probability), -LOGIT_LIMIT, LOGIT_LIMIT)
 
 
-def slope(logits: np.ndarray, labels: np.ndarray, weights: np.ndarray) -> tuple[float, float]:
+def slope(
+    logits: np.ndarray, labels: np.ndarray, weights: np.ndarray, start: tuple[float, float] | None = None
+) -> tuple[float, float]:
     """The unpenalised logistic regression of ``labels`` on ``logits``.
 
     Args:
         logits: float64 (rows,).
         labels: bool or 0/1 (rows,).
         weights: float64 (rows,), >= 0.
+        start: an (intercept, slope) near by, from which the fit begins.
 
     Returns:
         (intercept, slope); NaN where the labels in weight are of one class.
@@ -46,7 +49,9 @@ def slope(logits: np.ndarray, labels: np.ndarray, weights: np.ndarray) -> tuple[
     labels, logits, weights = labels[used], logits[used], weights[used]
     if labels.size == 0 or labels.min() == labels.max():
         return float("nan"), float("nan")
-    fitted = LogisticRegression(C=np.inf, solver="newton-cholesky", tol=1e-8, max_iter=100)
+    fitted = LogisticRegression(C=np.inf, solver="newton-cholesky", tol=1e-6, max_iter=100, warm_start=True)
+    if start is not None:
+        fitted.classes_, fitted.intercept_, fitted.coef_ = np.unique(labels), np.array(start[:1]), np.array([start[1:]])
     fitted.fit(logits[:, None], labels, sample_weight=weights)
     return float(fitted.intercept_[0]), float(fitted.coef_[0, 0])
 
@@ -60,26 +65,23 @@ def intercept_in_the_large(logits: np.ndarray, labels: np.ndarray, weights: np.n
     if not 0 < cases < total:
         return float("nan")
     limit = LOGIT_LIMIT + float(np.abs(logits).max())
-    return float(brentq(lambda shift: weights @ expit(logits + shift) - cases, -limit, limit, xtol=1e-9))
+    return float(brentq(lambda shift: weights @ expit(logits + shift) - cases, -limit, limit, xtol=1e-6))
 
 
-def calibration_curve(
-    probability: np.ndarray, labels: np.ndarray, weights: np.ndarray, bins: int = 10
-) -> tuple[np.ndarray, np.ndarray]:
-    """Mean probability and share of positive labels in each of ``bins`` groups of about equal size.
+def calibration_groups(probability: np.ndarray, bins: int = 10) -> np.ndarray:
+    """The group of each row by its probability: int64 (rows,), 0 for the lowest.
 
-    Groups are cut at quantiles of ``probability``; equal probabilities stay together, so there may be fewer.
-
-    Returns:
-        (mean probability, share of positive labels), float64 (groups,), ascending.
+    Groups are cut at quantiles, about equal in size; equal probabilities stay together, so there may be fewer.
     """
     edges = np.unique(np.quantile(probability, np.linspace(0, 1, bins + 1)[1:-1]))
-    group = np.searchsorted(edges, probability, side="right")
-    total = np.bincount(group, weights, edges.size + 1)
-    held = total > 0
-    predicted = np.bincount(group, weights * probability, edges.size + 1)[held] / total[held]
-    observed = np.bincount(group, weights * labels, edges.size + 1)[held] / total[held]
-    return predicted, observed
+    return np.unique(np.searchsorted(edges, probability, side="right"), return_inverse=True)[1]
+
+
+def group_means(group: np.ndarray, values: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """The weighted mean of ``values`` in each group: float64 (groups,); NaN where a group has no weight."""
+    total = np.bincount(group, weights)
+    with np.errstate(invalid="ignore"):
+        return np.bincount(group, weights * values) / total
 
 
 @dataclass(frozen=True)

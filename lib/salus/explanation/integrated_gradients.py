@@ -21,7 +21,6 @@ POINTS = 4096
 """Points of the line a call, over all its people."""
 
 RELATIVE, ABSOLUTE = 0.01, 0.1
-METHOD = "integrated_gradients"
 
 
 def is_complete(total: np.ndarray, difference: np.ndarray) -> np.ndarray:

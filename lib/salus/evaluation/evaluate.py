@@ -1,0 +1,147 @@
+"""Evaluate a task's model: calibrate it on a split of its own, and measure it on people held out, beside others.
+
+Everything is on the one scale of calibrated probabilities. The logistic baseline gets a calibration of its own from
+the same split. In the demo the truth is known, so the attainable and the true probability stand beside them.
+"""
+
+import math
+from typing import Any
+
+import numpy as np
+from pyspark import Broadcast
+from pyspark.sql import functions as F
+
+from salus.cohorts.task import Task
+from salus.datasets import Dataset
+from salus.datasets.export import newest_dataset
+from salus.datasets.folder import Folder
+from salus.errors import Refused
+from salus.evaluation.bootstrap import REPLICATES
+from salus.evaluation.calibration import Calibration, fit_platt
+from salus.evaluation.leakage import ROWS, price, twice
+from salus.evaluation.metrics import Sample, measured
+from salus.evaluation.predictions import Predicted, collected, predictions, sampled, share_of_people
+from salus.evaluation.trained import Trained, names_of, package_url, trained
+from salus.job import Job
+from salus.storage.ledger import now
+from salus.training.package import package_bytes
+
+HELD_OUT, CALIBRATION = "held_out", "calibration"
+
+
+def evaluate(job: Job, task: Task) -> None:
+    """Calibrate and measure the newest model of ``task``, into ``calibrations`` and ``evaluations``.
+
+    Raises:
+        Refused: there is no trained model, its data set is gone, or the calibration split has one class.
+    """
+    model, baseline = (trained(job.tables, task.id, name) for name in names_of(task))
+    reads = [f"cohorts/{task.id}", "timelines", "demo_truth"]
+    if not job.needed({"task": task.id}, reads, model=model.package_hash, baseline=baseline.package_hash,
+                      replicates=REPLICATES):
+        return
+    dataset = dataset_of(job, task, model)
+    packages = [job.spark.sparkContext.broadcast(package_bytes(package_url(job, each))) for each in (model, baseline)]
+    try:
+        calibrations = _calibrate(job, dataset, packages, (model, baseline))
+        job.progress(f"calibrated on {calibrations[0].rows:,} rows of {calibrations[0].people:,} people")
+        held_out = _predicted(job, dataset, HELD_OUT, packages, task.id)
+        rows = _held_out_rows(held_out, calibrations)
+        job.progress(f"measured on {held_out.labels.size:,} rows of people held out")
+        rows += _price(job, task, packages[0])
+    finally:
+        for package in packages:
+            package.unpersist()
+    _write(job, task, model, baseline, rows)
+
+
+def dataset_of(job: Job, task: Task, model: Trained) -> Dataset:
+    """The data set that ``model`` was trained on, which must be the task's newest.
+
+    Raises:
+        Refused: another was exported since.
+    """
+    dataset = newest_dataset(job.tables.warehouse, task.id)
+    if dataset.hash != model.dataset_hash:
+        raise Refused(
+            f"Received {model.model_name} version {model.model_version}, which was trained on another data set than the "
+            f"newest of {task.id}; expected the same. Train again: submit.sh train."
+        )
+    return dataset
+
+
+def _calibrate(job: Job, dataset: Dataset, packages: list["Broadcast[bytes]"], models: tuple[Trained, ...]):
+    """Each model's calibration, kept in the table and, immutable, beside its package."""
+    split = _predicted(job, dataset, CALIBRATION, packages)
+    fitted = []
+    for model, logits in zip(models, split.logits, strict=True):
+        calibration = fit_platt(logits, split.labels, split.weights, split.people, model.package_hash)
+        Folder(package_url(job, model)).write(f"calibration-{calibration.version}.json", calibration.to_json().encode())
+        fitted.append(calibration)
+    job.tables.append("calibrations", job.tables.frame("calibrations", [
+        {"task_id": model.task_id, "model_name": model.model_name, "model_version": model.model_version,
+         "package_hash": model.package_hash, "calibration_version": calibration.version,
+         "calibration": calibration.to_json(), "fitted_at": now(), "run_id": job.run_id}
+        for model, calibration in zip(models, fitted, strict=True)
+    ]))
+    return fitted
+
+
+def _predicted(job: Job, dataset: Dataset, split: str, packages: list["Broadcast[bytes]"], truth_of: str | None = None):
+    predicted = predictions(job.spark, dataset, split, packages)
+    truth = None
+    if truth_of is not None and job.tables.version("demo_truth") is not None:
+        truth = job.tables.read("demo_truth").where(F.col("task_id") == truth_of)
+    share = share_of_people(dataset.split(split).rows)
+    return collected(sampled(predicted, share), len(packages), truth)
+
+
+def _held_out_rows(held_out: Predicted, calibrations: list[Calibration]) -> list[dict[str, Any]]:
+    models = {name: calibration.probability(logits) for name, calibration, logits in
+              zip(("model", "baseline"), calibrations, held_out.logits, strict=True)}
+    if held_out.knows_truth:
+        models |= {"attainable": held_out.attainable, "oracle": held_out.true}
+    true = held_out.true if held_out.knows_truth else None
+    sample = Sample(held_out.people, held_out.labels, held_out.weights, true)
+    return _sized(measured(sample, models), sample)
+
+
+def _price(job: Job, task: Task, package: "Broadcast[bytes]") -> list[dict[str, Any]]:
+    """Leakage's price on about ``ROWS`` labelled rows of people held out."""
+    cohort = job.tables.read(f"cohorts/{task.id}")
+    labelled = cohort.where((F.col("split") == HELD_OUT) & F.col("boolean_value").isNotNull()).select(
+        "subject_id", F.expr("unix_micros(timestamp(prediction_time))").alias("prediction_time"),
+        F.col("boolean_value").cast("int").alias("label"), "weight")
+    chosen = sampled(labelled, share_of_people(labelled.count(), ROWS))
+    table = twice(chosen, job.tables.read("timelines"), package).toArrow().sort_by(
+        [("subject_id", "ascending"), ("prediction_time", "ascending")])
+    people, labels, weights, by_available, by_time = (
+        table[name].to_numpy() for name in ("subject_id", "label", "weight", "by_available", "by_time"))
+    sample = Sample(people, labels.astype(np.float64), weights.astype(np.float64))
+    return _sized(price(sample, by_available, by_time), sample)
+
+
+def _sized(rows: list[dict[str, Any]], sample: Sample) -> list[dict[str, Any]]:
+    size = {"people": int(np.unique(sample.people).size), "rows": int(sample.labels.size)}
+    return [row | size for row in rows]
+
+
+def _write(job: Job, task: Task, model: Trained, baseline: Trained, rows: list[dict[str, Any]]) -> None:
+    versions = {"model": model.model_version, "baseline": baseline.model_version}
+    constant = {"task_id": task.id, "split": HELD_OUT, "run_id": job.run_id}
+    kept = [{name: _number(value) for name, value in row.items()}
+            | {"model_version": versions.get(row["model_name"], "")} | constant for row in rows]
+    job.tables.replace("evaluations", job.tables.frame("evaluations", kept), f"task_id = '{task.id}'")
+    found = {(row["model_name"], row["metric"]): row.get("value") for row in kept}
+    figures = {
+        "auroc": ("model", "auroc"), "auroc_baseline": ("baseline", "auroc"),
+        "auroc_attainable": ("attainable", "auroc"), "auroc_oracle": ("oracle", "auroc"),
+        "share_of_attainable_lift": ("model", "share_of_attainable_lift"),
+        "calibration_slope": ("model", "calibration_slope"), "leakage_price": ("model", "leakage_price"),
+    }
+    job.count(**{name: value for name, key in figures.items() if (value := found.get(key)) is not None})
+
+
+def _number(value):
+    """NaN, which means that there is nothing to say, as null."""
+    return None if isinstance(value, float) and math.isnan(value) else value

@@ -1,0 +1,149 @@
+"""Predictions of trained models on a data set's split, made in Spark tasks and brought home as a few numbers a row.
+
+Labels, weights and logits of a held-out split are small beside its inputs: 56 bytes a row, so that five million
+rows take 280 MB on the driver. A split that is larger is evaluated on a share of its people, by hash of the
+subject, and the rows say how many.
+"""
+
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pyarrow as pa
+from pyspark import Broadcast
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
+from pyspark.sql.pandas.types import from_arrow_schema
+
+from salus.datasets import Dataset
+from salus.datasets.feed import in_order
+
+if TYPE_CHECKING:
+    from salus.evaluation.inference import Network
+    from salus.training.package import Package
+
+ROWS_AT_MOST = 5_000_000
+"""Rows of a split that are brought to the driver."""
+
+HASH_CLASSES = 1_000_000
+
+
+def one_thread() -> None:
+    """Let TensorFlow, not yet started in this process, compute on one thread: Spark runs one task a core."""
+    os.environ.setdefault("TF_NUM_INTRAOP_THREADS", "1")
+    os.environ.setdefault("TF_NUM_INTEROP_THREADS", "1")
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+
+@lru_cache(maxsize=4)
+def opened(archive: bytes) -> "Package":
+    """A packed package, loaded once a process; TensorFlow is imported here, on workers only."""
+    one_thread()
+    from salus.training.package import open_package
+
+    return open_package(archive)
+
+
+@lru_cache(maxsize=4)
+def network(archive: bytes) -> "Network":
+    """The network of a packed package, compiled once a process."""
+    package = opened(archive)
+    from salus.evaluation.inference import Network
+
+    return Network(package.model, package.spec.width)
+
+
+def predictions(spark: SparkSession, dataset: Dataset, split: str, packages: Sequence["Broadcast[bytes]"]) -> DataFrame:
+    """Every row of ``split`` with the logit of each of ``packages``.
+
+    Args:
+        spark: the session.
+        dataset: exported samples, on storage that all nodes share.
+        split: its name.
+        packages: packed packages of the data set's own spec.
+
+    Returns:
+        subject_id, prediction_time (microseconds), label, weight, and logit_0, logit_1 … before calibration.
+    """
+    made = dataset.split(split)
+    tasks = max(1, min(len(made.groups), 2 * spark.sparkContext.defaultParallelism))
+    schema = pa.schema([("subject_id", pa.int64()), ("prediction_time", pa.int64()), ("label", pa.float32()),
+                        ("weight", pa.float32()), *((f"logit_{i}", pa.float64()) for i in range(len(packages)))])
+
+    def predict(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        networks = [network(package.value) for package in packages]
+        for batch in batches:
+            for task in batch.column(0).to_pylist():
+                for rows in in_order(made, task, tasks):
+                    columns = [rows.subject_id, rows.prediction_time, rows.label, rows.weight,
+                               *(each.logits(rows.inputs) for each in networks)]
+                    yield pa.RecordBatch.from_arrays(
+                        [pa.array(column, field.type) for column, field in zip(columns, schema, strict=True)],
+                        schema=schema)
+
+    return spark.range(0, tasks, 1, tasks).mapInArrow(predict, from_arrow_schema(schema))
+
+
+def share_of_people(rows: int, at_most: int = ROWS_AT_MOST) -> float:
+    """The share of people whose rows are about ``at_most``; 1 where all of them fit."""
+    return min(1.0, at_most / rows) if rows else 1.0
+
+
+def sampled(predicted: DataFrame, share: float) -> DataFrame:
+    """The rows of about ``share`` of the people of ``predicted``: always the same people."""
+    if share >= 1:
+        return predicted
+    return predicted.where(F.expr(f"pmod(xxhash64(subject_id), {HASH_CLASSES})") < F.lit(int(share * HASH_CLASSES)))
+
+
+@dataclass(frozen=True)
+class Predicted:
+    """A split's predictions as arrays on the driver, all (rows,).
+
+    Attributes:
+        people: int64, subject_id.
+        labels: float64, 0 or 1.
+        weights: float64, inverse probability of being observed to the label's end.
+        logits: float64, one array a model, before calibration.
+        true, attainable: float64, the simulated truth; NaN where it is not known.
+    """
+
+    people: np.ndarray
+    labels: np.ndarray
+    weights: np.ndarray
+    logits: tuple[np.ndarray, ...]
+    true: np.ndarray
+    attainable: np.ndarray
+
+    @property
+    def knows_truth(self) -> bool:
+        """Whether the truth of every row is known."""
+        return bool(self.people.size) and bool(np.isfinite(self.true).all() and np.isfinite(self.attainable).all())
+
+
+def collected(predicted: DataFrame, models: int, truth: DataFrame | None = None) -> Predicted:
+    """``predicted`` on the driver, in a fixed order.
+
+    Args:
+        predicted: what ``predictions`` gave, of a bounded number of rows.
+        models: how many logits a row.
+        truth: table ``demo_truth`` of the task, or None.
+    """
+    if truth is None:
+        unknown = F.lit(None).cast("double")
+        with_truth = predicted.withColumns({"true": unknown, "attainable": unknown})
+    else:
+        known = truth.select("subject_id", F.col("as_of").alias("_day"), F.col("true_probability").alias("true"),
+                             F.col("attainable_probability").alias("attainable"))
+        day = F.to_date(F.timestamp_micros("prediction_time"))
+        with_truth = predicted.withColumn("_day", day).join(known, ["subject_id", "_day"], "left").drop("_day")
+    table = with_truth.toArrow().sort_by([("subject_id", "ascending"), ("prediction_time", "ascending")])
+
+    def column(name):
+        return table[name].to_numpy().astype(np.float64)
+
+    return Predicted(table["subject_id"].to_numpy(), column("label"), column("weight"),
+                     tuple(column(f"logit_{i}") for i in range(models)), column("true"), column("attainable"))

@@ -1,0 +1,45 @@
+"""What one night asks of a worker, and what it answers for each person; known without TensorFlow."""
+
+from dataclasses import dataclass
+
+import pyarrow as pa
+
+from salus.cohorts.task import Eligibility
+from salus.evaluation.calibration import Calibration
+from salus.explanation.reasons import REASON_TYPE
+
+NO_DATA = "no_data_in_look_back"
+"""Nothing at all happened to the person in the look-back that could be seen: there is nothing to score from."""
+
+NOT_FINITE = "no_finite_score"
+"""The model gave no number."""
+
+OUTCOME = pa.schema([
+    pa.field("subject_id", pa.int64(), nullable=False),
+    pa.field("is_eligible", pa.bool_(), nullable=False),
+    pa.field("score_raw", pa.float64()),
+    pa.field("probability", pa.float64()),
+    pa.field("probability_low", pa.float64()),
+    pa.field("probability_high", pa.float64()),
+    pa.field("not_scored_reason", pa.string()),
+    pa.field("reasons", pa.list_(REASON_TYPE)),
+    pa.field("data_available_through", pa.timestamp("us")),
+    pa.field("days_since_last_event", pa.float64()),
+    pa.field("enrolled_days", pa.int32()),
+    pa.field("data_quality_flags", pa.list_(pa.string())),
+])
+
+
+@dataclass(frozen=True)
+class Night:
+    """What one night's scoring asks of every worker.
+
+    Attributes:
+        as_of: the prediction time, microseconds since the epoch.
+        rules: the task's eligibility.
+        calibration: of the model.
+    """
+
+    as_of: int
+    rules: Eligibility
+    calibration: Calibration

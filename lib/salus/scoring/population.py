@@ -1,0 +1,73 @@
+"""The whole population through the model: a Spark pandas function over Arrow batches.
+
+``mapInArrow`` is the Arrow form of Spark's pandas UDFs: the same workers and the same batches, without a pandas
+frame in between. A worker process loads the package once, from the bytes that Spark broadcast, and keeps it for
+all its batches and, as Spark reuses workers, for the jobs that follow. TensorFlow runs on one thread a task,
+because Spark already runs one task a core.
+"""
+
+from collections.abc import Callable, Iterator
+from functools import lru_cache
+from typing import TYPE_CHECKING
+
+import pandas as pd
+import pyarrow as pa
+from pyspark import Broadcast
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
+from pyspark.sql.pandas.types import from_arrow_schema
+
+from salus.evaluation.calibration import Calibration
+from salus.evaluation.predictions import opened
+from salus.scoring.outcome import OUTCOME, Night
+
+if TYPE_CHECKING:
+    from salus.scoring.scorer import Scorer
+
+TIMELINE_COLUMNS = [
+    "subject_id", "birth", "death", "death_available", "sex", "time", "available", "superseded", "code", "value",
+    "coverage_start", "coverage_end", "coverage_available", "coverage_superseded", "events_dropped",
+]
+OUTCOME_SCHEMA = from_arrow_schema(OUTCOME, prefer_timestamp_ntz=True)
+
+
+def outcomes(timelines: DataFrame, package: "Broadcast[bytes]", night: Night) -> DataFrame:
+    """One row of ``OUTCOME`` for each person of ``timelines``.
+
+    Args:
+        timelines: one row a person, with ``TIMELINE_COLUMNS``.
+        package: what ``package_bytes`` packed.
+        night: as of when, for whom, and with which calibration.
+    """
+    return timelines.select(*TIMELINE_COLUMNS).mapInArrow(_over(package, night), OUTCOME_SCHEMA)
+
+
+def score_udf(package: "Broadcast[bytes]", calibration: Calibration) -> Callable:
+    """A pandas UDF for notebooks: standardised inputs (array<float>, ``spec.width`` long) to a probability."""
+
+    @F.pandas_udf("double")
+    def probability(batches: Iterator[pd.Series]) -> Iterator[pd.Series]:
+        scorer = loaded(package.value)
+        for inputs in batches:
+            rows = pa.array(inputs, pa.list_(pa.float32())).flatten().to_numpy().reshape(len(inputs), -1)
+            yield pd.Series(calibration.probability(scorer.network.logits(rows)))
+
+    return probability
+
+
+def _over(package, night):
+    def over(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        scorer = loaded(package.value)
+        for batch in batches:
+            yield scorer.outcomes(batch, night)
+
+    return over
+
+
+@lru_cache(maxsize=2)
+def loaded(archive: bytes) -> "Scorer":
+    """The scorer of a packed package, made once a process; TensorFlow is imported here, on workers only."""
+    package = opened(archive)
+    from salus.scoring.scorer import Scorer
+
+    return Scorer(package)

@@ -1,0 +1,79 @@
+"""One batch of people as of one instant: who is eligible, what the model says of them, and why.
+
+Plain numpy over Arrow, without Spark: a Spark worker, a notebook and a test call the same method. Eligibility and
+model inputs are the functions that made the training samples.
+"""
+
+import numpy as np
+import pyarrow as pa
+
+from salus.cohorts.eligibility import eligibility
+from salus.evaluation.inference import Network
+from salus.explanation.integrated_gradients import IntegratedGradients
+from salus.explanation.reasons import by_feature, reasons
+from salus.scoring.flags import quality_flags
+from salus.scoring.outcome import NO_DATA, NOT_FINITE, OUTCOME, Night
+from salus.timelines.clocks import STATIC
+from salus.timelines.model_inputs import last_times, model_inputs
+from salus.timelines.recency import data_through
+from salus.timelines.spec import ANY_EVENT
+from salus.timelines.standardise import baseline, standardise
+from salus.training.package import Package
+
+
+class Scorer:
+    """A loaded package, ready to score batches of ``timelines``; made once a process."""
+
+    def __init__(self, package: Package):
+        self.spec = package.spec
+        self.network = Network(package.model, self.spec.width)
+        self.gradients = IntegratedGradients(package.model, baseline(self.spec))
+
+    def outcomes(self, batch: pa.RecordBatch, night: Night) -> pa.RecordBatch:
+        """One ``OUTCOME`` row for each row of ``batch``; all but the first two columns are null where not eligible."""
+        row = np.arange(batch.num_rows, dtype=np.int64)
+        lost_at, enrolled_days = eligibility(batch, row, np.full(row.size, night.as_of), night.rules)
+        row = row[lost_at == 0]
+        at = np.full(row.size, night.as_of)
+        raw = model_inputs(batch, row, at, self.spec)
+        columns = {
+            **self._scores(batch, row, at, raw, night),
+            "data_available_through": _instants(data_through(batch, row, at)),
+            "enrolled_days": pa.array(enrolled_days[row]),
+            "data_quality_flags": quality_flags(
+                raw, enrolled_days[row], batch.column("events_dropped").to_numpy()[row], night.rules, self.spec),
+        }
+        place = np.full(batch.num_rows, -1)
+        place[row] = np.arange(row.size)
+        place = pa.array(place, mask=place < 0)
+        spread = {name: column.take(place) for name, column in columns.items()}
+        spread |= {"subject_id": batch.column("subject_id"), "is_eligible": pa.array(lost_at == 0)}
+        return pa.RecordBatch.from_arrays([spread[name].cast(OUTCOME.field(name).type) for name in OUTCOME.names],
+                                          schema=OUTCOME)
+
+    def _scores(self, batch, row, at, raw, night):
+        """Columns of the eligible: a score with its reasons, or why there is none."""
+        days = raw[:, self.spec.names.index(f"{ANY_EVENT}.days_since_last")]
+        has_data = days <= night.rules.look_back_days
+        inputs = standardise(raw, self.spec)
+        logits = np.full(row.size, np.nan)
+        logits[has_data] = self.network.logits(inputs[has_data])
+        scored = np.isfinite(logits)
+        contributions = by_feature(self.gradients.contributions(inputs[scored], logits[scored]), self.spec)
+        why = reasons(contributions, raw[scored], last_times(batch, row[scored], at[scored], self.spec), night.as_of,
+                      self.spec)
+        place = np.full(row.size, -1)
+        place[scored] = np.arange(scored.sum())
+        low, high = night.calibration.bounds(logits)
+        numbers = {"score_raw": logits, "probability": night.calibration.probability(logits),
+                   "probability_low": low, "probability_high": high}
+        return {
+            **{name: pa.array(values, mask=~scored) for name, values in numbers.items()},
+            "not_scored_reason": pa.array(np.where(has_data, NOT_FINITE, NO_DATA).astype(object), mask=scored),
+            "reasons": why.take(pa.array(place, mask=place < 0)),
+            "days_since_last_event": pa.array(days.astype(np.float64), mask=np.isnan(days)),
+        }
+
+
+def _instants(micros):
+    return pa.array(micros, pa.timestamp("us"), mask=micros == STATIC)

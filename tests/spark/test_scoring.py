@@ -1,0 +1,209 @@
+"""A night: everybody accounted for, published at once or not at all, and the same again where nothing changed."""
+
+from datetime import date, datetime
+
+import keras
+import numpy as np
+import pytest
+from pyspark.sql import functions as F
+from scipy.stats import rankdata
+
+import salus.datasets.export as export
+import salus.scoring.score as scoring
+import salus.scoring.scorer as scorer
+from salus.cohorts.task import Eligibility, Label, Model, Task, Tier
+from salus.errors import Held, Refused
+from salus.evaluation.calibration import Calibration
+from salus.schemas import TIMELINES
+from salus.scoring.percentiles import with_percentiles
+from salus.scoring.score import score
+from salus.timelines.clocks import MICROSECONDS_PER_DAY, NEVER, STATIC, micros
+from salus.timelines.recency import MEDS_DEATH_HASH
+from salus.timelines.spec import CodeGroup, FeatureSpec, Statistics
+from salus.training.package import model_bytes, write_package
+
+AS_OF = date(2026, 6, 30)
+DAY = MICROSECONDS_PER_DAY
+T = micros(AS_OF)
+ADMISSION, LAB = 101, 202
+GROUPS = (
+    CodeGroup(name="admission", label="Admissions", kind="count", codes=("ENCOUNTER/IMP",), code_hashes=(ADMISSION,)),
+    CodeGroup(name="hba1c", label="HbA1c", kind="numeric", unit="%", codes=("LOINC/4548-4",), code_hashes=(LAB,)),
+)
+RULES = Eligibility(age_at_least=18, look_back_days=365, enrolled_days_at_least=300, largest_gap_days=45)
+
+
+@pytest.fixture(scope="module")
+def task():
+    aces = {"predicates": {"admission": {"code": "ENCOUNTER/IMP"}}, "windows": {"target": {
+        "start": "trigger", "end": "start + 90d", "start_inclusive": True, "end_inclusive": False, "label": "admission"}}}
+    return Task(
+        id="tiny", title="Tiny", eligibility=RULES, label=Label(horizon_days=90, death="no_event", aces=aces),
+        features={}, model=Model(architecture="logistic"),
+        tiers=[Tier(name="high", from_percentile=90), Tier(name="low", from_percentile=0)])
+
+
+@pytest.fixture(scope="module")
+def spec():
+    bare = FeatureSpec(windows_days=(90, 365), numeric_windows_days=(365,), count_statistics=("count", "days_since_last"),
+                       numeric_statistics=("last", "days_since_last"), groups=GROUPS)
+    features = len(bare.names)
+    return bare.model_copy(update={"statistics": Statistics(mean=(0.5,) * features, std=(1.5,) * features)})
+
+
+@pytest.fixture(scope="module")
+def packed(spec):
+    keras.utils.set_random_seed(4)
+    given = keras.Input((spec.width,))
+    hidden = keras.layers.Dense(8, "relu")(given)
+    model = keras.Model(given, keras.layers.Dense(1)(hidden))
+    return {"model.keras": model_bytes(model), "spec.json": spec.to_json().encode(), "training.json": b"{}"}
+
+
+def person(number, admissions=(), labs=(), covered=(-400, 400), age=60.0, death=None):
+    """A timeline: admissions and labs at days before T; a lab is (days, value, days until it was known)."""
+    events = [(STATIC, STATIC, NEVER, 7, np.nan)]
+    events += [(T - days * DAY, T - days * DAY, NEVER, ADMISSION, np.nan) for days in admissions]
+    events += [] if death is None else [(T - death * DAY, T - death * DAY, NEVER, MEDS_DEATH_HASH, np.nan)]
+    events += [(T - days * DAY, T - (days - lag) * DAY, NEVER, LAB, value) for days, value, lag in labs]
+    time, available, superseded, code, value = map(list, zip(*sorted(events, key=lambda event: event[0]), strict=True))
+    died = None if death is None else T - death * DAY
+    return (number, int(T - age * 365.25 * DAY), died, died, "female" if number % 2 else "male", None,
+            time, available, superseded, code, [float(v) for v in value],
+            [T + covered[0] * DAY], [T + covered[1] * DAY], [STATIC], [NEVER], 0)
+
+
+def population(size=60):
+    random = np.random.default_rng(8)
+    people = [person(number, sorted(random.integers(1, 900, number % 4).tolist()), [(int(random.integers(5, 300)), 6.5, 2)])
+              for number in range(size)]
+    people += [person(1000), person(1001, admissions=[800])]                     # eligible, nothing in the look-back
+    people += [person(2000, [5], age=12), person(2001, [5], covered=(-400, -30)), person(2002, [5], death=3)]
+    return people
+
+
+@pytest.fixture
+def warehouse(tmp_path, spark, job_in, packed, task):
+    """A warehouse with timelines, a model and its calibration."""
+    folder = tmp_path / "warehouse"
+    with job_in(folder, "set-up") as job:
+        package_hash = write_package(f"{folder}/_packages/one", packed)
+        calibration = Calibration(-1.0, 0.8, 0.01, -0.002, 0.004, package_hash, 100, 1000, 90)
+        job.tables.replace("timelines", job.spark.createDataFrame(population(), TIMELINES))
+        job.tables.append("models", job.tables.frame("models", [{
+            "task_id": task.id, "model_name": "tiny", "model_version": "1", "architecture": "logistic",
+            "feature_spec_hash": "abc", "dataset_hash": "d", "package_hash": package_hash,
+            "package_path": "_packages/one", "inputs": {}, "prevalence": 0.1, "trained_at": datetime(2026, 7, 1),
+            "run_id": "train"}]))
+        job.tables.append("calibrations", job.tables.frame("calibrations", [{
+            "task_id": task.id, "model_name": "tiny", "model_version": "1", "package_hash": package_hash,
+            "calibration_version": calibration.version, "calibration": calibration.to_json(),
+            "fitted_at": datetime(2026, 7, 1), "run_id": "evaluate"}]))
+    return folder
+
+
+def scored(job_in, warehouse, task, as_of=AS_OF):
+    with job_in(warehouse, "score") as job:
+        score(job, task, as_of)
+    return job
+
+
+def rows_of(job, as_of=AS_OF):
+    rows = job.tables.read("scores").where(F.col("as_of") == F.lit(as_of)).collect()
+    return {row["subject_id"]: row for row in rows}
+
+
+def test_a_night(job_in, warehouse, task, spec):
+    job = scored(job_in, warehouse, task)
+    rows = rows_of(job)
+
+    # Everybody eligible, once; nobody else.
+    assert sorted(rows) == [*range(60), 1000, 1001]
+    assert job.figures == {"eligible": 62, "scored": 60, "not_scored": 2}
+    run, = job.tables.read("score_runs").collect()
+    assert (run["status"], run["eligible"], run["scored"], run["not_scored"], run["population"]) == (
+        "published", 62, 60, 2, 65)
+    for row in rows.values():
+        assert (row["probability"] is None) != (row["not_scored_reason"] is None)
+    assert rows[1000]["not_scored_reason"] == rows[1001]["not_scored_reason"] == "no_data_in_look_back"
+    assert rows[1000]["reasons"] is None and rows[1000]["tier"] is None and rows[1000]["percentile"] is None
+
+    # Percentiles are midranks of the night; tiers follow.
+    people = sorted(number for number in rows if number < 1000)
+    probability = [rows[number]["probability"] for number in people]
+    np.testing.assert_allclose([rows[number]["percentile"] for number in people],
+                               100 * (rankdata(probability) - 0.5) / len(people))
+    assert all((rows[number]["tier"] == "high") == (rows[number]["percentile"] >= 90) for number in people)
+
+    # Provenance.
+    one = rows[7]
+    assert (one["model_name"], one["model_version"], one["run_id"]) == ("tiny", "1", run["run_id"])
+    assert (one["prediction_start"], one["prediction_end"]) == (datetime(2026, 6, 30), datetime(2026, 9, 28))
+    assert one["relative_risk"] == pytest.approx(one["probability"] / 0.1)
+    assert one["probability_low"] < one["probability"] < one["probability_high"]
+    assert one["data_available_through"] < datetime(2026, 6, 30)
+    assert 1 <= len(one["reasons"]) <= 5
+    assert [reason["rank"] for reason in one["reasons"]] == list(range(1, len(one["reasons"]) + 1))
+    sizes = [abs(reason["contribution"]) for reason in one["reasons"]]
+    assert sizes == sorted(sizes, reverse=True)
+    assert {reason["feature"] for reason in one["reasons"]} <= set(spec.labels)
+
+    # A second run does nothing; another model's night takes the first one's place and keeps it.
+    assert scored(job_in, warehouse, task).skipped
+    retiered = task.model_copy(update={"tiers": [Tier(name="all", from_percentile=0)]})
+    again = scored(job_in, warehouse, retiered)
+    assert {row["tier"] for row in rows_of(again).values()} == {"all", None}
+    assert [row["probability"] for row in rows_of(again).values()].count(None) == 2
+    runs = {row["run_id"]: row["status"] for row in again.tables.read("score_runs").collect()}
+    assert runs == {run["run_id"]: "superseded", again.run_id: "published"}
+    kept = again.tables.read("scores_superseded").collect()
+    assert len(kept) == 62 and {row["superseded_by"] for row in kept} == {again.run_id}
+
+    # A later night remembers this one.
+    later = scored(job_in, warehouse, retiered, date(2026, 7, 31))
+    before, after = rows_of(later), rows_of(later, date(2026, 7, 31))
+    assert after[7]["previous_probability"] == before[7]["probability"]
+    assert before[7]["previous_probability"] is None and before[7]["change_reasons"] is None
+    came = {reason["feature"] for reason in after[7]["reasons"]} - {reason["feature"] for reason in before[7]["reasons"]}
+    assert {text for text in after[7]["change_reasons"] if text.startswith("came")} == {f"came: {name}" for name in came}
+
+
+def test_a_night_that_loses_a_person_is_held_and_publishes_nothing(job_in, warehouse, task, monkeypatch):
+    whole = scoring.outcomes
+    monkeypatch.setattr(scoring, "outcomes", lambda *given: whole(*given).where("subject_id <> 7"))
+    with pytest.raises(Held, match="accounted for"), job_in(warehouse, "score") as job:
+        score(job, task, AS_OF)
+    with job_in(warehouse, "look") as job:
+        assert job.tables.version("scores") is None
+
+
+def test_a_score_that_is_lost_between_the_model_and_the_table_is_held(job_in, warehouse, task, monkeypatch):
+    whole = scoring.score_rows
+    monkeypatch.setattr(scoring, "score_rows", lambda *given: whole(*given).where("subject_id <> 7"))
+    with pytest.raises(Held, match="accounted for") as held, job_in(warehouse, "score") as job:
+        score(job, task, AS_OF)
+    assert held.value.exit_code == 3
+    with job_in(warehouse, "look") as job:
+        assert job.tables.version("scores") is None
+
+
+def test_a_model_without_calibration_is_refused(job_in, warehouse, task):
+    with job_in(warehouse, "forget") as job:
+        job.tables.replace("calibrations", job.tables.read("calibrations").limit(0))
+    with pytest.raises(Refused, match="never calibrated"):
+        scored(job_in, warehouse, task)
+
+
+def test_percentiles_are_midranks_for_any_ties(spark):
+    random = np.random.default_rng(1)
+    values = np.round(random.beta(1, 12, 5000), 3).tolist() + [0.0, 1.0, 1.0, None]
+    frame = spark.createDataFrame([(number, value) for number, value in enumerate(values)], "id long, probability double")
+    found = {row["id"]: row["percentile"] for row in with_percentiles(frame).collect()}
+    assert len(found) == len(values) and found[len(values) - 1] is None
+    expected = 100 * (rankdata(values[:-1]) - 0.5) / (len(values) - 1)
+    np.testing.assert_allclose([found[number] for number in range(len(values) - 1)], expected)
+
+
+def test_training_and_tonight_share_one_function_for_inputs_and_one_for_eligibility():
+    assert scorer.model_inputs is export.model_inputs
+    assert scorer.standardise is export.standardise
