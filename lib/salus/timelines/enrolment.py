@@ -36,8 +36,8 @@ def enrolled_days(batch: pa.RecordBatch, sample_row, prediction_times, look_back
     seen &= (start[span] < at) & (end[span] > at - window)
     sample, span, at = sample[seen], span[seen], at[seen]
     # Whole seconds from the window's start, so that a segment's number above them fits an int64.
-    begin = np.maximum(start[span] - (at - window), 0) // 1_000_000
-    finish = np.minimum(end[span] - (at - window), window) // 1_000_000
+    begin = (np.maximum(start[span], at - window) - (at - window)) // 1_000_000
+    finish = (np.minimum(end[span], at) - (at - window)) // 1_000_000
     base = sample * (window // 1_000_000 + 1)
     reached = np.maximum.accumulate(base + finish)
     before = np.concatenate([[0], reached[:-1]]) if reached.size else reached

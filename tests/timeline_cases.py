@@ -1,0 +1,124 @@
+"""Random people for the tests of timelines: events with both clocks, coverage spans, and batches made of them."""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+import pyarrow as pa
+from hypothesis import strategies as st
+
+from salus.timelines.clocks import MICROSECONDS_PER_DAY, NEVER, STATIC
+from salus.timelines.spec import CodeGroup, FeatureSpec, Statistics
+
+DAY = MICROSECONDS_PER_DAY
+HOUR = DAY // 24
+LAST_DAY = 500
+CODES = {"I10": 11, "E11.9": -12, "E11.65": 13, "LAB/1": 14, "LAB/2": -(1 << 62), "STEPS": 16, "OTHER": 17}
+
+
+def spec(**changes) -> FeatureSpec:
+    """A spec with every block: overlapping count groups, two numeric groups, a source, all statistics."""
+    def group(name, kind, *codes):
+        return CodeGroup(name=name, label=name, kind=kind, codes=codes, code_hashes=tuple(CODES[c] for c in codes))
+
+    made = FeatureSpec(
+        windows_days=(7, 60, 365), numeric_windows_days=(30, 400), enrolment_days=(90, 365),
+        count_statistics=("count", "exists", "days_since_last"),
+        numeric_statistics=("last", "days_since_last", "mean", "min", "max", "slope", "count"),
+        groups=(group("hypertension", "count", "I10"), group("diabetes", "count", "E11.9", "E11.65"),
+                group("any", "count", "I10", "E11.9", "LAB/1"), group("lab", "numeric", "LAB/1", "LAB/2"),
+                group("steps", "numeric", "STEPS"), group("device", "source", "STEPS")),
+    )
+    width = len(made.names)
+    fitted = Statistics(mean=tuple(0.5 * i for i in range(width)), std=tuple(1.0 + i for i in range(width)))
+    return made.model_copy(update={"statistics": fitted, **changes})
+
+
+@dataclass(frozen=True)
+class Event:
+    """One event with its clocks in microseconds."""
+
+    time: int
+    available: int
+    superseded: int
+    code: int
+    value: float
+
+
+@dataclass(frozen=True)
+class Span:
+    """One coverage span with its clocks in microseconds."""
+
+    start: int
+    end: int
+    available: int
+    superseded: int
+
+
+@dataclass(frozen=True)
+class Person:
+    """What a timeline row holds."""
+
+    events: list[Event]
+    spans: list[Span] = field(default_factory=list)
+    birth: int | None = None
+    sex: str | None = None
+
+
+def _known(draw, time):
+    """When something that happened at ``time`` was available, and when it was superseded."""
+    lag = draw(st.sampled_from([0, 1, DAY, 30 * DAY, 90 * DAY]))
+    replaced_after = draw(st.one_of(st.none(), st.integers(1, 200).map(lambda days: days * DAY)))
+    return time + lag, NEVER if replaced_after is None else time + lag + replaced_after
+
+
+@st.composite
+def events(draw):
+    """An event; some static, many at the edges of windows."""
+    code = draw(st.sampled_from(list(CODES.values())))
+    value = draw(st.one_of(st.just(float("nan")), st.integers(-50, 50).map(float)))
+    if draw(st.integers(0, 19)) == 0:
+        return Event(STATIC, STATIC, NEVER, code, value)
+    time = draw(st.integers(0, LAST_DAY)) * DAY + draw(st.sampled_from([0, 0, 7 * HOUR]))
+    return Event(time, *_known(draw, time), code, value)
+
+
+@st.composite
+def spans(draw):
+    """A coverage span of whole days; some are open."""
+    start = draw(st.integers(0, LAST_DAY)) * DAY
+    end = draw(st.one_of(st.just(NEVER), st.integers(0, 300).map(lambda days: start + days * DAY)))
+    available, superseded = _known(draw, start)
+    return Span(start, end, available, superseded)
+
+
+people = st.builds(
+    Person, events=st.lists(events(), max_size=25), spans=st.lists(spans(), max_size=4),
+    birth=st.one_of(st.none(), st.integers(-30_000, 0).map(lambda day: day * DAY)),
+    sex=st.sampled_from(["female", "male", None]),
+)
+prediction_times = st.integers(0, LAST_DAY + 50).map(lambda day: day * DAY)
+
+
+def batch_of(persons: list[Person]) -> pa.RecordBatch:
+    """The ``timelines`` rows of ``persons``, as the Spark step orders them."""
+    happened = [sorted(p.events, key=lambda e: (e.time, e.available, e.code, e.superseded, e.value)) for p in persons]
+    covered = [sorted(p.spans, key=lambda s: (s.start, s.end, s.available, s.superseded)) for p in persons]
+
+    def lists(rows, name, kind):
+        return pa.array([[getattr(one, name) for one in row] for row in rows], pa.list_(kind))
+
+    columns = {
+        "subject_id": pa.array(range(len(persons)), pa.int64()),
+        "birth": pa.array([p.birth for p in persons], pa.int64()),
+        "sex": pa.array([p.sex for p in persons], pa.string()),
+        **{name: lists(happened, name, pa.int64()) for name in ("time", "available", "superseded", "code")},
+        "value": lists(happened, "value", pa.float32()),
+        **{f"coverage_{name}": lists(covered, name, pa.int64()) for name in ("start", "end", "available", "superseded")},
+    }
+    return pa.RecordBatch.from_pydict(columns)
+
+
+def samples_of(persons: list[Person], times: list[int]) -> tuple[np.ndarray, np.ndarray]:
+    """Every person at every time."""
+    row = np.repeat(np.arange(len(persons)), len(times))
+    return row.astype(np.int64), np.tile(np.array(times, np.int64), len(persons))

@@ -1,0 +1,174 @@
+"""Model inputs against a slow second implementation that follows the words of the definitions, feature by feature."""
+
+import math
+import statistics
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from timeline_cases import CODES, DAY, Event, Person, batch_of, people, prediction_times, samples_of, spec
+
+from salus.timelines import entries
+from salus.timelines.clocks import DAYS_PER_YEAR, NEVER, STATIC
+from salus.timelines.model_inputs import last_times, model_inputs
+from salus.timelines.recency import MEDS_BIRTH_HASH, data_through
+from salus.timelines.spec import FeatureSpec
+from salus.timelines.standardise import baseline, standardise
+
+SPEC = spec()
+
+
+def visible(rows, at, clock):
+    """What a prediction sees of events or spans."""
+    if clock == "time":
+        return [row for row in rows if row.superseded == NEVER]
+    return [row for row in rows if row.available <= at < row.superseded]
+
+
+def slowly(person: Person, at: int, clock: str = "available") -> dict[str, float]:
+    """Every feature of one person at one time, by its definition."""
+    seen = [e for e in visible(person.events, at, clock) if STATIC < e.time <= at]
+    found = {
+        "age": math.nan if person.birth is None else (at - person.birth) / DAY / DAYS_PER_YEAR,
+        "is_female": {"female": 1.0, "male": 0.0, None: math.nan}[person.sex],
+        "any_event.days_since_last": since_last(seen, at),
+    }
+    for days in SPEC.enrolment_days:
+        covered = [day for day in range(at // DAY - days, at // DAY)
+                   if any(s.start <= day * DAY < s.end for s in visible(person.spans, at, clock))]
+        found[f"enrolled_days.{days}d"] = len(covered)
+    for group in SPEC.groups:
+        mine = [e for e in seen if e.code in group.code_hashes]
+        if group.kind == "source":
+            found[f"{group.name}.known"] = float(bool(mine))
+        elif group.kind == "count":
+            found[f"{group.name}.days_since_last"] = since_last(mine, at)
+            for days in SPEC.windows_days:
+                within = [e for e in mine if e.time >= at - days * DAY]
+                found[f"{group.name}.count.{days}d"] = len(within)
+                found[f"{group.name}.exists.{days}d"] = float(bool(within))
+        else:
+            found |= slow_numbers(group.name, [e for e in mine if not math.isnan(e.value)], at)
+    return found
+
+
+def slow_numbers(name, mine, at):
+    mine = sorted(mine, key=lambda e: (e.time, e.available, e.code, e.superseded, e.value))
+    found = {f"{name}.last": mine[-1].value if mine else math.nan, f"{name}.days_since_last": since_last(mine, at)}
+    for days in SPEC.numeric_windows_days:
+        within = [e for e in mine if e.time >= at - days * DAY]
+        values, times = [e.value for e in within], [e.time / DAY for e in within]
+        found[f"{name}.count.{days}d"] = len(values)
+        for statistic, of in (("mean", statistics.fmean), ("min", min), ("max", max)):
+            found[f"{name}.{statistic}.{days}d"] = of(values) if values else math.nan
+        varied = len(values) > 1 and statistics.pstdev(times) >= 0.4
+        line = statistics.linear_regression(times, values).slope * 30 if varied else math.nan
+        found[f"{name}.slope.{days}d"] = line
+    return found
+
+
+def since_last(seen, at):
+    return (at - max(e.time for e in seen)) / DAY if seen else math.nan
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.lists(people, min_size=1, max_size=4), st.lists(prediction_times, min_size=1, max_size=4),
+       st.sampled_from(["available", "time"]))
+def test_every_feature_is_what_its_definition_says(persons, times, clock):
+    row, at = samples_of(persons, times)
+    fast = model_inputs(batch_of(persons), row, at, SPEC, clock=clock)
+    slow = [slowly(persons[r], t, clock) for r, t in zip(row, at.tolist())]
+    assert set(slow[0]) == set(SPEC.names)
+    expected = np.array([[found[name] for name in SPEC.names] for found in slow], np.float32)
+    np.testing.assert_allclose(fast, expected, rtol=1e-4, atol=1e-3)
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.lists(people, min_size=3, max_size=6), st.lists(prediction_times, min_size=1, max_size=3), st.integers(1, 7))
+def test_neither_slices_of_a_batch_nor_chunks_of_the_work_change_an_input(persons, times, pairs_at_once):
+    batch = batch_of(persons)
+    row, at = samples_of(persons, times)
+    whole = model_inputs(batch, row, at, SPEC)
+    part = row >= 1
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(entries, "PAIRS_AT_ONCE", pairs_at_once)
+        np.testing.assert_array_equal(model_inputs(batch, row, at, SPEC), whole)
+        np.testing.assert_array_equal(model_inputs(batch.slice(1), row[part] - 1, at[part], SPEC), whole[part])
+
+
+def test_samples_may_stand_in_any_order_and_people_may_have_none():
+    persons = [Person([Event(DAY, DAY, NEVER, CODES["I10"], math.nan)]), Person([]), Person([])]
+    row, at = np.array([2, 0, 0]), np.array([5 * DAY, 3 * DAY, DAY - 1])
+    counts = model_inputs(batch_of(persons), row, at, SPEC)[:, SPEC.names.index("hypertension.count.7d")]
+    np.testing.assert_array_equal(counts, [0, 1, 0])
+    assert model_inputs(batch_of(persons), row[:0], at[:0], SPEC).shape == (0, len(SPEC.names))
+
+
+def test_a_birth_is_no_contact():
+    persons = [Person([Event(DAY, STATIC, NEVER, MEDS_BIRTH_HASH, math.nan)])]
+    inputs = model_inputs(batch_of(persons), np.array([0]), np.array([9 * DAY]), SPEC)
+    assert math.isnan(inputs[0, SPEC.names.index("any_event.days_since_last")])
+
+
+def test_nulls_in_a_clock_are_refused():
+    batch = batch_of([Person([])])
+    index = batch.schema.get_field_index("available")
+    columns = [pa.array([[None]], pa.list_(pa.int64())) if i == index else c for i, c in enumerate(batch.columns)]
+    with pytest.raises(ValueError, match="nulls within available"):
+        model_inputs(pa.RecordBatch.from_arrays(columns, names=batch.schema.names), np.array([0]), np.array([0]), SPEC)
+
+
+@settings(max_examples=60, deadline=None)
+@given(people, prediction_times)
+def test_last_times_and_data_through_are_those_of_what_was_visible(person, at):
+    batch, row, times = batch_of([person]), np.array([0]), np.array([at])
+    seen = [e for e in visible(person.events, at, "available") if STATIC < e.time <= at]
+    expected = [max((e.time for e in seen if e.code in group.code_hashes), default=STATIC) for group in SPEC.groups]
+    np.testing.assert_array_equal(last_times(batch, row, times, SPEC)[0], expected)
+    assert data_through(batch, row, times)[0] == max((e.available for e in person.events if e.available <= at),
+                                                     default=STATIC)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(people, min_size=1, max_size=4), prediction_times)
+def test_standardised_inputs_are_finite_and_say_what_was_missing(persons, at):
+    row, times = samples_of(persons, [at])
+    raw = model_inputs(batch_of(persons), row, times, SPEC)
+    inputs = standardise(raw, SPEC)
+    assert inputs.shape == (len(persons), SPEC.width) and inputs.dtype == np.float32
+    assert np.isfinite(inputs).all() and (np.abs(inputs) <= 5).all()
+    features = len(SPEC.names)
+    for column, feature in enumerate(SPEC.features):
+        missing = np.isnan(raw[:, column])
+        assert (inputs[missing, column] == 0).all()
+        if feature.absence:
+            np.testing.assert_array_equal(inputs[:, features + SPEC.absences.index(feature.absence)], missing)
+        else:
+            assert not missing.any()
+        scale = np.log1p if feature.is_log else np.asarray
+        expected = (scale(raw[~missing, column]) - SPEC.statistics.mean[column]) / SPEC.statistics.std[column]
+        np.testing.assert_allclose(inputs[~missing, column], np.clip(expected, -5, 5), rtol=1e-4, atol=1e-5)
+
+
+def test_the_baseline_is_somebody_without_events_of_mean_age_and_sex():
+    nobody = model_inputs(batch_of([Person([])]), np.array([0]), np.array([400 * DAY]), SPEC)
+    known = standardise(np.where(np.isin(SPEC.names, ["age", "is_female"]), np.array(SPEC.statistics.mean), nobody)
+                        .astype(np.float32), SPEC)
+    np.testing.assert_allclose(baseline(SPEC), known[0], atol=1e-6)
+
+
+def test_a_spec_survives_json_and_its_hash_names_its_content():
+    again = FeatureSpec.from_json(SPEC.to_json())
+    assert again == SPEC and again.hash == SPEC.hash
+    assert spec(windows_days=(7, 60)).hash != SPEC.hash
+    assert SPEC.code_of("hypertension.count.7d") == "I10" and SPEC.code_of("diabetes.count.7d") == "diabetes"
+    assert len(set(SPEC.names)) == len(SPEC.names) == len(SPEC.labels)
+
+
+def test_inputs_of_another_spec_are_refused():
+    with pytest.raises(ValueError, match="expected a fitted spec"):
+        standardise(np.zeros((1, 3), np.float32), SPEC)
+    with pytest.raises(ValueError, match="not fitted"):
+        standardise(np.zeros((1, len(SPEC.names)), np.float32), spec(statistics=None))
