@@ -14,6 +14,7 @@ from pydantic import Field, field_validator, model_validator
 from salus.cohorts.label_windows import check_label_windows
 from salus.errors import Refused
 from salus.settings import Strict, conf_dir, load_yaml, validated
+from salus.timelines.features import FeatureSettings
 
 SPLITS = ("train", "tuning", "calibration", "held_out")
 
@@ -137,7 +138,7 @@ class Task(Strict):
     label: Label
     splits: Splits = Field(default_factory=Splits)
     folds: int = Field(5, ge=2, description="cross-validation folds, by person")
-    features: dict[str, Any]
+    features: FeatureSettings
     model: Model
     baseline: Model = Field(default_factory=lambda: Model(architecture="logistic"))
     calibration: Calibration = Field(default_factory=Calibration)

@@ -1,0 +1,206 @@
+"""The cohort in a warehouse: labels on shards, attrition that adds up, splits for good, gates that hold."""
+
+from datetime import date, datetime
+
+import numpy as np
+import pytest
+from pyspark.sql import functions as F
+
+from salus.cohorts.attrition import attrition
+from salus.cohorts.cohort import cohort, eligible, tonight
+from salus.cohorts.eligibility import eligibility_steps
+from salus.cohorts.grid import data_end, grid
+from salus.cohorts.labels import LABEL_STEPS
+from salus.cohorts.splits import fold_column, fold_of, split_column, split_of, split_people
+from salus.cohorts.task import Index, Task
+from salus.cohorts.weights import weighted
+from salus.errors import Held
+from salus.schemas import CODES, IDENTITY, INGESTED_FILES, TIMELINES
+from salus.timelines.clocks import MICROSECONDS_PER_DAY as DAY
+from salus.timelines.clocks import NEVER, micros
+
+END = date(2026, 6, 30)
+ADMISSION, LAB = 101, 102
+CODE_ROWS = [("ENCOUNTER/IMP/EM", ADMISSION, None, 9), ("LOINC/4548-4", LAB, None, 9)]
+
+
+@pytest.fixture(scope="module")
+def task():
+    return Task.load("admission_90d")
+
+
+def person(subject_id, admissions=(), covered=((date(2022, 1, 1), None),), born=date(1950, 1, 1), death=None):
+    """A ``TIMELINES`` row; every event is known on its day, and a laboratory value stands at the data's end."""
+    events = sorted([(micros(day), ADMISSION) for day in admissions] + [(micros(END), LAB)])
+    times = [time for time, _ in events]
+    starts, ends = [micros(first) for first, _ in covered], [NEVER if last is None else micros(last)
+                                                             for _, last in covered]
+    died = None if death is None else micros(death)
+    return (subject_id, micros(born), died, died, "female", None, times, times, [NEVER] * len(times),
+            [code for _, code in events], [float("nan")] * len(times), starts, ends, starts, [NEVER] * len(starts), 0)
+
+
+def everybody(people=400):
+    """An admission in the spring of 2025 for a quarter; an eighth leave in May, an eighth are children."""
+    for subject in range(1, people + 1):
+        kind = subject % 8
+        yield person(
+            subject, admissions=[date(2025, 4, 1 + subject % 28)] if kind < 2 else [],
+            covered=((date(2022, 1, 1), date(2025, 5, 10) if kind in (1, 2) else None),),
+            born=date(2015, 1, 1) if kind == 3 else date(1950, 1, 1),
+        )
+
+
+@pytest.fixture
+def warehouse(job_in, spark, tmp_path):
+    def fill(rows):
+        with job_in(tmp_path / "warehouse", "prepare") as job:
+            job.tables.replace("timelines", spark.createDataFrame(list(rows), TIMELINES).repartition(3))
+            job.tables.replace("codes", spark.createDataFrame(CODE_ROWS, CODES))
+        return tmp_path / "warehouse"
+
+    return fill
+
+
+@pytest.fixture
+def made(warehouse, job_in, task):
+    """The warehouse with everybody's cohort, and what the job counted."""
+    folder = warehouse(everybody())
+    with job_in(folder, "cohort") as job:
+        cohort(job, task)
+    return folder, job.figures
+
+
+def rows_of(job_in, folder, table):
+    with job_in(folder, "look") as job:
+        return [row.asDict() for row in job.tables.read(table).collect()]
+
+
+def test_the_cohort_is_its_definition_person_by_person(made, job_in, task):
+    rows = rows_of(job_in, made[0], "cohorts/admission_90d")
+    found = {(row["subject_id"], row["prediction_time"].date()): row["boolean_value"] for row in rows}
+    expected = {}
+    for subject in (each for each in range(1, 401) if each % 8 != 3):
+        admitted = date(2025, 4, 1 + subject % 28) if subject % 8 < 2 else None
+        left = date(2025, 5, 10) if subject % 8 in (1, 2) else date.max
+        for day in grid(task.index, task.label, END):
+            in_time = admitted is not None and 0 <= (admitted - day).days < 90
+            if day < left and (in_time or (left - day).days >= 90):
+                expected[subject, day] = in_time
+    assert found == expected
+
+
+def test_attrition_adds_up(made, job_in, task):
+    rows = sorted(rows_of(job_in, made[0], "attrition"), key=lambda row: row["step"])
+    labelled = rows_of(job_in, made[0], "cohorts/admission_90d")
+    assert [row["criterion"] for row in rows[1:]] == [*eligibility_steps(task.eligibility), *LABEL_STEPS]
+    assert rows[0]["rows_before"] == 400 * task.index.last
+    for before, after in zip(rows, rows[1:]):
+        assert after["rows_before"] == before["rows_before"] - before["rows_lost"]
+    assert rows[-1]["rows_before"] - rows[-1]["rows_lost"] == len(labelled) == made[1]["rows"]
+    assert rows[-1]["people_left"] == len({row["subject_id"] for row in labelled}) == made[1]["people"]
+    assert rows[-1]["events_left"] == sum(row["boolean_value"] for row in labelled) == made[1]["positives"]
+
+
+def test_those_who_stayed_stand_in_for_those_who_left(made, job_in):
+    """Each month's weights add up to everybody who was at risk in it."""
+    weights = {}
+    for row in rows_of(job_in, made[0], "cohorts/admission_90d"):
+        weights.setdefault(row["prediction_time"].date(), []).append(row["weight"])
+    assert sum(weights[date(2025, 6, 1)]) == pytest.approx(250)         # 350 adults, of whom 100 had left
+    both_springs = sum(weights[date(2025, 4, 1)]) + sum(weights[date(2024, 4, 1)])
+    assert both_springs == pytest.approx(700)
+    assert max(weights[date(2025, 4, 1)]) > 1
+
+
+def test_equal_work_is_done_once_and_other_work_again(made, job_in, task):
+    with job_in(made[0], "cohort") as job:
+        cohort(job, task)
+        assert job.skipped
+        assert job.figures == made[1]
+    older = task.model_copy(update={"eligibility": task.eligibility.model_copy(update={"age_at_least": 90})})
+    with pytest.raises(Held, match="no labels at all"), job_in(made[0], "cohort") as job:
+        cohort(job, older)
+    assert len(rows_of(job_in, made[0], "cohorts/admission_90d")) == made[1]["rows"]
+
+
+@pytest.mark.parametrize(("people", "said"), [
+    ([person(1)], "1 labels, all negative|24 labels, all negative"),
+    ([], "no timelines"),
+])
+def test_labels_of_one_class_are_held_and_nothing_is_written(warehouse, job_in, task, people, said):
+    folder = warehouse(people)
+    with pytest.raises(Held, match=said) as held, job_in(folder, "cohort") as job:
+        cohort(job, task)
+    assert held.value.exit_code == 3
+    assert rows_of(job_in, folder, "cohorts/admission_90d") == []
+    assert rows_of(job_in, folder, "attrition") == []
+
+
+def test_tonight_asks_what_training_asked_and_writes_nothing(made, job_in, spark, task):
+    with job_in(made[0], "cohort") as job:
+        steps = tonight(job, task, date(2025, 6, 1))
+        timelines = job.tables.read("timelines")
+        then = eligible(timelines, task, [date(2025, 6, 1)]).where("step_lost = 0").count()
+        assert job.tables.written == {}
+    assert steps[-1]["rows_before"] - steps[-1]["rows_lost"] == then == 250
+
+
+def test_attrition_counts_people_by_the_step_that_lost_the_last_of_them(spark, task):
+    samples = spark.createDataFrame(
+        [(1, 0, True), (1, 1, None), (2, 1, None), (2, 2, None), (3, 2, None)],
+        "subject_id long, step_lost int, is_positive boolean")
+    steps = attrition(samples, task, ["looked at", "first", "second"])
+    assert [(s["rows_before"], s["rows_lost"], s["people_left"], s["events_left"]) for s in steps] == [
+        (5, 0, 3, None), (5, 2, 3, None), (3, 2, 1, 1)]
+
+
+def test_weights_are_by_month_and_only_labelled_rows_have_one(spark):
+    june, july = datetime(2025, 6, 1), datetime(2025, 7, 1)
+    samples = spark.createDataFrame(
+        [(1, june, 7, 5, True), (2, june, 0, 9, False), (3, june, 0, 3, False), (4, july, 0, 9, False), (5, july, 2, -1, False)],
+        "subject_id long, prediction_time timestamp_ntz, step_lost int, observed_days int, is_censored boolean")
+    assert {row["subject_id"]: row["weight"] for row in weighted(samples).collect()} == {2: 2.0, 3: 1.0, 4: 1.0}
+
+
+def test_splits_in_a_query_are_those_in_numpy(spark, task):
+    people = np.random.default_rng(1).integers(0, 2**63 - 1, 3_000)
+    rows = spark.createDataFrame([(int(each),) for each in people], "subject_id long").select(
+        "subject_id", split_column(F.col("subject_id"), task.splits).alias("split"),
+        fold_column(F.col("subject_id"), task.folds).alias("fold")).toPandas()
+    ids = rows["subject_id"].to_numpy()
+    assert rows["split"].tolist() == split_of(ids, task.splits).tolist()
+    assert rows["fold"].tolist() == fold_of(ids, task.folds).tolist()
+
+
+def test_whoever_is_merged_with_a_training_member_is_training(spark, task):
+    ids = np.arange(1, 200)
+    split = split_of(ids, task.splits)
+    trained, held, tuned = (int(ids[split == name][0]) for name in ("train", "held_out", "tuning"))
+    once, now = datetime(2024, 1, 1), datetime(2025, 1, 1)
+    identity = spark.createDataFrame([
+        (held, held, None, None), (trained, trained, once, now), (trained, held, now, None),
+        (tuned, tuned, None, None),
+    ], IDENTITY)
+    rows = spark.createDataFrame([(held,), (tuned,)], "subject_id long")
+    found = {row["subject_id"]: row["split"] for row in split_people(rows, identity, task).collect()}
+    assert found == {held: "train", tuned: "tuning"}
+
+
+def test_what_is_known_ends_with_the_last_delivery_whatever_a_wrong_date_says(spark):
+    timelines = spark.createDataFrame([person(1), person(2, admissions=[date(2062, 1, 1)])], TIMELINES)
+    none = spark.createDataFrame([], INGESTED_FILES)
+    delivered = spark.createDataFrame(
+        [(1, "f", "s", "m", "r", 1, 1, 1, 0, 0, 1, "h", datetime(2026, 7, 2, 5), 1)], INGESTED_FILES)
+    assert data_end(timelines.where("subject_id = 1"), none) == END
+    assert data_end(timelines.where("subject_id = 1"), delivered) == END
+    assert data_end(timelines, delivered) == date(2026, 7, 2)
+    assert data_end(timelines.where("subject_id = 3"), delivered) is None
+
+
+@pytest.mark.parametrize(("every", "first", "last"), [
+    ("month", date(2025, 10, 1), date(2026, 1, 1)), ("week", date(2025, 12, 8), date(2025, 12, 29))])
+def test_the_grid_ends_with_the_last_date_whose_label_can_be_known(task, every, first, last):
+    dates = grid(Index(every=every, last=4), task.label, END)
+    assert (dates[0], dates[-1], len(dates)) == (first, last, 4)
+    assert dates == sorted(dates)

@@ -1,0 +1,91 @@
+"""Task files: what ships is valid, and whoever mistypes one is told the line."""
+
+import pytest
+
+from salus.cohorts.task import Task, tasks_dir
+from salus.errors import Refused
+
+
+def changed(tmp_path, *changes):
+    text = (tasks_dir() / "admission_90d.yml").read_text(encoding="utf-8")
+    for old, new in changes:
+        assert old in text
+        text = text.replace(old, new, 1)
+    path = tmp_path / "admission_90d.yml"
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def line_of(path, text):
+    return 1 + next(i for i, line in enumerate(path.read_text(encoding="utf-8").splitlines()) if text in line)
+
+
+@pytest.mark.parametrize("name", sorted(file.stem for file in tasks_dir().glob("*.yml")))
+def test_every_task_that_ships_is_valid(name):
+    assert Task.load(name).id == name
+
+
+def test_an_unknown_task_names_those_that_there_are():
+    with pytest.raises(Refused, match=r"'admision'.*admission_90d"):
+        Task.load("admision")
+
+
+@pytest.mark.parametrize(("old", "new", "where", "said"), [
+    ("look_back_days: 365", "lookback_days: 365", "lookback_days", "eligibility.lookback_days"),
+    ("horizon_days: 90", "horizon_days: ninety", "horizon_days", "label.horizon_days"),
+    ("death: no_event", "death: ignored", "death:", "label.death"),
+    ("train: 0.6", "train: 0.7", "splits:", "must add up to 1"),
+    ("enrolled_days_at_least: 320", "enrolled_days_at_least: 400", "eligibility:", "at most look_back_days"),
+    ("from_percentile: 80", "from_percentile: 99", "tiers:", "highest from_percentile to the lowest"),
+    ("dropout: 0.2", "drop_out: 0.2", "drop_out", "model.settings.drop_out"),
+    ("positives_at_least: 20", "positives_at_least: 0", "positives_at_least", "gates"),
+])
+def test_a_mistake_is_named_with_its_line(tmp_path, old, new, where, said):
+    path = changed(tmp_path, (old, new))
+    with pytest.raises(Refused) as refused:
+        Task.from_file(path)
+    assert str(refused.value).startswith(f"{path}:{line_of(path, where)}: ")
+    assert said in str(refused.value)
+    assert refused.value.exit_code == 2
+
+
+def test_the_id_is_the_files_name(tmp_path):
+    path = changed(tmp_path, ("id: admission_90d", "id: admission"))
+    with pytest.raises(Refused, match=r"'admission'.*'admission_90d'"):
+        Task.from_file(path)
+
+
+@pytest.mark.parametrize(("old", "new", "said"), [
+    ("start: trigger", "start: trigger - 1d", "begins before the prediction time"),
+    ("end: start + 90d", "end: start + 30d", "30 days after the prediction, horizon_days says 90"),
+    ("end: start + 90d", "end: null", "end must be given"),
+    ("end: start + 90d", "end: start -> _RECORD_END", "_RECORD_END"),
+    ("end: start + 90d", "end: start -> prediction", "prediction, which is not defined"),
+    ("end: start + 90d", "end: start + soon", "'soon' is not a length of time"),
+    ("end: start + 90d", "end: other.end", "refers to other"),
+    ("start: trigger", "start: end - 90d", "bounded by itself"),
+    ("label: unplanned_admission", "has: {_ANY_EVENT: '(1, None)'}\n        label: unplanned_admission", "_ANY_EVENT"),
+    ("label: unplanned_admission", "label: admission", "admission, which is not defined"),
+    ("label: unplanned_admission", "index_timestamp: start", "expected the keys"),
+    ("        label: unplanned_admission", "", "0 windows carry a label"),
+    ("    predicates:", "    trigger: unplanned_admission\n    predicates:", "trigger"),
+    ("code: {any:", "codes: {any:", "predicate unplanned_admission"),
+    ("code: {any: [", "code: {all: [", "{any: [codes]}"),
+    ("death: no_event", "death: event", "MEDS_DEATH"),
+])
+def test_a_label_that_would_leak_or_drift_is_refused(tmp_path, old, new, said):
+    path = changed(tmp_path, (old, new))
+    with pytest.raises(Refused) as refused:
+        Task.from_file(path)
+    assert said in str(refused.value)
+    assert f"{path}:{line_of(path, 'label:')}: " in str(refused.value)
+
+
+def test_its_hash_knows_everything_and_the_cohorts_hash_only_what_makes_a_cohort(tmp_path):
+    first = Task.load("admission_90d")
+    other_network = Task.from_file(changed(tmp_path, ("dropout: 0.2", "dropout: 0.3")))
+    assert other_network.hash != first.hash
+    assert other_network.cohort_hash == first.cohort_hash
+    other_people = Task.from_file(changed(tmp_path, ("age_at_least: 18", "age_at_least: 65")))
+    assert other_people.cohort_hash != first.cohort_hash
+    assert Task.from_file(changed(tmp_path)).hash == first.hash
