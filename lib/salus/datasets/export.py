@@ -13,6 +13,7 @@ from salus.datasets.groups import multiple_for
 from salus.datasets.manifest import MANIFEST, Dataset, open_dataset
 from salus.datasets.writing import write_dataset
 from salus.errors import Refused
+from salus.timelines.features import FeatureSettings
 from salus.timelines.fit import fit_spec
 from salus.timelines.model_inputs import model_inputs
 from salus.timelines.spec import FeatureSpec
@@ -31,14 +32,15 @@ def export(job, task: Task) -> None:
     datasets = Folder(f"{job.tables.warehouse}/{DATASETS}/{task.id}")
     cohort, multiple = f"cohorts/{task.id}", multiple_for(job.settings.ranks)
     reads = (cohort, "timelines", "codes")
-    is_new = job.needed({"task": task.id}, reads=reads, features=task.features, multiple=multiple)
+    features = FeatureSettings.model_validate(task.features)
+    is_new = job.needed({"task": task.id}, reads=reads, features=features.model_dump(mode="json"), multiple=multiple)
     if not is_new and datasets.has(NEWEST) and (datasets / datasets.read_json(NEWEST)["hash"]).has(MANIFEST):
         return
     job.skipped = False
     samples = labelled(job.tables.read(cohort)).cache()
     timelines = job.tables.read("timelines")
     _learnable(samples, task)
-    spec = fit_spec(task.features, samples.where("split = 'train'"), timelines, job.tables.read("codes"))
+    spec = fit_spec(features, job.tables.read("codes"), timelines, samples.where("split = 'train'"))
     facts = {"task": task.id, "task_hash": task.cohort_hash, "width": spec.width, "spec_hash": spec.hash,
              "tables": job.tables.versions(reads)}
     folder = write_dataset(samples, timelines, inputs_by(spec), datasets.url, facts, spec.to_json(), multiple)

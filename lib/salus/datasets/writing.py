@@ -14,7 +14,7 @@ from pyspark.sql import functions as F
 from salus.datasets.folder import Folder
 from salus.datasets.groups import group_bounds
 from salus.datasets.manifest import MANIFEST, SPEC
-from salus.datasets.shards import FRAGMENTS, WRITTEN_DDL, Inputs, Plan, shard_writer, straddling_writer
+from salus.datasets.shards import WRITTEN_DDL, Inputs, Plan, shard_writer, straddling_writer
 
 ROWS_A_SHARD = 16_384
 STAGING = "_writing"

@@ -81,7 +81,8 @@ def agreed(results: list[dict[str, Any]], dataset: Dataset) -> None:
         if len({network["weights"] for network in mine}) != 1:
             raise EnvironmentFault(f"Received different weights of {name} from {len(mine)} ranks; expected equal ones. "
                                    "The ranks' hosts or libraries differ: make them equal and train again.")
-        seen = {sum(epoch) for epoch in zip(*([epoch["rank_samples"] for epoch in network["history"]] for network in mine))}
+        of_ranks = [[epoch["rank_samples"] for epoch in network["history"]] for network in mine]
+        seen = {sum(epoch) for epoch in zip(*of_ranks)}
         if seen != {expected}:
             raise EnvironmentFault(f"Received {sorted(seen)} samples an epoch of {name}; expected {expected}. "
                                    "The ranks do not read one storage: put the warehouse where all can read it.")
@@ -100,15 +101,16 @@ def _registered(job, task, dataset, network, results, registry):
             "run_id": job.run_id, "code": code_version(), "tables": json.dumps(dataset.inputs, sort_keys=True)}
     info = {
         "name": network.name, "settings": asdict(network), "ranks": len(results), "history": _told(found["history"]),
-        "best": _told([best_epoch(found["history"])])[0], "prevalence": prevalence, "samples": train_split.rows,
-        "weights": found["weights"], "versions": {name: version(name) for name in VERSIONS_OF}, **tags,
+        "best": _told([best_epoch(found["history"])])[0], "prevalence": prevalence,
+        "samples": train_split.rows,
+        "weights": found["weights"],
+        "versions": {name: version(name) for name in VERSIONS_OF}, **tags,
     }
-    packages = Folder(f"{job.tables.warehouse}/{REGISTRY}/packages/{network.name}")
-    package = packages / f"{job.run_id}"
+    package = Folder(f"{job.tables.warehouse}/{REGISTRY}/packages/{network.name}/{job.run_id}")
     package_hash = write_package(package.url, {
         MODEL: found["model"], SPEC: dataset.spec(), INFO: (json.dumps(info, indent=1, sort_keys=True) + "\n").encode()})
-    number = registry.register(network.name, package.url, asdict(network) | {"ranks": len(results)}, info["history"],
-                               tags | {"package_sha256": package_hash})
+    number = registry.register(network.name, package.url, asdict(network) | {"ranks": len(results)},
+                               info["history"], tags | {"package_sha256": package_hash})
     return {
         "task_id": task.id, "model_name": network.name, "model_version": number, "architecture": network.architecture,
         "feature_spec_hash": dataset.spec_hash, "dataset_hash": dataset.hash, "package_hash": package_hash,
