@@ -11,7 +11,7 @@ import statistics
 import subprocess
 import time
 from collections.abc import Callable, Mapping
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -50,7 +50,8 @@ def compare(name: str, ways: Mapping[str, Callable[[], Any]], runs: int = 5,
     medians = {way: statistics.median(times) for way, times in seconds.items()}
     first = next(iter(ways))
     return {
-        "name": name, "runs": runs, "outputs_compared": check is not None, "seconds": seconds, "median_seconds": medians,
+        "name": name, "runs": runs, "outputs_compared": check is not None,
+        "seconds": seconds, "median_seconds": medians,
         "times_faster": {way: medians[way] / medians[first] for way in ways if way != first},
         "first": first, **surroundings(),
     }
@@ -76,12 +77,13 @@ def save(name: str, result: Mapping[str, Any]) -> Path:
 def surroundings() -> dict[str, Any]:
     """Hardware, versions, commit and time of a measurement."""
     return {
-        "measured_at": datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        "measured_at": datetime.now(UTC).isoformat(timespec="seconds"),
         "commit": _commit(),
         "hardware": {"processor": _processor(), "cores": len(os.sched_getaffinity(0)),
                      "memory_gb": round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30, 1),
                      "system": f"{platform.system()} {platform.release()}"},
-        "versions": {"python": platform.python_version(), **{name: found for name in PACKAGES if (found := _version(name))}},
+        "versions": {"python": platform.python_version(),
+                     **{name: found for name in PACKAGES if (found := _version(name))}},
     }
 
 

@@ -92,6 +92,7 @@ class ModelSettings(Strict):
     batch_size: int = Field(512, ge=1, description="samples a rank and step")
     patience: int = Field(3, ge=1, description="epochs without a better tuning loss before training stops")
     seed: int = 7
+    reader: Literal["petastorm", "arrow"] = Field("petastorm", description="both give the same batches")
 
 
 class Model(Strict):

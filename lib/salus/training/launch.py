@@ -65,16 +65,33 @@ def run_ranks(spark: SparkSession, plan: TrainingPlan, ranks: int, progress: Cal
         EnvironmentFault: a rank died or hung.
     """
     _has_room(spark, ranks)
+    started: list[dict[str, Any]] = []
     refusals: list[dict[str, Any]] = []
-    listener = Listener(lambda told: refusals.append(told) if "refused" in told else progress(progress_line(told)))
+
+    def heard(told: dict[str, Any]) -> None:
+        if "refused" in told:
+            refusals.append(told)
+        elif "started" in told:
+            started.append(told)
+        else:
+            progress(progress_line(told))
+
+    listener = Listener(heard)
     try:
-        return _run(spark, plan, ranks, listener)
+        with _own_signals(), _gloo_taken_for_built(), _quiet_threads(debug):
+            return _run(spark, plan, ranks, listener)
     except Exception as error:
         if debug:
             print("\n".join(listener.last), file=sys.stderr)
         if refusals:
             kind = {Refused.exit_code: Refused, Held.exit_code: Held}.get(refusals[0]["exit_code"], EnvironmentFault)
             raise kind(refusals[0]["refused"]) from error
+        if len(started) < ranks:
+            raise EnvironmentFault(
+                f"Received {len(started)} of {ranks} training ranks; expected all to start. Look whether the workers' "
+                "Python has Salus and Horovod (PYSPARK_PYTHON), and whether there is a task slot a rank; SALUS_DEBUG=1 "
+                "shows the ranks' last lines."
+            ) from error
         raise EnvironmentFault(
             f"Received the end of a training rank before its work was done (it died, was killed, or did nothing for "
             f"{plan.hang_seconds:g} s); expected {ranks} ranks to finish. Look at the memory of the ranks' hosts, then "
@@ -106,11 +123,10 @@ def _run(spark, plan, ranks, listener):
         return train_rank(plan_json)
 
     is_local = spark.sparkContext.master.startswith("local")
-    with _own_signals(), _gloo_taken_for_built():
-        return horovod.spark.run(
-            enter, num_proc=ranks, use_gloo=True, env=dict(RANK_ENVIRONMENT), stdout=listener, stderr=listener,
-            verbose=0, nics=["lo"] if is_local else None, start_timeout=START_SECONDS,
-        )
+    return horovod.spark.run(
+        enter, num_proc=ranks, use_gloo=True, env=dict(RANK_ENVIRONMENT), stdout=listener, stderr=listener, verbose=0,
+        nics=["lo"] if is_local else None, start_timeout=START_SECONDS,
+    )
 
 
 def _has_room(spark, ranks):
@@ -146,3 +162,15 @@ def _gloo_taken_for_built() -> Iterator[None]:
         yield
     finally:
         launch.gloo_built = asked
+
+
+@contextmanager
+def _quiet_threads(debug: bool) -> Iterator[None]:
+    """Horovod's thread that waits for the Spark job prints its whole trace where a rank dies; one line is enough."""
+    before = threading.excepthook
+    if not debug:
+        threading.excepthook = lambda failed: None
+    try:
+        yield
+    finally:
+        threading.excepthook = before

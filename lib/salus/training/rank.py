@@ -1,6 +1,7 @@
 """What one Horovod rank does, from its first import to its last weight."""
 
 import json
+import os
 import sys
 from typing import Any
 
@@ -18,6 +19,7 @@ def train_rank(plan_json: str) -> dict[str, Any]:
     """Train the networks of a plan; returns what this rank ended with, and the models where it is rank 0."""
     plan = TrainingPlan.from_json(plan_json)
     with Heartbeat(plan.start_seconds, plan.hang_seconds) as heartbeat:
+        tell({"started": os.environ.get("HOROVOD_RANK")})
         try:
             return _train(plan, heartbeat)
         except SalusError as error:

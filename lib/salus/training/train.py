@@ -108,7 +108,7 @@ def _registered(job, task, dataset, network, results, registry):
     }
     package = Folder(f"{job.tables.warehouse}/{REGISTRY}/packages/{network.name}/{job.run_id}")
     package_hash = write_package(package.url, {
-        MODEL: found["model"], SPEC: dataset.spec(), INFO: (json.dumps(info, indent=1, sort_keys=True) + "\n").encode()})
+        MODEL: found["model"], SPEC: dataset.spec(), INFO: json.dumps(info, indent=1, sort_keys=True).encode()})
     number = registry.register(network.name, package.url, asdict(network) | {"ranks": len(results)},
                                info["history"], tags | {"package_sha256": package_hash})
     return {
