@@ -1,6 +1,7 @@
 """Row groups are equal, shards lose no row, and both readers give every rank the same batches."""
 
 import math
+import threading
 import warnings
 from itertools import pairwise
 
@@ -113,17 +114,30 @@ def test_the_order_follows_from_seed_and_epoch_alone(dataset):
 
 @pytest.fixture
 def late_ventilator(monkeypatch):
-    """Petastorm's race, every time: all workers are done for a moment, and by then all row groups are queued."""
-    ask = ThreadPool.all_workers_done
+    """Petastorm's race, every time: the last row group is queued between its two questions.
+
+    ``get_results`` asks whether all workers are done, and then whether the ventilator is. Here the ventilator waits
+    with the last row group until the answer to the first is yes, and the second is asked when it has queued it.
+    """
+    ask, queue = ThreadPool.all_workers_done, ThreadPool.ventilate
+    workers_are_done = threading.Event()
+
+    def ventilate(pool, **item):
+        if pool._ventilated_items == GROUPS - 1:
+            assert workers_are_done.wait(30)
+        queue(pool, **item)
 
     def all_workers_done(pool):
-        done, ventilator = ask(pool), pool._ventilator
-        left = len(ventilator._items_to_ventilate) - ventilator._current_item_to_ventilate
-        if done and left <= pool.workers_count and ventilator._iterations_remaining == 1:
-            ventilator._ventilation_thread.join(timeout=5)
+        done = ask(pool)
+        if done and pool._ventilated_items == GROUPS - 1:
+            workers_are_done.set()
+            if pool._ventilator._iterations_remaining is not None:
+                pool._ventilator._ventilation_thread.join()
         return done
 
+    monkeypatch.setattr(ThreadPool, "ventilate", ventilate)
     monkeypatch.setattr(ThreadPool, "all_workers_done", all_workers_done)
+    return workers_are_done
 
 
 def test_petastorms_race_loses_rows_of_a_finite_reader_and_none_of_ours(dataset, late_ventilator):
@@ -131,9 +145,11 @@ def test_petastorms_race_loses_rows_of_a_finite_reader_and_none_of_ours(dataset,
     urls = [f"file://{split.folder.path}/{name}" for name in split.files]
     with warnings.catch_warnings(action="ignore"), make_batch_reader(
             urls, num_epochs=1, workers_count=1, results_queue_size=1, shuffle_row_groups=False) as reader:
-        lost = ROWS - sum(len(batch.label) for batch in reader)
-    assert lost > 0, "the race was not forced: this test shows nothing"
+        read = sum(len(batch.label) for batch in reader)
+    assert read == ROWS - split.groups[-1].rows
+    late_ventilator.clear()
     assert sum(len(batch) for batch in epoch(dataset, "petastorm", 1)[0]) == ROWS
+    assert late_ventilator.is_set()
 
 
 def test_row_groups_that_ranks_cannot_share_are_refused(dataset):
