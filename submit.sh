@@ -199,7 +199,7 @@ main() {
     case $job in
         '' | -h | --help) list_jobs; return ;;
         test | setup) ;;
-        *) [[ -f $checkout/jobs/$job.py ]] || { list_jobs >&2; say "Received the job '$job'; expected one of these."; exit 2; } ;;
+        *) [[ -f $checkout/jobs/$job.py ]] || { list_jobs >&2; say "Received the job '$job'; expected one of the above."; exit 2; } ;;
     esac
     shift
     check_prerequisites
@@ -210,7 +210,9 @@ main() {
         setup) ;;
         test) cd "$checkout" && exec "$venv/bin/python" -m pytest "$@" ;;
         shell) exec "$venv/bin/python" -i "$checkout/jobs/shell.py" "$@" ;;
-        *) exec "$venv/bin/python" -m salus.launch "$job" "$@" ;;
+        # The JVM warns of a module that Spark 4 itself asks for; nothing else is held back.
+        *) exec "$venv/bin/python" -m salus.launch "$job" "$@" \
+            2> >(trap '' INT TERM; exec grep --line-buffered -v 'Using incubator modules' >&2) ;;
     esac
 }
 

@@ -1,8 +1,10 @@
 """What every job shares: its command line, its session, lock and ledger, and how it ends."""
 
 import argparse
+import ctypes
 import json
 import os
+import signal
 import sys
 import time
 import traceback
@@ -22,6 +24,9 @@ from salus.settings import Settings, load_settings
 from salus.storage.ledger import code_version, done_before, work_key, write_run
 from salus.storage.lock import warehouse_lock
 from salus.storage.tables import Tables
+
+PR_SET_PDEATHSIG = 1
+"""Of Linux's prctl(2)."""
 
 RUN_STATUS = {2: "refused", 3: "held", 4: "failed"}
 
@@ -129,6 +134,7 @@ def run(main: Callable[[], int | None]) -> int:
     The message of an unforeseen error may quote a record, so only its kind is printed; SALUS_DEBUG=1 prints
     the whole of it, for a developer on data that may be seen.
     """
+    _end_with_spark_submit()
     try:
         return main() or 0
     except SalusError as error:
@@ -143,10 +149,17 @@ def run(main: Callable[[], int | None]) -> int:
         elif isinstance(error, Py4JError):
             kind = f"{kind} of Spark's JVM"
         where = traceback.extract_tb(error.__traceback__)[-1]
-        print(f"salus: received an unforeseen {kind} at {os.path.basename(where.filename)}:{where.lineno}; expected the "
-              "job to end well. Nothing half done is visible; set SALUS_DEBUG=1 to see all of it "
+        print(f"salus: received an unforeseen {kind} at {os.path.basename(where.filename)}:{where.lineno}; "
+              "expected the job to end well. Nothing half done is visible; set SALUS_DEBUG=1 to see all of it "
               "(it may quote patients' data).", file=sys.stderr)
         return 4
+
+
+def _end_with_spark_submit():
+    """Have the kernel end this process when ``spark-submit``'s JVM, its parent, is killed: it could do no more work,
+    but would hold the warehouse's lock."""
+    if os.environ.get("PYSPARK_GATEWAY_PORT"):
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
 def _readable(value):

@@ -4,6 +4,7 @@ import os
 import sys
 from pathlib import Path
 
+from pyspark import SparkConf, SparkContext
 from pyspark.sql import SparkSession
 
 from salus.errors import Refused
@@ -31,7 +32,8 @@ SPARK_DEFAULTS = {
 
 def spark_settings(settings: Settings) -> dict[str, str]:
     """Every Spark setting that Salus asks for; ``settings.spark`` has the last word."""
-    conf = dict(SPARK_DEFAULTS)
+    # Spark makes a folder for tables by name, which Salus has none of, in the working folder unless told otherwise.
+    conf = SPARK_DEFAULTS | {"spark.sql.warehouse.dir": f"{settings.warehouse.rstrip('/')}/_catalog"}
     if settings.jars:
         jars = sorted(str(path) for path in Path(settings.jars).glob("*.jar"))
         if not jars:
@@ -52,27 +54,39 @@ def spark_settings(settings: Settings) -> dict[str, str]:
         }
     log4j = conf_dir() / "log4j2.properties"
     if log4j.is_file():
-        conf["spark.driver.extraJavaOptions"] = f"-Dlog4j2.configurationFile=file:{log4j.resolve()} -Dderby.system.home=/tmp"
+        conf["spark.driver.extraJavaOptions"] = (
+            f"-Dlog4j2.configurationFile=file:{log4j.resolve()} -Dderby.system.home=/tmp")
     return conf | settings.spark
 
 
 def spark_session(settings: Settings, name: str = "salus") -> SparkSession:
     """The running session, or a new one.
 
-    Under ``spark-submit`` the master that it names wins; what must be set before the JVM starts
-    (packages, memory) comes from ``submit.sh`` or the caller's own ``--conf``.
+    Under ``spark-submit`` the master and every setting that it was given win; what must be set before the JVM
+    starts (packages, memory) comes from ``submit.sh`` or the caller's own ``--conf``.
     """
     running = SparkSession.getActiveSession()
     if running is not None:
         return running
     builder = SparkSession.builder.appName(name)
-    submitted = os.environ.get("PYSPARK_GATEWAY_PORT") is not None
-    if not submitted:
+    given = _submitted()
+    if given is None:
         builder = builder.master(settings.master)
         if settings.master.startswith("local"):
             os.environ.setdefault("PYSPARK_PYTHON", sys.executable)   # workers need this environment, not the PATH's
+    else:
+        settings = settings.model_copy(update={"master": given.get("spark.master", settings.master)})
     for key, value in spark_settings(settings).items():
-        builder = builder.config(key, value)
+        if given is None or not given.contains(key):
+            builder = builder.config(key, value)
     spark = builder.getOrCreate()
     spark.sparkContext.setLogLevel("ERROR")
     return spark
+
+
+def _submitted() -> SparkConf | None:
+    """What ``spark-submit`` was given, in its JVM's own words; None where Python starts the JVM."""
+    if os.environ.get("PYSPARK_GATEWAY_PORT") is None:
+        return None
+    SparkContext._ensure_initialized()
+    return SparkConf(loadDefaults=True)
