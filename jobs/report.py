@@ -16,7 +16,7 @@ def main(argv=None):
     task = Task.load(args.task)
     with spark_job("report", args) as job:
         out = args.out or default_path(job.settings.warehouse, task.id, args.as_of)
-        job.count(task=task.id, as_of=str(args.as_of), report=str(report(job.tables, task, args.as_of, out)))
+        job.count(report=str(report(job.tables, task, args.as_of, out)))
     return 0
 
 

@@ -90,7 +90,7 @@ def measured():
 def scoring():
     return Night("score-3f9a1c22b7d0", 4_940, 3_620, 3_611, 9, "admission_90d", "1", "9c1e" * 16,
                  {"timelines": 3, "events": 5, "codes": 1}, "0.1.0+3cc0051aa11b", datetime(2026, 7, 1, 2, 4),
-                 datetime(2026, 6, 29, 23, 0))
+                 datetime(2026, 6, 29, 23, 0), "c0ffee")
 
 
 def lying():

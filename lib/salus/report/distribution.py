@@ -53,26 +53,24 @@ def distribution(tables: Tables, task_id: str, as_of: date) -> Distribution | No
     """How the scores of ``task_id`` as of ``as_of`` lie; None where there is none."""
     scores = scores_of(tables, task_id, as_of).select(
         "probability", "prior_probability", "not_scored_reason", F.coalesce("tier", F.lit("no tier")).alias("tier"))
-    ends = scores.agg(F.max("probability").alias("highest"), F.max("prior_probability").alias("prior"),
-                      F.count(F.lit(1)).alias("rows")).head()
-    if not ends["rows"]:
+    groups = (
+        scores.groupBy("tier", "not_scored_reason")
+        .agg(F.count(F.lit(1)).alias("people"), F.min("probability").alias("lowest"),
+             F.max("probability").alias("highest"), F.sum("probability").alias("expected"), F.max("prior_probability").alias("prior"))
+        .orderBy(F.desc_nulls_last("highest"), F.desc("lowest"), F.desc("people"), "not_scored_reason")
+        .limit(200).collect())
+    if not groups:
         return None
-    width = bar_width(ends["highest"] or 0.0)
-    scored = scores.where(F.col("probability").isNotNull())
+    tiers = [TierOfNight(row["tier"], row["people"], row["lowest"], row["highest"], row["expected"])
+             for row in groups if row["highest"] is not None]
+    width = bar_width(tiers[0].highest if tiers else 0.0)
     place = F.least(F.floor(F.col("probability") / width), F.lit(math.ceil(1 / width) - 1)).cast("int")
-    bars = scored.groupBy("tier", place.alias("place")).agg(F.count(F.lit(1)).alias("people")).collect()
-    tiers = (scored.groupBy("tier").agg(
-        F.count(F.lit(1)).alias("people"), F.min("probability").alias("lowest"), F.max("probability").alias("highest"),
-        F.sum("probability").alias("expected")).orderBy(F.desc("highest"), F.desc("lowest")).limit(50).collect())
-    reasons = (
-        scores.where(F.col("not_scored_reason").isNotNull()).groupBy("not_scored_reason")
-        .agg(F.count(F.lit(1)).alias("people")).orderBy(F.desc("people"), "not_scored_reason").limit(50).collect())
+    bars = (scores.where(F.col("probability").isNotNull()).groupBy("tier", place.alias("place"))
+            .agg(F.count(F.lit(1)).alias("people")).collect())
     return Distribution(
-        width,
-        {(row["tier"], row["place"]): row["people"] for row in bars},
-        [TierOfNight(row["tier"], row["people"], row["lowest"], row["highest"], row["expected"]) for row in tiers],
-        {row["not_scored_reason"]: row["people"] for row in reasons},
-        ends["prior"])
+        width, {(row["tier"], row["place"]): row["people"] for row in bars}, tiers,
+        {row["not_scored_reason"]: row["people"] for row in groups if row["not_scored_reason"] is not None},
+        max((row["prior"] for row in groups if row["prior"] is not None), default=None))
 
 
 def bar_width(highest: float) -> float:

@@ -10,6 +10,8 @@ from salus.report.page import Missing, Plot, Section, Table, Text
 from salus.storage.tables import Tables
 
 TITLE = "What came in, and what was refused"
+ONE_TYPE, ALL_TYPES = 0b00, 0b11
+"""Spark's grouping_id of a rollup's finest and coarsest rows; a file of several record types counts once in all."""
 
 
 @dataclass(frozen=True)
@@ -57,13 +59,14 @@ class Intake:
 
 def intake(tables: Tables) -> Intake | None:
     """What the warehouse took in; None where nothing was ever ingested."""
-    by_type = (
-        tables.read("ingested_files").groupBy("source", "record_type")
-        .agg(F.countDistinct("file_id").alias("files"), *(
+    rows = (
+        tables.read("ingested_files").rollup("source", "record_type")
+        .agg(F.grouping_id().alias("over"), F.countDistinct("file_id").alias("files"), *(
             F.sum(column).alias(column)
             for column in ("rows_read", "rows_accepted", "rows_quarantined", "rows_unchanged", "events_written")))
         .orderBy("source", "record_type").limit(500).collect()
     )
+    by_type = [row for row in rows if row["over"] == ONE_TYPE]
     if not by_type:
         return None
     by_rule = (
@@ -71,9 +74,8 @@ def intake(tables: Tables) -> Intake | None:
         .agg(F.first("reason").alias("reason"), F.count(F.lit(1)).alias("records"))
         .orderBy(F.desc("records"), "source", "record_type", "rule").limit(500).collect()
     )
-    files = tables.read("ingested_files").select("file_id").distinct().count()
     return Intake(
-        files,
+        next(row["files"] for row in rows if row["over"] == ALL_TYPES),
         [Delivered(row["source"], row["record_type"], row["files"], row["rows_read"], row["rows_accepted"],
                    row["rows_quarantined"], row["rows_unchanged"], row["events_written"]) for row in by_type],
         [Refusal(row["source"], row["record_type"], row["rule"], row["reason"] or "", row["records"])

@@ -39,24 +39,21 @@ Measures = dict[tuple[str, str], Measure]
 
 def measures(tables: Tables, task_id: str) -> Measures:
     """What the newest evaluation of ``task_id`` measured on the held-out split; empty where there is none."""
-    newest = _newest_run(tables, task_id)
-    if newest is None:
-        return {}
-    rows = (tables.read("evaluations")
-            .where((F.col("task_id") == task_id) & (F.col("split") == HELD_OUT) & (F.col("run_id") == newest))
-            .limit(1000).collect())
+    rows = (tables.read("evaluations").where((F.col("task_id") == task_id) & (F.col("split") == HELD_OUT))
+            .limit(10_000).collect())
+    newest = _newest(tables, {row["run_id"] for row in rows})
     return {
         (row["model_name"], row["metric"]): Measure(
             row["value"], row["low"], row["high"], row["people"], row["rows"],
             tuple(row["curve_x"] or ()), tuple(row["curve_y"] or ()))
-        for row in rows
+        for row in rows if row["run_id"] == newest
     }
 
 
-def _newest_run(tables, task_id):
-    """The evaluation that started last; the ledger knows when, the evaluations only which run."""
-    started = tables.read("runs").groupBy("run_id").agg(F.min("at").alias("at"))
-    evaluated = tables.read("evaluations").where(F.col("task_id") == task_id).select("run_id").distinct()
-    row = (evaluated.join(started, "run_id", "left")
-           .orderBy(F.col("at").desc_nulls_last(), F.col("run_id").desc()).limit(1).head())
-    return row["run_id"] if row else None
+def _newest(tables, run_ids):
+    """The run that started last; the ledger knows when, the evaluations only which run."""
+    if len(run_ids) < 2:
+        return next(iter(run_ids), None)
+    started = tables.read("runs").where(F.col("run_id").isin(*run_ids)).groupBy("run_id").agg(F.min("at").alias("at"))
+    newest = started.orderBy(F.desc("at"), F.desc("run_id")).limit(1).head()
+    return newest["run_id"] if newest else max(run_ids)

@@ -24,6 +24,7 @@ class Night:
     code_version: str
     finished_at: datetime
     data_through: datetime | None
+    calibration_version: str | None
 
 
 def night(tables: Tables, task_id: str, as_of: date) -> Night | None:
@@ -33,11 +34,13 @@ def night(tables: Tables, task_id: str, as_of: date) -> Night | None:
            .orderBy(F.desc("finished_at")).limit(1).head())
     if run is None:
         return None
-    through = scores_of(tables, task_id, as_of).agg(F.max("data_available_through").alias("through")).head()["through"]
+    of_all = (scores_of(tables, task_id, as_of)
+              .agg(F.max("data_available_through").alias("through"), F.max("calibration_version").alias("calibration"))
+              .collect()[0])
     return Night(
         run["run_id"], run["population"], run["eligible"], run["scored"], run["not_scored"], run["model_name"],
         run["model_version"], run["feature_spec_hash"], dict(run["inputs"] or {}), run["code_version"],
-        run["finished_at"], through)
+        run["finished_at"], of_all["through"], of_all["calibration"])
 
 
 def scores_of(tables: Tables, task_id: str, as_of: date):

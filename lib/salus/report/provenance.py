@@ -31,13 +31,6 @@ def newest_snapshot(tables: Tables) -> Row | None:
     return tables.read("snapshots").orderBy(F.desc("published_at")).limit(1).head()
 
 
-def calibration_version(tables: Tables, scoring: Night) -> str | None:
-    """The calibration of the night's scores."""
-    row = (tables.read("scores").where((F.col("run_id") == scoring.run_id) & F.col("calibration_version").isNotNull())
-           .select("calibration_version").limit(1).head())
-    return row["calibration_version"] if row else None
-
-
 def packages() -> dict[str, str]:
     """The versions of the packages that compute, where they are installed."""
     found = {}
@@ -61,7 +54,7 @@ def provenance_section(took: Sequence[Phase], made_of: Mapping[str, str], inputs
     return Section("provenance", TITLE, question, blocks)
 
 
-def identity(scoring: Night | None, model: Row | None, snapshot: Row | None, calibration: str | None) -> dict[str, str]:
+def identity(scoring: Night | None, model: Row | None, snapshot: Row | None) -> dict[str, str]:
     """What names this run, in words."""
     found = {"Code": code_version()}
     if snapshot is not None:
@@ -70,9 +63,8 @@ def identity(scoring: Night | None, model: Row | None, snapshot: Row | None, cal
         found |= {"Scoring run": f"{scoring.run_id}, finished {scoring.finished_at:%Y-%m-%d %H:%M:%S} UTC",
                   "Scored by code": scoring.code_version,
                   "Model": f"{scoring.model_name}, version {scoring.model_version}",
+                  "Calibration": scoring.calibration_version or words.ABSENT,
                   "Feature spec (SHA-256)": scoring.feature_spec_hash}
-    if calibration is not None:
-        found["Calibration"] = calibration
     if model is not None:
         found |= {"Architecture": model["architecture"], "Trained": f"{model['trained_at']:%Y-%m-%d %H:%M:%S} UTC",
                   "Share of events in training": words.percent(model["prevalence"]),

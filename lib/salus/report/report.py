@@ -15,14 +15,7 @@ from salus.report.overview import overview_section
 from salus.report.page import Page, Section, render
 from salus.report.people import highest, people_section
 from salus.report.phases import phases
-from salus.report.provenance import (
-    calibration_version,
-    identity,
-    model_row,
-    newest_snapshot,
-    packages,
-    provenance_section,
-)
+from salus.report.provenance import identity, model_row, newest_snapshot, packages, provenance_section
 from salus.report.reliability import reliability_section
 from salus.storage.ledger import now
 from salus.storage.lock import local_folder
@@ -43,7 +36,6 @@ def sections(tables: Tables, task: Task, as_of: date) -> list[Section]:
     """The report's sections in the order in which they are read."""
     scoring, measured = night(tables, task.id, as_of), measures(tables, task.id)
     made_by = model_row(tables, task.id, scoring.model_version if scoring else None)
-    calibration = calibration_version(tables, scoring) if scoring else None
     return [
         overview_section(scoring, measured, task.card),
         intake_section(intake(tables)),
@@ -53,7 +45,7 @@ def sections(tables: Tables, task: Task, as_of: date) -> list[Section]:
         distribution_section(distribution(tables, task.id, as_of)),
         people_section(highest(tables, task.id, as_of), as_of),
         provenance_section(
-            phases(tables, task.id, as_of), identity(scoring, made_by, newest_snapshot(tables), calibration),
+            phases(tables, task.id, as_of), identity(scoring, made_by, newest_snapshot(tables)),
             scoring.inputs if scoring else {}, packages()),
     ]
 

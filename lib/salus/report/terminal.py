@@ -51,8 +51,8 @@ def report_path(tables: Tables, task_id: str, as_of: date) -> str | None:
     """Where the newest report of ``task_id`` as of ``as_of`` was written, by the ledger."""
     newest = (
         tables.read("runs").where((F.col("job") == "report") & (F.col("status") == "succeeded"))
-        .where((F.get_json_object("figures", "$.task") == task_id)
-               & (F.get_json_object("figures", "$.as_of") == str(as_of)))
+        .where((F.get_json_object("arguments", "$.task") == task_id)
+               & (F.get_json_object("arguments", "$.as_of") == str(as_of)))
         .orderBy(F.desc("at")).limit(1).head()
     )
     return json.loads(newest["figures"]).get("report") if newest else None
