@@ -1,0 +1,32 @@
+"""Take in a delivery: every record of its files lands in the tables, or in quarantine with its reason."""
+
+import sys
+from datetime import datetime, timezone
+
+from salus.job import parser, run, spark_job
+from salus.privacy.pseudonyms import create_key, read_key
+from salus.sources.ingest import ingest
+
+
+def main(argv=None):
+    arguments = parser(__doc__)
+    arguments.add_argument("--source", required=True, help="a source in conf/sources, e.g. fhir_r4")
+    arguments.add_argument("--input", required=True, metavar="DIR", help="folder of the delivery's files")
+    arguments.add_argument("--site", help="the site whose data this is (SALUS_SITE; default: conf/base.yml)")
+    arguments.add_argument("--create-key", action="store_true", help="make the site's key where there is none yet")
+    arguments.add_argument("--delivered-at", type=_instant, metavar="TIMESTAMP",
+                           help="when it was delivered, UTC (default: when each file was last changed)")
+    args = arguments.parse_args(argv)
+    with spark_job("ingest", args) as job:
+        key = (create_key if args.create_key else read_key)(job.settings.key_path)
+        ingest(job, args.source, args.input, key, args.site, args.delivered_at)
+    return 0
+
+
+def _instant(text):
+    moment = datetime.fromisoformat(text)
+    return moment if moment.tzinfo is None else moment.astimezone(timezone.utc).replace(tzinfo=None)
+
+
+if __name__ == "__main__":
+    sys.exit(run(main))

@@ -1,0 +1,1 @@
+"""Pseudonyms: how a person is named here without being known."""

@@ -1,0 +1,232 @@
+"""What a source's YAML may say, and the one place where it is read.
+
+Values are Spark SQL expressions over the record's own columns (docs/sources.md). A key that is not known, or an
+expression with a misused macro, is refused with the file's line.
+"""
+
+import hashlib
+import json
+from functools import cached_property
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field, field_validator, model_validator
+
+from salus.errors import Refused
+from salus.settings import Strict, conf_dir, load_yaml, validated
+from salus.sources.macros import MacroError, Macros
+
+
+class TimeFormat(Strict):
+    """One way in which a source writes times; the first whose ``matches`` fits reads the text."""
+
+    matches: str = Field(description="regular expression that the whole text must fit")
+    reads: str = Field(description="expression over `text`: a date or a timestamp; null where there is no such day")
+    lasts: Literal["instant", "day", "month", "year"] = Field("instant", description="how exact the text is")
+
+
+class Event(Strict):
+    """One kind of event that a record gives; a null code gives none."""
+
+    code: str = Field(description="vocabulary/code; null = this record has no such event")
+    time: str | None = Field(None, description="text of the time; default: the record's")
+    at: Literal["start", "end"] = Field("start", description="which end of what `time` names, e.g. a day's end")
+    known: Literal["in time", "always"] = Field("in time", description="always: available without a time")
+    static: bool = Field(False, description="has no time at all, such as sex")
+    available_time: str | None = Field(None, description="text of the time; default: the record's")
+    numeric_value: str | None = Field(None, description="text of the number")
+    text_value: str | None = None
+    unit: str | None = Field(None, description="unit as the source writes it")
+    each: str | None = Field(None, description="array; the event is given for each `item` of it")
+
+
+class Person(Strict):
+    """Columns of ``persons``."""
+
+    birth: str | None = Field(None, description="text of the date, may be partial")
+    sex: str | None = Field(None, description="female, male or another word")
+    death: str | None = Field(None, description="text of the time")
+    race: str | None = None
+    ethnicity: str | None = None
+    care_site: str | None = None
+
+
+class Coverage(Strict):
+    """Columns of ``coverage``."""
+
+    start: str
+    end: str | None = None
+    payer: str | None = None
+    plan: str | None = None
+    kind: str | None = None
+
+
+class Cost(Strict):
+    """Columns of ``costs``; money is text, read as a decimal to the cent."""
+
+    domain: str = Field(description="OMOP domain: Visit, Procedure, Drug")
+    incurred: str
+    paid: str | None = None
+    currency: str = "'USD'"
+    total_charge: str | None = None
+    total_paid: str | None = None
+    amount_allowed: str | None = None
+    paid_by_payer: str | None = None
+    paid_by_patient: str | None = None
+    paid_patient_copay: str | None = None
+    paid_patient_coinsurance: str | None = None
+    paid_patient_deductible: str | None = None
+    revenue_code: str | None = None
+    drg: str | None = None
+
+
+class Note(Strict):
+    """Columns of ``notes``."""
+
+    text: str
+    time: str | None = Field(None, description="text of the time; default: the record's")
+    kind: str | None = None
+    language: str = "'en'"
+
+
+class Identifier(Strict):
+    """Identifiers that a person shares with other systems."""
+
+    system: str
+    value: str
+    each: str | None = Field(None, description="array; one identifier for each `item` of it")
+
+
+class Record(Strict):
+    """One record type of a source."""
+
+    files: list[str] = Field(default_factory=list, description="name patterns of its files")
+    columns: str = Field("", alias="schema", description="NDJSON: the fields that are read; CSV: columns it must have")
+    accept: dict[str, str] = Field(default_factory=dict, description="rule: what must be true")
+    id: str = Field(description="the record's own id within its type")
+    version: str | None = Field(None, description="text of a time, or a whole number; default: the delivery's time")
+    void: str = Field("false", description="true: the record withdraws what it said before")
+    subject: str = Field(description="the source's own id of the person")
+    declares_subject: bool = Field(False, description="such a record makes its subject known")
+    visit: str | None = Field(None, description="the visit's own id")
+    visit_type: str | None = Field(None, description="record type of the visit; default: this one")
+    time: str | None = Field(None, description="text of the time")
+    known: Literal["in time", "always"] = Field("in time", description="always: the version replaces its forerunner for good")
+    available_time: str | None = Field(None, description="text of the time at which it was released")
+    available_at: Literal["start", "end"] = Field("end", description="which end of what `available_time` names")
+    assumed_lag: str | None = Field(None, description="interval from `lag_from` where there is no available_time")
+    lag_from: str | None = Field(None, description="text of the time; default: the record's time")
+    events: dict[str, Event] = Field(default_factory=dict)
+    person: Person | None = None
+    coverage: Coverage | None = None
+    cost: Cost | None = None
+    note: Note | None = None
+    identifiers: list[Identifier] = Field(default_factory=list)
+
+    @model_validator(mode="after")
+    def _every_time_is_told(self):
+        for name, event in self.events.items():
+            if event.static and event.time:
+                raise ValueError(f"event `{name}` is static and has a time; expected one or the other")
+            if not event.static and not (event.time or self.time):
+                raise ValueError(f"event `{name}` needs a time, of its own or of its record, or static: true")
+        return self
+
+
+class Source(Strict):
+    """A source of records: where they come from and what they become."""
+
+    name: str
+    format: Literal["ndjson", "csv"]
+    type_field: str | None = Field(None, description="NDJSON: the field that names the record type")
+    delimiter: str = Field(",", min_length=1, max_length=1)
+    system: str = Field(description="the system whose ids the subjects are; hashed into every pseudonym")
+    system_priority: int = Field(ge=0, description="the person is named after the system of lowest rank")
+    delivery: Literal["delta"] = "delta"
+    clock: Literal["backfill", "live"] = "backfill"
+    refuse_above: float = Field(0.05, ge=0, le=1, description="share of refused records that holds a batch")
+    times: list[TimeFormat] = Field(min_length=1)
+    macros: dict[str, str] = Field(default_factory=dict)
+    ignored: list[str] = Field(default_factory=list, description="record types that are counted and give nothing")
+    ignored_files: list[str] = Field(default_factory=list, description="name patterns of files likewise")
+    records: dict[str, Record] = Field(min_length=1)
+
+    @field_validator("macros")
+    @classmethod
+    def _macros_are_sound(cls, declared):
+        try:
+            Macros(declared)
+        except MacroError as error:
+            raise ValueError(str(error)) from error
+        return declared
+
+    @cached_property
+    def macro(self) -> Macros:
+        """The macros that the source's expressions may call."""
+        return Macros(self.macros)
+
+    def mapping_hash(self, site: str, units: str) -> str:
+        """SHA-256 of all that decides what a file of ``site`` becomes; ``units`` is the table of units."""
+        content = json.dumps([self.model_dump(mode="json"), site, units], sort_keys=True)
+        return hashlib.sha256(content.encode()).hexdigest()
+
+
+def load_source(name: str) -> Source:
+    """The source that conf/sources/``name``.yml declares.
+
+    Raises:
+        Refused: there is no such source, or its YAML is wrong; the line is named.
+    """
+    folder = conf_dir() / "sources"
+    path = folder / f"{name}.yml"
+    if not name.replace("_", "").isalnum() or not path.is_file():
+        known = ", ".join(sorted(file.stem for file in folder.glob("*.yml"))) or "none"
+        raise Refused(f"Received the source `{name}`; expected one of {folder}: {known}. Name one of them.")
+    return read_source(path)
+
+
+def read_source(path: Path) -> Source:
+    """The source that the file ``path`` declares; it is named after the file.
+
+    Raises:
+        Refused: its YAML is wrong; the line is named.
+    """
+    content = load_yaml(path)
+    content.setdefault("name", path.stem)
+    source = validated(Source, content, path)
+    for where, text in expressions(source):
+        try:
+            source.macro.expand(text)
+        except MacroError as error:
+            raise Refused(f"{path}:{_line_of(content, where)}: received `{'.'.join(map(str, where))}`: {error}. "
+                          "Mend that expression.") from error
+    return source
+
+
+def expressions(source: Source) -> list[tuple[tuple, str]]:
+    """Every expression of ``source`` with where it stands."""
+    found = []
+    for kind, record in source.records.items():
+        at = ("records", kind)
+        found += [((*at, "accept", rule), text) for rule, text in record.accept.items()]
+        for key in ("id", "version", "void", "subject", "visit", "time", "available_time", "lag_from"):
+            found += [((*at, key), text) for text in [getattr(record, key)] if text]
+        parts = {("events", name): event for name, event in record.events.items()}
+        parts |= {(key,): getattr(record, key) for key in ("person", "coverage", "cost", "note")}
+        parts |= {("identifiers", number): one for number, one in enumerate(record.identifiers)}
+        for place, part in parts.items():
+            if part is not None:
+                found += [((*at, *place, key), text) for key, text in part.model_dump().items()
+                          if isinstance(text, str) and key not in ("at", "known")]
+    return found
+
+
+def _line_of(content, where):
+    line = 1
+    for part in where:
+        holds = isinstance(part, int) and isinstance(content, list) and part < len(content)
+        if not holds and not (isinstance(content, dict) and part in content):
+            break
+        line = (content.lc.item(part) if holds else content.lc.key(part))[0] + 1
+        content = content[part]
+    return line

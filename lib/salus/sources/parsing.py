@@ -1,0 +1,83 @@
+"""From files to records: one row a line, with its place, and its fields behind a barrier.
+
+``explode(array(...))`` around the parsed struct is that barrier: without it the optimizer writes the parser into
+every expression that reads a field (11 to 271 copies were seen), and each copy parses the line again.
+"""
+
+import csv
+import secrets
+
+from pyspark.sql import Column, DataFrame, SparkSession
+from pyspark.sql import functions as F
+
+from salus.sources.declaration import Source
+
+BOM = "\ufeff"
+BROKEN = {"ndjson": "not_one_json_object", "csv": "not_a_row"}
+"""The rule that a line breaks when it is no record at all, by format."""
+
+PLACE = ["_path", "_block", "_line_id"]
+"""Where a record lies: its file, the block that a task read, and its number among the lines of that task."""
+
+
+def lines(spark: SparkSession, paths: list[str]) -> DataFrame:
+    """Every line of ``paths`` that holds more than blanks: ``PLACE``, ``_line``, ``_has_bom``.
+
+    A lone carriage return is no end of a line, so the separator is given; a file's BOM is no part of its first line.
+    """
+    text = (spark.read.option("lineSep", "\n").option("recursiveFileLookup", "true").text(paths)
+            .select("value", F.col("_metadata.file_path").alias("_path"),
+                    F.col("_metadata.file_block_start").alias("_block")))
+    filled = text.where(F.length(F.btrim("value", F.lit(" \t\r"))) > 0)
+    has_bom = (F.col("_block") == 0) & F.startswith("value", F.lit(BOM))
+    return filled.select(
+        "_path", "_block", F.monotonically_increasing_id().alias("_line_id"), has_bom.alias("_has_bom"),
+        F.when(has_bom, F.substring("value", 2, 2_000_000_000)).otherwise(F.col("value")).alias("_line"),
+    )
+
+
+def parsed(rows: DataFrame, source: Source, columns: str) -> DataFrame:
+    """``lines`` with their fields: ``PLACE``, ``_has_bom``, ``_broken`` (the rule that the line breaks, or null), fields.
+
+    Args:
+        rows: what ``lines`` gives.
+        source: whose format the lines are in.
+        columns: NDJSON: the fields' types, as Spark writes a schema; CSV: the file's header line.
+    """
+    parse, name, whole = (_json if source.format == "ndjson" else _delimited)(source, columns)
+    record = rows.select(*PLACE, "_has_bom", F.is_valid_utf8("_line").alias("_is_text"),
+                         F.explode(F.array(parse)).alias("_parsed"))
+    broken = F.when(~F.col("_is_text"), "not_utf8").when(~whole, BROKEN[source.format])
+    return record.select(*PLACE, "_has_bom", broken.alias("_broken"), f"{name}.*")
+
+
+def header_columns(header: str, delimiter: str) -> list[str]:
+    """The column names in a header line."""
+    return [name.strip() for name in next(csv.reader([header.removeprefix(BOM)], delimiter=delimiter), [])]
+
+
+def _json(_, columns) -> tuple[Column, str, Column]:
+    """The line inside an object of ours, under keys that it cannot guess.
+
+    Spark's JSON parser silently drops what follows the first object on a line; wrapped up, a second object, trailing
+    text, a truncated line, an array or a NUL leave the whole broken or without its last key.
+    """
+    nonce = secrets.token_hex(8)
+    inner, end = f"r{nonce}", f"e{nonce}"
+    options = {"mode": "PERMISSIVE", "columnNameOfCorruptRecord": "_corrupt",
+               "allowSingleQuotes": "false", "allowNonNumericNumbers": "false"}
+    wrapped = F.concat(F.lit(f'{{"{inner}":'), F.col("_line"), F.lit(f',"{end}":1}}'))
+    schema = f"`{inner}` STRUCT<{columns}>, `{end}` INT, _corrupt STRING"
+    whole = (F.col("_parsed._corrupt").isNull() & F.col(f"_parsed.{inner}").isNotNull()
+             & F.col(f"_parsed.{end}").isNotNull())
+    return F.from_json(wrapped, schema, options), f"_parsed.{inner}", whole
+
+
+def _delimited(source, columns) -> tuple[Column, str, Column]:
+    """The line as RFC 4180 has it; a row with more or fewer columns than the header is broken."""
+    names = header_columns(columns, source.delimiter)
+    options = {"mode": "PERMISSIVE", "columnNameOfCorruptRecord": "_corrupt", "sep": source.delimiter,
+               "quote": '"', "escape": '"', "maxCharsPerColumn": "-1"}
+    schema = ", ".join([*(f"`{name.replace('`', '``')}` STRING" for name in names), "_corrupt STRING"])
+    line = F.rtrim("_line", F.lit("\r"))
+    return F.from_csv(line, schema, options), "_parsed", F.col("_parsed._corrupt").isNull()
