@@ -20,8 +20,8 @@ from salus.simulate.evidence import evidence
 from salus.simulate.population import chunks
 from salus.simulate.truth import true_probability
 
-DATES = 2                           # index dates drawn for each person
-ADULT = 18                          # years
+DATES = 2  # index dates drawn for each person
+ADULT = 18  # years
 
 
 def auroc(score: np.ndarray, probability: np.ndarray) -> float:
@@ -62,20 +62,27 @@ def main(argv=None):
     clock = Clock(date(2026, 6, 30))
     terms, values, truth = samples(args.people, args.seed, clock)
     model = LogisticRegression(C=1e4, max_iter=500, tol=1e-5)
-    scale = values.std(axis=0) + 1e-6
-    model.fit(np.concatenate([values, values]) / scale, np.repeat([1, 0], truth.size),
-              np.concatenate([truth, 1 - truth]))
+    scale = values.std(axis=0) + np.float32(1e-6)
+    model.fit(
+        np.concatenate([values, values]) / scale, np.repeat([1, 0], truth.size), np.concatenate([truth, 1 - truth])
+    )
     coefficients = model.coef_[0] / scale
     logit = values @ coefficients + model.intercept_[0]
     fit = {
-        "people": args.people, "seed": args.seed, "samples": int(truth.size),
-        "prevalence": round(float(truth.mean()), 5), "oracle_auroc": round(auroc(truth, truth), 4),
-        "attainable_auroc": round(auroc(logit, truth), 4), "intercept": round(float(model.intercept_[0]), 5),
+        "people": args.people,
+        "seed": args.seed,
+        "samples": int(truth.size),
+        "prevalence": round(float(truth.mean()), 5),
+        "oracle_auroc": round(auroc(truth, truth), 4),
+        "attainable_auroc": round(auroc(logit, truth), 4),
+        "intercept": round(float(model.intercept_[0]), 5),
         "coefficients": {name: round(float(c), 5) for name, c in zip(terms, coefficients, strict=True)},
     }
     args.out.write_text(json.dumps(fit, indent=1) + "\n", encoding="utf-8")
-    print(f"{args.people:,} people, {truth.size:,} samples: oracle {fit['oracle_auroc']}, "
-          f"attainable {fit['attainable_auroc']}, {time.monotonic() - began:.0f} s")
+    print(
+        f"{args.people:,} people, {truth.size:,} samples: oracle {fit['oracle_auroc']}, "
+        f"attainable {fit['attainable_auroc']}, {time.monotonic() - began:.0f} s"
+    )
     return 0
 
 

@@ -18,7 +18,7 @@ from salus.simulate.risk import sigmoid
 
 @cache
 def fitted() -> dict:
-    """The committed fit: ``intercept``, ``coefficients`` by term, ``people``, ``seed`` and how well it discriminates."""
+    """The committed fit: ``intercept``, ``coefficients`` by term, ``people``, ``seed`` and its AUROC."""
     return json.loads(resources.files("salus.simulate").joinpath("attainable.json").read_text(encoding="utf-8"))
 
 

@@ -12,6 +12,7 @@ import pyarrow as pa
 from salus.simulate.catalogue import CAUSES, CONDITIONS, DRUG_NAMES, DRUGS, LAB
 from salus.simulate.clock import DAYS, NO_DAY, Clock
 from salus.simulate.course import ALIVE, Course
+from salus.simulate.layouts import ELIGIBILITY, MEDICAL, PHARMACY, csv_lines
 from salus.simulate.names import member_id, name_columns
 from salus.simulate.people import RACES, People, enrolled
 from salus.simulate.records import Fills, Results
@@ -19,42 +20,23 @@ from salus.simulate.rows import Rows
 from salus.simulate.text import digits, fixed, given, joined, picked
 from salus.simulate.visits import AMBULATORY, ELECTIVE, EMERGENCY, LISTED, UNPLANNED, Visits
 
-NUMBERED = {"diagnosis_code": 25, "diagnosis_poa": 25, "procedure_code": 25, "procedure_date": 25}
-
-
-def _numbered(name):
-    return [f"{name}_{n + 1}" for n in range(NUMBERED[name])]
-
-
-ELIGIBILITY = (
-    "person_id member_id subscriber_id gender race birth_date death_date death_flag enrollment_start_date "
-    "enrollment_end_date payer payer_type plan original_reason_entitlement_code dual_status_code medicare_status_code "
-    "group_id group_name name_suffix first_name middle_name last_name social_security_number subscriber_relation "
-    "address city state zip_code phone email ethnicity data_source file_name file_date ingest_datetime "
-    "enrollment_status hospice_flag snp_type medicaid_indicator long_term_institutional_flag part_d_raf_type "
-    "low_income_subsidy_indicator metal_level csr_indicator enrollment_duration_months esrd_status "
-    "transplant_duration_months").split()
-MEDICAL = [
-    *("claim_id claim_line_number claim_type person_id member_id payer plan claim_start_date claim_end_date "
-      "claim_line_start_date claim_line_end_date admission_date discharge_date admit_source_code admit_type_code "
-      "discharge_disposition_code place_of_service_code bill_type_code drg_code_type drg_code revenue_center_code "
-      "service_unit_quantity hcpcs_code hcpcs_modifier_1 hcpcs_modifier_2 hcpcs_modifier_3 hcpcs_modifier_4 "
-      "hcpcs_modifier_5 rendering_npi rendering_tin billing_npi billing_tin facility_npi paid_date paid_amount "
-      "allowed_amount charge_amount coinsurance_amount copayment_amount deductible_amount total_cost_amount "
-      "diagnosis_code_type").split(),
-    *_numbered("diagnosis_code"), *_numbered("diagnosis_poa"), "procedure_code_type", *_numbered("procedure_code"),
-    *_numbered("procedure_date"), "in_network_flag", "data_source", "file_name", "file_date", "ingest_datetime"]
-PHARMACY = (
-    "claim_id claim_line_number person_id member_id payer plan prescribing_provider_npi dispensing_provider_npi "
-    "dispensing_date ndc_code quantity days_supply refills paid_date paid_amount allowed_amount charge_amount "
-    "coinsurance_amount copayment_amount deductible_amount in_network_flag data_source file_name file_date "
-    "ingest_datetime").split()
 PAYER = {"payer": "salus mutual", "plan": "salus mutual choice", "data_source": "salus mutual"}
 
 # What a line bills: HCPCS/CPT code, NUBC revenue code, charge in USD.
-SERVICES = (("99213", "", 160), ("99214", "", 230), ("99396", "", 260), ("80053", "", 48), ("83036", "", 32),
-            ("83880", "", 75), ("99284", "0450", 1450), ("80053", "0300", 310), ("71046", "0324", 420),
-            ("", "0120", 2900), ("", "0300", 840), ("", "0250", 1260))
+SERVICES = (
+    ("99213", "", 160),
+    ("99214", "", 230),
+    ("99396", "", 260),
+    ("80053", "", 48),
+    ("83036", "", 32),
+    ("83880", "", 75),
+    ("99284", "0450", 1450),
+    ("80053", "0300", 310),
+    ("71046", "0324", 420),
+    ("", "0120", 2900),
+    ("", "0300", 840),
+    ("", "0250", 1260),
+)
 ORIGINAL, CORRECTION, VOID = 0, 1, 2
 
 
@@ -62,18 +44,18 @@ ORIGINAL, CORRECTION, VOID = 0, 1, 2
 class Claims(Rows):
     """Medical claims of what the insurer covers; arrays over claims."""
 
-    visit: np.ndarray           # int64, index into the visits
-    row: np.ndarray             # int64, the person
-    paid_day: np.ndarray        # int64; 5 to 60 days after the service; may lie after as-of
+    visit: np.ndarray  # int64, index into the visits
+    row: np.ndarray  # int64, the person
+    paid_day: np.ndarray  # int64; 5 to 60 days after the service; may lie after as-of
 
 
 @dataclass(frozen=True)
 class Deliveries(Rows):
     """Which claims are in the files, in which version; arrays over deliveries."""
 
-    claim: np.ndarray           # int64, index into the claims or fills
-    version: np.ndarray         # int8: ORIGINAL, CORRECTION, VOID
-    paid_day: np.ndarray        # int64
+    claim: np.ndarray  # int64, index into the claims or fills
+    version: np.ndarray  # int8: ORIGINAL, CORRECTION, VOID
+    paid_day: np.ndarray  # int64
 
 
 def draw_claims(rng: np.random.Generator, course: Course, visits: Visits) -> Claims:
@@ -84,23 +66,9 @@ def draw_claims(rng: np.random.Generator, course: Course, visits: Visits) -> Cla
     return Claims(visit, visits.row[visit], visits.end_day[visit] + wait)
 
 
-def csv_lines(columns: list[str], values: dict[str, pa.Array | str]) -> pa.Array:
-    """CSV lines with the ``columns`` in order; a column without a value is empty; constants are merged."""
-    unknown = set(values) - set(columns)
-    if unknown:
-        raise ValueError(f"Received the columns {sorted(unknown)}; expected names of the layout. Mend the name.")
-    pieces: list[pa.Array | str] = []
-    for n, column in enumerate(columns):
-        for piece in (values.get(column, ""), "\n" if n == len(columns) - 1 else ","):
-            if isinstance(piece, str) and pieces and isinstance(pieces[-1], str):
-                pieces[-1] += piece
-            else:
-                pieces.append(piece)
-    return joined(*pieces)
-
-
-def medical_lines(clock: Clock, course: Course, visits: Visits, results: Results, claims: Claims, lines: Deliveries,
-                  first: int) -> pa.Array:
+def medical_lines(
+    clock: Clock, course: Course, visits: Visits, results: Results, claims: Claims, lines: Deliveries, first: int
+) -> pa.Array:
     """The CSV lines of the delivered versions of medical claims, one to four a claim."""
     claim, line, service = _services(visits, results, claims)
     starts = np.searchsorted(claim, np.arange(len(claims) + 1))
@@ -118,24 +86,43 @@ def medical_lines(clock: Clock, course: Course, visits: Visits, results: Results
     start, end = clock.dates(visits.day[visit]), clock.dates(visits.end_day[visit])
     member = member_id(course.people.number[visits.row[visit]])
     allowed = np.round(charge * 0.55, 2)
-    return csv_lines(MEDICAL, PAYER | _delivered(clock, lines.paid_day[delivery]) | _codes(visits, visit) | {
-        "claim_id": joined("CL", digits(first + of)), "claim_line_number": digits(line[picks] + 1),
-        "claim_type": given(institutional, "institutional", "professional"), "person_id": member, "member_id": member,
-        "claim_start_date": start, "claim_end_date": end,
-        "claim_line_start_date": start, "claim_line_end_date": end,
-        "admission_date": given(stay, start), "discharge_date": given(stay, end),
-        "admit_source_code": given(stay, "1"),
-        "admit_type_code": given(stay, picked(["1", "2", "3"], np.where(kind == ELECTIVE, 2, visits.urgent[visit]))),
-        "discharge_disposition_code": given(institutional, "01"),
-        "place_of_service_code": given(institutional, "", "11"),
-        "bill_type_code": picked(["", "131", "111", "111"], kind), "drg_code_type": given(stay, "ms-drg"),
-        "drg_code": given(stay, picked([c.drg for c in CAUSES], visits.cause[visit])),
-        "revenue_center_code": picked([s[1] for s in SERVICES], service),
-        "service_unit_quantity": digits(units * (version != VOID)),
-        "hcpcs_code": picked([s[0] for s in SERVICES], service),
-        "rendering_npi": digits(1_003_000_000 + claims.row[of] % 97), "paid_amount": fixed(np.round(allowed * 0.8, 2), 2),
-        "allowed_amount": fixed(allowed, 2), "charge_amount": fixed(charge, 2), "total_cost_amount": fixed(allowed, 2),
-        "file_name": "medical_claim"})
+    return csv_lines(
+        MEDICAL,
+        PAYER
+        | _delivered(clock, lines.paid_day[delivery])
+        | _codes(visits, visit)
+        | {
+            "claim_id": joined("CL", digits(first + of)),
+            "claim_line_number": digits(line[picks] + 1),
+            "claim_type": given(institutional, "institutional", "professional"),
+            "person_id": member,
+            "member_id": member,
+            "claim_start_date": start,
+            "claim_end_date": end,
+            "claim_line_start_date": start,
+            "claim_line_end_date": end,
+            "admission_date": given(stay, start),
+            "discharge_date": given(stay, end),
+            "admit_source_code": given(stay, "1"),
+            "admit_type_code": given(
+                stay, picked(["1", "2", "3"], np.where(kind == ELECTIVE, 2, visits.urgent[visit]))
+            ),
+            "discharge_disposition_code": given(institutional, "01"),
+            "place_of_service_code": given(institutional, "", "11"),
+            "bill_type_code": picked(["", "131", "111", "111"], kind),
+            "drg_code_type": given(stay, "ms-drg"),
+            "drg_code": given(stay, picked([c.drg for c in CAUSES], visits.cause[visit])),
+            "revenue_center_code": picked([s[1] for s in SERVICES], service),
+            "service_unit_quantity": digits(units * (version != VOID)),
+            "hcpcs_code": picked([s[0] for s in SERVICES], service),
+            "rendering_npi": digits(1_003_000_000 + claims.row[of] % 97),
+            "paid_amount": fixed(np.round(allowed * 0.8, 2), 2),
+            "allowed_amount": fixed(allowed, 2),
+            "charge_amount": fixed(charge, 2),
+            "total_cost_amount": fixed(allowed, 2),
+            "file_name": "medical_claim",
+        },
+    )
 
 
 SERVICE_CHARGE = np.array([s[2] for s in SERVICES], dtype=np.float64)
@@ -153,7 +140,11 @@ def _services(visits, results, claims):
     clinic = kind == AMBULATORY
     checkup = np.array([c.icd10 == "Z00.00" for c in CAUSES])[cause]
     long_visit = (visits.state[claims.visit] > 0) | (visits.start[claims.visit] % 3 == 0)
-    bills[:, 0], bills[:, 1], bills[:, 2] = clinic & ~checkup & ~long_visit, clinic & ~checkup & long_visit, clinic & checkup
+    bills[:, 0], bills[:, 1], bills[:, 2] = (
+        clinic & ~checkup & ~long_visit,
+        clinic & ~checkup & long_visit,
+        clinic & checkup,
+    )
     bills[:, 3:6] = tested & clinic[:, None]
     emergency, stay = kind == EMERGENCY, kind >= UNPLANNED
     bills[:, 6], bills[:, 7], bills[:, 8] = emergency, emergency & tested[:, 0], emergency & tested[:, 2]
@@ -170,15 +161,21 @@ def _price(number, line):
 def _delivered(clock, paid_day):
     """A file is made the day after what it holds was paid."""
     day = clock.dates(paid_day + 1)
-    return {"paid_date": clock.dates(paid_day), "file_date": day, "ingest_datetime": joined(day, " 03:00:00"),
-            "in_network_flag": "1"}
+    return {
+        "paid_date": clock.dates(paid_day),
+        "file_date": day,
+        "ingest_datetime": joined(day, " 03:00:00"),
+        "in_network_flag": "1",
+    }
 
 
 def _codes(visits, visit):
     listed = visits.listed[visit]
     texts = [c.icd10.replace(".", "") for c in CONDITIONS] + [""]
-    codes = {"diagnosis_code_type": "icd-10-cm",
-             "diagnosis_code_1": picked([c.icd10.replace(".", "") for c in CAUSES], visits.cause[visit])}
+    codes = {
+        "diagnosis_code_type": "icd-10-cm",
+        "diagnosis_code_1": picked([c.icd10.replace(".", "") for c in CAUSES], visits.cause[visit]),
+    }
     for n in range(LISTED):
         codes[f"diagnosis_code_{n + 2}"] = picked(texts, np.where(listed[:, n] < 0, len(CONDITIONS), listed[:, n]))
     return codes
@@ -188,23 +185,44 @@ def pharmacy_lines(clock: Clock, course: Course, fills: Fills, lines: Deliveries
     """The CSV lines of the delivered versions of pharmacy claims."""
     of, version = lines.claim, lines.version
     drug, supply = fills.drug[of], fills.supply[of] * (version != VOID)
-    paid = np.round(np.array([DRUGS[n].paid_usd for n in DRUG_NAMES])[drug] * supply / 30
-                    * np.where(version == CORRECTION, 0.9, 1.0), 2)
+    paid = np.round(
+        np.array([DRUGS[n].paid_usd for n in DRUG_NAMES])[drug]
+        * supply
+        / 30
+        * np.where(version == CORRECTION, 0.9, 1.0),
+        2,
+    )
     a_day = np.array([DRUGS[n].units_a_day for n in DRUG_NAMES])[drug]
     member = member_id(course.people.number[fills.row[of]])
-    return csv_lines(PHARMACY, PAYER | _delivered(clock, lines.paid_day) | {
-        "claim_id": joined("RX", digits(first + of)), "claim_line_number": "1", "person_id": member, "member_id": member,
-        "dispensing_date": clock.dates(fills.day[of]), "ndc_code": picked([DRUGS[n].ndc for n in DRUG_NAMES], drug),
-        "quantity": digits(np.ceil(a_day * supply)), "days_supply": digits(supply), "refills": "3",
-        "paid_amount": fixed(paid, 2), "allowed_amount": fixed(np.round(paid * 1.15, 2), 2),
-        "charge_amount": fixed(np.round(paid * 1.6, 2), 2), "file_name": "pharmacy_claim"})
+    return csv_lines(
+        PHARMACY,
+        PAYER
+        | _delivered(clock, lines.paid_day)
+        | {
+            "claim_id": joined("RX", digits(first + of)),
+            "claim_line_number": "1",
+            "person_id": member,
+            "member_id": member,
+            "dispensing_date": clock.dates(fills.day[of]),
+            "ndc_code": picked([DRUGS[n].ndc for n in DRUG_NAMES], drug),
+            "quantity": digits(np.ceil(a_day * supply)),
+            "days_supply": digits(supply),
+            "refills": "3",
+            "paid_amount": fixed(paid, 2),
+            "allowed_amount": fixed(np.round(paid * 1.15, 2), 2),
+            "charge_amount": fixed(np.round(paid * 1.6, 2), 2),
+            "file_name": "pharmacy_claim",
+        },
+    )
 
 
 def _spans(people: People, death_day, clock):
     """Enrolment by person and calendar year: row, first day, last day as planned, last day as it came."""
     gap = people.gap_day > NO_DAY
-    whole = [(people.enrolled_day, np.where(gap, np.minimum(people.gap_day, people.left_day), people.left_day)),
-             (np.where(gap, people.gap_end_day, DAYS + 400), people.left_day)]
+    whole = [
+        (people.enrolled_day, np.where(gap, np.minimum(people.gap_day, people.left_day), people.left_day)),
+        (np.where(gap, people.gap_end_day, DAYS + 400), people.left_day),
+    ]
     parts = []
     for first, after in whole:
         for year in range(int(clock.year(np.array([-720]))[0]), clock.as_of.year + 1):
@@ -234,13 +252,34 @@ def eligibility_lines(clock: Clock, course: Course) -> tuple[pa.Array, int]:
     dead = later & (course.death_day[row] < ALIVE) & (course.death_day[row] == end)
     named = {k: v.take(pa.array(row)) for k, v in name_columns(people).items()}
     member, day = member_id(people.number[row]), clock.dates(known)
-    return csv_lines(ELIGIBILITY, PAYER | {
-        "person_id": member, "member_id": member, "subscriber_id": member, "payer_type": "commercial",
-        "gender": picked(["male", "female"], people.female[row]), "race": picked(list(RACES), people.race[row]),
-        "ethnicity": given(people.hispanic[row], "hispanic or latino", "not hispanic or latino"),
-        "birth_date": clock.dates(people.birth_day[row]), "death_date": given(dead, clock.dates(np.where(dead, end, 0))),
-        "death_flag": given(dead, "1", "0"), "enrollment_start_date": clock.dates(start),
-        "enrollment_end_date": clock.dates(end), "group_id": "4012022", "group_name": "Salus synthetic",
-        "first_name": named["first"], "last_name": named["family"], "address": named["street"], "city": named["city"],
-        "state": named["state"], "zip_code": named["zip"], "phone": named["phone"], "email": named["email"],
-        "file_name": "eligibility", "file_date": day, "ingest_datetime": joined(day, " 03:00:00")}), int(later.sum())
+    return csv_lines(
+        ELIGIBILITY,
+        PAYER
+        | {
+            "person_id": member,
+            "member_id": member,
+            "subscriber_id": member,
+            "payer_type": "commercial",
+            "gender": picked(["male", "female"], people.female[row]),
+            "race": picked(list(RACES), people.race[row]),
+            "ethnicity": given(people.hispanic[row], "hispanic or latino", "not hispanic or latino"),
+            "birth_date": clock.dates(people.birth_day[row]),
+            "death_date": given(dead, clock.dates(np.where(dead, end, 0))),
+            "death_flag": given(dead, "1", "0"),
+            "enrollment_start_date": clock.dates(start),
+            "enrollment_end_date": clock.dates(end),
+            "group_id": "4012022",
+            "group_name": "Salus synthetic",
+            "first_name": named["first"],
+            "last_name": named["family"],
+            "address": named["street"],
+            "city": named["city"],
+            "state": named["state"],
+            "zip_code": named["zip"],
+            "phone": named["phone"],
+            "email": named["email"],
+            "file_name": "eligibility",
+            "file_date": day,
+            "ingest_datetime": joined(day, " 03:00:00"),
+        },
+    ), int(later.sum())

@@ -7,24 +7,26 @@ records end exactly where they are cut. An index date may lie within a week.
 from dataclasses import dataclass
 from datetime import date, timedelta
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-WEEKS = 209                 # four years of history
-DAYS = 7 * WEEKS            # the day number of the as-of date
-LAG_WEEKS = 13              # 91 days: what is slow acts on the hazards after the horizon of any earlier prediction
+WEEKS = 209  # four years of history
+DAYS = 7 * WEEKS  # the day number of the as-of date
+LAG_WEEKS = 13  # 91 days: what is slow acts on the hazards after the horizon of any earlier prediction
 HORIZON_DAYS = 90
 INDEX_MONTHS = 30
 MINUTES = 1440
 DAYS_PER_YEAR = 365.25
-_BEFORE = 120 * 366         # days before day 0 that a date may lie (births, onsets)
+_BEFORE = 120 * 366  # days before day 0 that a date may lie (births, onsets)
 _AFTER = 800
-NO_DAY = -1_000_000        # stands for "no such day"
+NO_DAY = -1_000_000  # stands for "no such day"
 TIMES_OF_DAY = pa.array([f"T{m // 60:02d}:{m % 60:02d}:00Z" for m in range(MINUTES)], pa.string())
 AM_PM = pa.array(
-    [f" {(m // 60 - 1) % 12 + 1}:{m % 60:02d}:00 {'AM' if m < 720 else 'PM'}" for m in range(MINUTES)], pa.string())
+    [f" {(m // 60 - 1) % 12 + 1}:{m % 60:02d}:00 {'AM' if m < 720 else 'PM'}" for m in range(MINUTES)], pa.string()
+)
 
 
 @dataclass(frozen=True)
@@ -61,26 +63,19 @@ class Clock:
 
     @cached_property
     def _american(self) -> pa.Array:
-        days = self.start - timedelta(days=_BEFORE)
-        made = (days + timedelta(days=n) for n in range(_BEFORE + DAYS + _AFTER))
+        made = (self.start + timedelta(days=n) for n in range(DAYS))
         return pa.array([f"{d.month}/{d.day}/{d.year}" for d in made], pa.string())
 
     def dates(self, days: np.ndarray) -> pa.Array:
         """Text ``YYYY-MM-DD`` of day numbers; ``NO_DAY`` becomes the empty text."""
-        return self._taken(self._iso, days)
-
-    def american_dates(self, days: np.ndarray) -> pa.Array:
-        """Text ``M/D/YYYY`` of day numbers, as Fitabase writes it."""
-        return self._taken(self._american, days)
-
-    @staticmethod
-    def _taken(texts, days):
         days = np.asarray(days, dtype=np.int64)
         missing = days <= NO_DAY
-        taken = texts.take(pa.array(np.where(missing, 0, days + _BEFORE)))
-        if not missing.any():
-            return taken
-        return pc.if_else(pa.array(missing), "", taken)
+        taken = self._iso.take(pa.array(np.where(missing, 0, days + _BEFORE)))
+        return pc.if_else(pa.array(missing), "", taken) if missing.any() else taken
+
+    def american_dates(self, days: np.ndarray) -> pa.Array:
+        """Text ``M/D/YYYY``, as Fitabase writes it, of day numbers within the history."""
+        return self._american.take(pa.array(np.asarray(days, dtype=np.int64)))
 
     def year(self, days: np.ndarray) -> np.ndarray:
         """The calendar year of day numbers."""
@@ -88,5 +83,5 @@ class Clock:
 
     def year_end(self, years: np.ndarray) -> np.ndarray:
         """The day number of 31 December of calendar years."""
-        ends = (np.asarray(years) - 1969).astype("datetime64[Y]").astype("datetime64[D]") - 1
-        return (ends - np.datetime64(self.start)).astype(np.int64)
+        ends: Any = (np.asarray(years) - 1969).astype("datetime64[Y]").astype("datetime64[D]") - 1
+        return (ends - np.datetime64(self.start, "D")).astype(np.int64)

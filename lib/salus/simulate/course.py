@@ -16,8 +16,8 @@ from salus.simulate.risk import (
     within,
 )
 
-ON_WORSENING = 1                    # the state in which somebody leaves hospital: on medication, not yet well
-ALIVE = 10 * DAYS                   # the death day of those who live
+ON_WORSENING = 1  # the state in which somebody leaves hospital: on medication, not yet well
+ALIVE = 10 * DAYS  # the death day of those who live
 
 
 @dataclass(frozen=True)
@@ -26,14 +26,14 @@ class Course:
 
     people: People
     slow: Slow
-    state: np.ndarray           # int8, at the week's start: 3 * lapsed + decompensation
-    recent: np.ndarray          # decaying sums of admissions at the week's start
+    state: np.ndarray  # int8, at the week's start: 3 * lapsed + decompensation
+    recent: np.ndarray  # decaying sums of admissions at the week's start
     lasting: np.ndarray
-    release: np.ndarray         # int16, the first week in which the person can be admitted (again)
-    death_day: np.ndarray       # int64 (people,); ALIVE where alive at as-of
-    admission_row: np.ndarray   # int64 (admissions,), the person; by day, then person
-    admission_day: np.ndarray   # int64 (admissions,)
-    stay: np.ndarray            # int64 (admissions,), days from admission to discharge
+    release: np.ndarray  # int16, the first week in which the person can be admitted (again)
+    death_day: np.ndarray  # int64 (people,); ALIVE where alive at as-of
+    admission_row: np.ndarray  # int64 (admissions,), the person; by day, then person
+    admission_day: np.ndarray  # int64 (admissions,)
+    stay: np.ndarray  # int64 (admissions,), days from admission to discharge
 
     def alive_at(self, day: int) -> np.ndarray:
         """bool (people,), born before and not dead at 00:00 of ``day``."""
@@ -53,7 +53,7 @@ class Course:
         return state, recent, lasting, release
 
 
-def released(day: np.ndarray, stay: np.ndarray) -> np.ndarray:
+def released(day: np.ndarray, stay: np.ndarray | int) -> np.ndarray:
     """The first week that begins on or after discharge."""
     return -(-(day + stay) // 7)
 
@@ -62,8 +62,10 @@ def live(rng: np.random.Generator, people: People) -> Course:
     """The course of everybody through the whole history, and the state at as-of as its last column."""
     settled = slow(people)
     count, columns = len(people), WEEKS + 1
-    weeks = {name: np.zeros((columns, count), dtype) for name, dtype in (
-        ("state", np.int8), ("recent", np.float64), ("lasting", np.float64), ("release", np.int16))}
+    weeks = {
+        name: np.zeros((columns, count), dtype)
+        for name, dtype in (("state", np.int8), ("recent", np.float64), ("lasting", np.float64), ("release", np.int16))
+    }
     state = np.where(rng.random(count) < 0.9, 0, 1).astype(np.int64)
     recent, lasting, release = np.zeros(count), np.zeros(count), released(people.birth_day, 1).clip(0)
     death_day = np.full(count, ALIVE)
@@ -85,15 +87,22 @@ def live(rng: np.random.Generator, people: People) -> Course:
         release[row] = released(7 * week + day[row], stay)
         state = _moved(chance[3:], settled, week, state)
     row, day, stay = (np.concatenate(part) for part in zip(*admissions, strict=True))
-    return Course(people, settled, **{name: values.T for name, values in weeks.items()},
-                  death_day=death_day, admission_row=row, admission_day=day, stay=stay)
+    return Course(
+        people,
+        settled,
+        **{name: values.T for name, values in weeks.items()},
+        death_day=death_day,
+        admission_row=row,
+        admission_day=day,
+        stay=stay,
+    )
 
 
 def _events(chance, settled, week, state, recent, lasting, at_risk):
     """The day of the week on which something happens, and whether it is an admission or a death."""
     daily, death = hazards(settled.admission[:, week], settled.death[:, week], recent, lasting, state)
-    to_admission, to_death, _ = within(daily, death, 7)
-    any_event = to_admission + to_death
+    to_admission, neither = within(daily, death, 7)
+    any_event = 1 - neither
     happens = at_risk & (chance[0] < any_event)
     stays = (1 - daily) * (1 - death)
     # The first day of an event, given one within the week: the geometric distribution's inverse at the same draw.
@@ -112,4 +121,3 @@ def _moved(chance, settled, week, state):
     changes, stable, worsening, _ = transitions(state, settled.worsening[:, week], settled.lapse[:, week])
     lapsed = (state // 3) ^ (chance[0] < changes)
     return 3 * lapsed + np.where(chance[1] < stable, 0, np.where(chance[1] < stable + worsening, 1, 2))
-

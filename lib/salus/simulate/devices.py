@@ -9,8 +9,8 @@ from salus.simulate.course import Course
 from salus.simulate.labs import weight
 from salus.simulate.rows import Rows
 
-STEPS_FACTOR = np.array([1.0, 0.72, 0.50])      # by decompensation
-WORN = (0.15, 0.45)                             # share of days, least and most
+STEPS_FACTOR = np.array([1.0, 0.72, 0.50])  # by decompensation
+WORN = (0.15, 0.45)  # share of days, least and most
 
 
 @dataclass(frozen=True)
@@ -18,12 +18,12 @@ class Wearing(Rows):
     """Arrays over days worn, by person, then day."""
 
     row: np.ndarray
-    day: np.ndarray             # int64
-    steps: np.ndarray           # int64
-    active: np.ndarray          # int64 (days, 3): very, fairly and lightly active minutes
-    sedentary: np.ndarray       # int64, minutes
-    asleep: np.ndarray          # int64, minutes; -1 where the night was not recorded
-    kg: np.ndarray              # float64; NaN where not weighed
+    day: np.ndarray  # int64
+    steps: np.ndarray  # int64
+    active: np.ndarray  # int64 (days, 3): very, fairly and lightly active minutes
+    sedentary: np.ndarray  # int64, minutes
+    asleep: np.ndarray  # int64, minutes; -1 where the night was not recorded
+    kg: np.ndarray  # float64; NaN where not weighed
 
 
 def draw_wearing(rng: np.random.Generator, course: Course) -> Wearing:

@@ -14,8 +14,8 @@ from salus.simulate.people import enrolled
 from salus.simulate.population import Chunk
 from salus.simulate.visits import AMBULATORY, EMERGENCY, UNPLANNED
 
-UNKNOWN = 10 * DAYS                 # the day on which what nobody records becomes available
-WEAR_LAG_DAYS = 2                   # from the start of a day worn until its summary is available
+UNKNOWN = 10 * DAYS  # the day on which what nobody records becomes available
+WEAR_LAG_DAYS = 2  # from the start of a day worn until its summary is available
 SYMPTOMS = [CAUSE[c] for c in ("R06.02", "R53.83", "R60.9")]
 
 
@@ -72,9 +72,12 @@ def _labs(grid, chunk, conditions):
     results = chunk.results
     in_ehr = chunk.course.people.in_ehr[results.row]
     for name, excess, of in (
-        ("hba1c", lambda v: np.maximum(v - 8, 0), "diabetes"), ("egfr", lambda v: np.maximum(60 - v, 0) / 10, "ckd3"),
+        ("hba1c", lambda v: np.maximum(v - 8, 0), "diabetes"),
+        ("egfr", lambda v: np.maximum(60 - v, 0) / 10, "ckd3"),
         ("bnp", lambda v: np.maximum(np.log(v) - np.log(100), 0), "heart_failure"),
-        ("haemoglobin", lambda v: np.maximum(12 - v, 0), "anaemia"), ("crp", np.log, None), ("weight", None, None),
+        ("haemoglobin", lambda v: np.maximum(12 - v, 0), "anaemia"),
+        ("crp", np.log, None),
+        ("weight", None, None),
     ):
         here = np.flatnonzero(in_ehr & (results.lab == LAB[name]))
         row, day, known = results.row[here], results.time[here] // MINUTES, results.issued[here] // MINUTES + 1
@@ -85,8 +88,10 @@ def _labs(grid, chunk, conditions):
         mean = grid.window(row, day, known, 730, raised) / np.maximum(count, 1)
         fresh = np.exp((np.nan_to_num(when, nan=-1e6) - grid.days) / 40)
         if name == "weight":
-            yield "weight above its mean, heart failure", np.nan_to_num(last - mean).clip(-6, 6) * fresh * conditions[
-                "heart_failure"]
+            yield (
+                "weight above its mean, heart failure",
+                np.nan_to_num(last - mean).clip(-6, 6) * fresh * conditions["heart_failure"],
+            )
             continue
         if of:
             yield f"mean {name}", mean
@@ -101,16 +106,23 @@ def _visits(grid, chunk):
     visits, known = chunk.visits, visit_known_day(chunk)
     day = visits.day
     kinds = {
-        "ambulatory": visits.kind == AMBULATORY, "emergency": visits.kind == EMERGENCY,
-        "symptoms": np.isin(visits.cause, SYMPTOMS), "admission": visits.kind == UNPLANNED}
-    for name, decays in (("ambulatory", (40, 365)), ("emergency", (40, 365)), ("symptoms", (40, 365)),
-                         ("admission", (20, 42, 315))):
+        "ambulatory": visits.kind == AMBULATORY,
+        "emergency": visits.kind == EMERGENCY,
+        "symptoms": np.isin(visits.cause, SYMPTOMS),
+        "admission": visits.kind == UNPLANNED,
+    }
+    for name, decays in (
+        ("ambulatory", (40, 365)),
+        ("emergency", (40, 365)),
+        ("symptoms", (40, 365)),
+        ("admission", (20, 42, 315)),
+    ):
         here = np.flatnonzero(kinds[name] & (known < UNKNOWN))
         for decay in decays:
             total = grid.fading(visits.row[here], day[here], known[here], decay)
-            yield f"{name}, fading in {decay} days", np.minimum(total, 3.0 if decay > 90 else 1.5)
+            yield f"{name}, fading in {decay} days", np.minimum(total, 2.0 if decay > 90 else 1.5)
     stay = np.flatnonzero(kinds["admission"] & chunk.course.people.in_ehr[visits.row])
-    inside = grid.window(visits.row[stay], day[stay], known[stay], 0, 0.0)
+    inside = np.zeros(grid.shape)
     for n, today in enumerate(grid.days):
         here = stay[(known[stay] <= today) & (visits.end[stay] > today * MINUTES)]
         inside[visits.row[here], n] = 1
@@ -150,5 +162,3 @@ def _steps(grid, chunk):
     there = (recent > 0) & (earlier > 2)
     yield "steps below usual", np.where(there, fall * recent / (recent + 1.5), 0)
     yield "steps known", there
-
-

@@ -17,14 +17,14 @@ class Extract:
     def __init__(self, folder: Path, name: str, ending: str, header: str = "", limit: int = LIMIT_BYTES):
         self.folder, self.name, self.ending, self.limit = folder, name, ending, limit
         self.header = f"{header}\n".encode() if header else b""
-        self.counts: dict[str, int] = {}        # lines without the header, by file name
+        self.counts: dict[str, int] = {}  # lines without the header, by file name
         self._sizes = [0, 0]
         self._files: list = [None, None]
         self._names: list[list[str]] = [[], []]
 
     def write(self, lines: pa.Array, copy: bool = False) -> None:
         """Append lines, each ending in a line feed; ``copy`` puts them among the redelivered."""
-        offsets = np.frombuffer(lines.buffers()[1], dtype=np.int32)[lines.offset:lines.offset + len(lines) + 1]
+        offsets = np.frombuffer(lines.buffers()[1], dtype=np.int32)[lines.offset : lines.offset + len(lines) + 1]
         text = memoryview(lines.buffers()[2]) if len(lines) else b""
         at = 0
         while at < len(lines):
@@ -36,7 +36,7 @@ class Extract:
                 self._close(copy)
                 continue
             upto = min(max(upto, at + 1), len(lines))
-            self._files[copy].write(text[offsets[at]:offsets[upto]])
+            self._files[copy].write(text[offsets[at] : offsets[upto]])
             self._sizes[copy] += int(offsets[upto] - offsets[at])
             self.counts[self._names[copy][-1]] += upto - at
             at = upto
@@ -61,7 +61,7 @@ class Extract:
         name = self._name(len(self._names[copy]), ".copies." if copy else "")
         self._names[copy].append(name)
         self.counts[name] = 0
-        self._files[copy] = open(self.folder / name, "wb", buffering=1 << 20)
+        self._files[copy] = (self.folder / name).open("wb", buffering=1 << 20)
         self._files[copy].write(self.header)
         self._sizes[copy] = len(self.header)
 

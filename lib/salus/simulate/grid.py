@@ -13,7 +13,7 @@ class Grid:
     """The index dates of ``people`` people."""
 
     people: int
-    days: np.ndarray            # int64 (dates,), ascending
+    days: np.ndarray  # int64 (dates,), ascending
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -58,5 +58,9 @@ class Grid:
         event = np.full(self.shape, -1, dtype=np.int64)
         event[row[seen], first[seen]] = np.arange(seen.size)
         event = np.maximum.accumulate(event, axis=1)
-        return tuple(np.where(event >= 0, np.asarray(v, dtype=np.float64)[seen][event], np.nan) if seen.size
-                     else np.full(self.shape, np.nan) for v in values)
+        return tuple(
+            np.where(event >= 0, np.asarray(v, dtype=np.float64)[seen][event], np.nan)
+            if seen.size
+            else np.full(self.shape, np.nan)
+            for v in values
+        )

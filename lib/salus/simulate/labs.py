@@ -28,9 +28,10 @@ def egfr(people: People, week: np.ndarray) -> np.ndarray:
 def log_bnp(people: People, week: np.ndarray) -> np.ndarray:
     """Natural logarithm of BNP in pg/mL, the slow level."""
     own, slope = _column(people.lab_base, 2, week), _column(people.lab_slope, 2, week)
-    with_it = (1.5 + 0.15 * np.maximum(1 + slope, 0) * people.years_with("heart_failure", week).clip(0, 8))
-    return 3.3 + 0.45 * own + with_it * people.has("heart_failure", week) \
-        + 0.5 * people.has("atrial_fibrillation", week)
+    with_it = 1.5 + 0.15 * np.maximum(1 + slope, 0) * people.years_with("heart_failure", week).clip(0, 8)
+    return (
+        3.3 + 0.45 * own + with_it * people.has("heart_failure", week) + 0.5 * people.has("atrial_fibrillation", week)
+    )
 
 
 def haemoglobin(people: People, week: np.ndarray) -> np.ndarray:
@@ -44,8 +45,14 @@ def weight(people: People, week: np.ndarray) -> np.ndarray:
     """kg, the slow level."""
     own, slope = _column(people.lab_base, 4, week), _column(people.lab_slope, 3, week)
     age = (week * 7 - _own(people.birth_day, week)) / 365.25
-    grown = 80 - 10 * _own(people.female, week) + 11 * own + 18 * people.has("obesity", week) \
-        + 22 * people.has("severe_obesity", week) + 0.6 * slope * (week / 52)
+    grown = (
+        80
+        - 10 * _own(people.female, week)
+        + 11 * own
+        + 18 * people.has("obesity", week)
+        + 22 * people.has("severe_obesity", week)
+        + 0.6 * slope * (week / 52)
+    )
     return np.where(age < 18, 4 + 3.4 * age, grown).clip(3.5, 260)
 
 

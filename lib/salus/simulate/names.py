@@ -6,15 +6,46 @@ import pyarrow as pa
 from salus.simulate.people import SITES, People
 from salus.simulate.text import digits, given, joined, picked
 
-PRIME = 2_147_483_647               # multiplying modulo a prime keeps numbers apart and takes their order away
-FAMILY = ("Abara", "Bellweather", "Castellan", "Dunmore", "Eastvold", "Fairweather", "Greywick", "Holloway", "Ibsen",
-          "Jarrow", "Kestrel", "Lindqvist", "Marlowe", "Nakagawa", "Okonedo", "Pemberton", "Quillfeather", "Ravenna",
-          "Stonebridge", "Thistlewood", "Underhill", "Vasquez", "Wintergreen", "Yarborough", "Zelenka")
-GIVEN = (("Aaron", "Bruno", "Cedric", "Darius", "Emil", "Felix", "Gustav", "Hector", "Ivan", "Jonas", "Kofi", "Luis"),
-         ("Ada", "Beatrix", "Clara", "Dalia", "Edith", "Fiona", "Greta", "Hazel", "Ines", "June", "Keiko", "Lena"))
+PRIME = 2_147_483_647  # multiplying modulo a prime keeps numbers apart and takes their order away
+FAMILY = (
+    "Abara",
+    "Bellweather",
+    "Castellan",
+    "Dunmore",
+    "Eastvold",
+    "Fairweather",
+    "Greywick",
+    "Holloway",
+    "Ibsen",
+    "Jarrow",
+    "Kestrel",
+    "Lindqvist",
+    "Marlowe",
+    "Nakagawa",
+    "Okonedo",
+    "Pemberton",
+    "Quillfeather",
+    "Ravenna",
+    "Stonebridge",
+    "Thistlewood",
+    "Underhill",
+    "Vasquez",
+    "Wintergreen",
+    "Yarborough",
+    "Zelenka",
+)
+GIVEN = (
+    ("Aaron", "Bruno", "Cedric", "Darius", "Emil", "Felix", "Gustav", "Hector", "Ivan", "Jonas", "Kofi", "Luis"),
+    ("Ada", "Beatrix", "Clara", "Dalia", "Edith", "Fiona", "Greta", "Hazel", "Ines", "June", "Keiko", "Lena"),
+)
 STREETS = ("Alder Lane", "Birch Street", "Canal Road", "Dove Court", "Elm Avenue", "Foundry Row", "Garden Way")
-CITIES = (("Westmere", "Ohio", "OH", "440"), ("Port Ansel", "Oregon", "OR", "971"), ("Harrow Falls", "Iowa", "IA", "508"),
-          ("Saltbrook", "Maine", "ME", "041"), ("Three Oaks", "Texas", "TX", "787"))
+CITIES = (
+    ("Westmere", "Ohio", "OH", "440"),
+    ("Port Ansel", "Oregon", "OR", "971"),
+    ("Harrow Falls", "Iowa", "IA", "508"),
+    ("Saltbrook", "Maine", "ME", "041"),
+    ("Three Oaks", "Texas", "TX", "787"),
+)
 MRN_SYSTEM = "urn:oid:2.16.840.1.113883.19.5."
 
 
@@ -48,13 +79,18 @@ def name_columns(people: People) -> dict[str, pa.Array]:
     number = people.number
     place = scattered(number, 16_807)
     city = place % len(CITIES)
-    first = given(people.female, picked(list(GIVEN[1]), place // 7 % len(GIVEN[1])),
-                  picked(list(GIVEN[0]), place // 7 % len(GIVEN[0])))
+    first = given(
+        people.female,
+        picked(list(GIVEN[1]), place // 7 % len(GIVEN[1])),
+        picked(list(GIVEN[0]), place // 7 % len(GIVEN[0])),
+    )
     family = picked(list(FAMILY), place // 91 % len(FAMILY))
     return {
-        "first": first, "family": family,
+        "first": first,
+        "family": family,
         "street": joined(digits(1 + place // 13 % 980), " ", picked(list(STREETS), place // 3 % len(STREETS))),
-        "city": picked([c[0] for c in CITIES], city), "state": picked([c[1] for c in CITIES], city),
+        "city": picked([c[0] for c in CITIES], city),
+        "state": picked([c[1] for c in CITIES], city),
         "state_code": picked([c[2] for c in CITIES], city),
         "zip": joined(picked([c[3] for c in CITIES], city), digits(10 + place // 17 % 90)),
         "phone": joined("555-01", digits(10 + place // 19 % 90)),

@@ -14,14 +14,22 @@ from salus.simulate.text import digits, instants, joined, picked
 from salus.simulate.visits import AMBULATORY, ELECTIVE, EMERGENCY, Visits
 
 CPT = "http://www.ama-assn.org/go/cpt"
-PROCEDURES = (coding(CPT, "93000", "Electrocardiogram, 12 leads, with interpretation and report"),
-              coding(CPT, "71046", "Radiologic examination, chest; 2 views"),
-              coding("http://snomed.info/sct", "430193006", "Medication Reconciliation"),
-              coding(CPT, "27447", "Arthroplasty, knee"))
-NOTE_TYPES = (("34133-9", "Summary of episode note"), ("34878-9", "Emergency medicine Note"), ("18842-5", "Discharge summary"))
-COURSES = ("Feels well. Vital signs stable. Continue current regimen.",
-           "Increasing complaints over the last weeks. Regimen reviewed, early follow-up arranged.",
-           "Acutely unwell on arrival. Treated and observed; see results.")
+PROCEDURES = (
+    coding(CPT, "93000", "Electrocardiogram, 12 leads, with interpretation and report"),
+    coding(CPT, "71046", "Radiologic examination, chest; 2 views"),
+    coding("http://snomed.info/sct", "430193006", "Medication Reconciliation"),
+    coding(CPT, "27447", "Arthroplasty, knee"),
+)
+NOTE_TYPES = (
+    ("34133-9", "Summary of episode note"),
+    ("34878-9", "Emergency medicine Note"),
+    ("18842-5", "Discharge summary"),
+)
+COURSES = (
+    "Feels well. Vital signs stable. Continue current regimen.",
+    "Increasing complaints over the last weeks. Regimen reviewed, early follow-up arranged.",
+    "Acutely unwell on arrival. Treated and observed; see results.",
+)
 
 
 def procedures(rng: np.random.Generator, clock: Clock, course: Course, visits: Visits, ids: np.ndarray) -> pa.Array:
@@ -34,10 +42,20 @@ def procedures(rng: np.random.Generator, clock: Clock, course: Course, visits: V
     here = np.flatnonzero((done >= 0) & (time < END))
     when = instants(clock, time[here])
     return joined(
-        '{"resourceType":"Procedure","id":"pr-', digits(ids[here]), '",', meta("1", when),
-        '"status":"completed","code":{"coding":[', picked(list(PROCEDURES), done[here]),
-        ']},"subject":{"reference":"Patient/', ehr_id(course.people.number[visits.row[here]]),
-        '"},"encounter":{"reference":"Encounter/en-', digits(ids[here]), '"},"performedDateTime":"', when, '"}\n')
+        '{"resourceType":"Procedure","id":"pr-',
+        digits(ids[here]),
+        '",',
+        meta("1", when),
+        '"status":"completed","code":{"coding":[',
+        picked(list(PROCEDURES), done[here]),
+        ']},"subject":{"reference":"Patient/',
+        ehr_id(course.people.number[visits.row[here]]),
+        '"},"encounter":{"reference":"Encounter/en-',
+        digits(ids[here]),
+        '"},"performedDateTime":"',
+        when,
+        '"}\n',
+    )
 
 
 def documents(rng: np.random.Generator, clock: Clock, course: Course, visits: Visits, ids: np.ndarray) -> pa.Array:
@@ -50,10 +68,22 @@ def documents(rng: np.random.Generator, clock: Clock, course: Course, visits: Vi
     types = [f'"type":{{"coding":[{coding("http://loinc.org", *t)}]}},' for t in NOTE_TYPES]
     when = instants(clock, time[here])
     return joined(
-        '{"resourceType":"DocumentReference","id":"dr-', digits(ids[here]), '",', meta("1", when),
-        '"status":"current",', picked(types, kind[here]), '"subject":{"reference":"Patient/',
-        ehr_id(course.people.number[visits.row[here]]), '"},"date":"', when, '","content":[{"attachment":', picked(texts, which),
-        '}],"context":{"encounter":[{"reference":"Encounter/en-', digits(ids[here]), '"}]}}\n')
+        '{"resourceType":"DocumentReference","id":"dr-',
+        digits(ids[here]),
+        '",',
+        meta("1", when),
+        '"status":"current",',
+        picked(types, kind[here]),
+        '"subject":{"reference":"Patient/',
+        ehr_id(course.people.number[visits.row[here]]),
+        '"},"date":"',
+        when,
+        '","content":[{"attachment":',
+        picked(texts, which),
+        '}],"context":{"encounter":[{"reference":"Encounter/en-',
+        digits(ids[here]),
+        '"}]}}\n',
+    )
 
 
 def _attachment(kind, reason, state):
@@ -61,4 +91,3 @@ def _attachment(kind, reason, state):
     note = f"{place}\n\n# Reason\n{reason}\n\n# Course\n{COURSES[state]}\n"
     data = base64.b64encode(note.encode()).decode()
     return f'{{"contentType":"text/plain; charset=utf-8","data":"{data}"}}'
-

@@ -24,10 +24,10 @@ FINAL, CORRECTED, ENTERED_IN_ERROR = 0, 1, 2
 class Versions:
     """Which results are delivered, in which version; arrays over lines."""
 
-    result: np.ndarray          # int64, index into the results
-    status: np.ndarray          # int8: FINAL, CORRECTED, ENTERED_IN_ERROR
-    known: np.ndarray           # int64, minutes: issue of the version
-    value: np.ndarray           # float64, in the catalogue's unit
+    result: np.ndarray  # int64, index into the results
+    status: np.ndarray  # int8: FINAL, CORRECTED, ENTERED_IN_ERROR
+    known: np.ndarray  # int64, minutes: issue of the version
+    value: np.ndarray  # float64, in the catalogue's unit
 
 
 def observations(clock: Clock, course: Course, results: Results, lines: Versions, first: int, first_visit: int):
@@ -54,30 +54,54 @@ def observations(clock: Clock, course: Course, results: Results, lines: Versions
             code = coding(LOINC, LABS[lab].loinc, LABS[lab].display)
             kind = "vital-signs" if LABS[lab].name == "weight" else "laboratory"
         known = instants(clock, lines.known[here])
-        parts.append(joined(
-            '{"resourceType":"Observation","id":"ob-', digits(first + picks), '",',
-            meta(picked(["1", "2", "2"], lines.status[here]), known), '"status":"',
-            picked(["final", "corrected", "entered-in-error"], lines.status[here]), '",' + CATEGORY % kind
-            + '"code":{"coding":[' + code + ']},"subject":{"reference":"Patient/', ehr_id(course.people.number[row]),
-            '"},"encounter":{"reference":"Encounter/en-', digits(first_visit + results.visit[picks]),
-            '"},"effectiveDateTime":"', instants(clock, results.time[picks]), '","issued":"', known, '",', value))
+        parts.append(
+            joined(
+                '{"resourceType":"Observation","id":"ob-',
+                digits(first + picks),
+                '",',
+                meta(picked(["1", "2", "2"], lines.status[here]), known),
+                '"status":"',
+                picked(["final", "corrected", "entered-in-error"], lines.status[here]),
+                '",' + CATEGORY % kind + '"code":{"coding":[' + code + ']},"subject":{"reference":"Patient/',
+                ehr_id(course.people.number[row]),
+                '"},"encounter":{"reference":"Encounter/en-',
+                digits(first_visit + results.visit[picks]),
+                '"},"effectiveDateTime":"',
+                instants(clock, results.time[picks]),
+                '","issued":"',
+                known,
+                '",',
+                value,
+            )
+        )
     return pa.concat_arrays(parts) if parts else pa.array([], pa.string()), molar
 
 
 def _quantity(lab, value, at_site):
     measure = LABS[lab]
-    own = joined('"valueQuantity":{"value":', fixed(value, measure.decimals),
-                 f',"unit":"{measure.unit}","system":"{UCUM}","code":"{measure.unit}"}}}}\n')
+    own = joined(
+        '"valueQuantity":{"value":',
+        fixed(value, measure.decimals),
+        f',"unit":"{measure.unit}","system":"{UCUM}","code":"{measure.unit}"}}}}\n',
+    )
     if measure.name not in MOLAR:
         return own
     factor, unit, decimals = MOLAR[measure.name]
-    other = joined('"valueQuantity":{"value":', fixed(value * factor, decimals),
-                   f',"unit":"{unit}","system":"{UCUM}","code":"{unit}"}}}}\n')
+    other = joined(
+        '"valueQuantity":{"value":',
+        fixed(value * factor, decimals),
+        f',"unit":"{unit}","system":"{UCUM}","code":"{unit}"}}}}\n',
+    )
     return given(at_site, other, own)
 
 
 def _pressure(systolic, diastolic):
     part = f'{{"code":{{"coding":[{coding(LOINC, "%s", "%s")}]}},"valueQuantity":{{"value":'
     unit = f',"unit":"mm[Hg]","system":"{UCUM}","code":"mm[Hg]"}}}}'
-    return joined('"component":[' + part % ("8480-6", "Systolic blood pressure"), fixed(systolic, 0),
-                  unit + "," + part % ("8462-4", "Diastolic blood pressure"), fixed(diastolic, 0), unit + "]}\n")
+    return joined(
+        '"component":[' + part % ("8480-6", "Systolic blood pressure"),
+        fixed(systolic, 0),
+        unit + "," + part % ("8462-4", "Diastolic blood pressure"),
+        fixed(diastolic, 0),
+        unit + "]}\n",
+    )

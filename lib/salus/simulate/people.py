@@ -22,27 +22,27 @@ WEEKS_PER_YEAR = DAYS_PER_YEAR / 7
 class People(Rows):
     """Arrays over people; (people,) unless stated. Days and weeks as in ``clock``."""
 
-    number: np.ndarray          # int64, the simulated person's number, from 0
-    birth_day: np.ndarray       # int64
-    female: np.ndarray          # bool
-    race: np.ndarray            # int8, into RACES
-    hispanic: np.ndarray        # bool
-    frailty: np.ndarray         # standard normal; no record shows it
-    forgetful: np.ndarray       # standard normal; tendency to lapse; no record shows it
-    onset_week: np.ndarray      # int64 (people, conditions); NEVER_WEEK where never
-    lab_base: np.ndarray        # standard normals (people, 8): what is one's own in each lab
-    lab_slope: np.ndarray       # standard normals (people, 4): hba1c, egfr, bnp, weight
-    drug_choice: np.ndarray     # uniform (people, conditions): which of a condition's drugs
-    steps: np.ndarray           # a day, when well
-    site: np.ndarray            # int8, into SITES
-    in_ehr: np.ndarray          # bool
-    in_payer: np.ndarray        # bool
-    in_wearable: np.ndarray     # bool
-    wear_day: np.ndarray        # int64, first day with a wearable
-    enrolled_day: np.ndarray    # int64, first day of enrolment
-    left_day: np.ndarray        # int64, the day after the last one of enrolment; DAYS + 400 where still enrolled
-    gap_day: np.ndarray         # int64, first day of the enrolment gap; NO_DAY where none
-    gap_end_day: np.ndarray     # int64, first day after the gap
+    number: np.ndarray  # int64, the simulated person's number, from 0
+    birth_day: np.ndarray  # int64
+    female: np.ndarray  # bool
+    race: np.ndarray  # int8, into RACES
+    hispanic: np.ndarray  # bool
+    frailty: np.ndarray  # standard normal; no record shows it
+    forgetful: np.ndarray  # standard normal; tendency to lapse; no record shows it
+    onset_week: np.ndarray  # int64 (people, conditions); NEVER_WEEK where never
+    lab_base: np.ndarray  # standard normals (people, 8): what is one's own in each lab
+    lab_slope: np.ndarray  # standard normals (people, 4): hba1c, egfr, bnp, weight
+    drug_choice: np.ndarray  # uniform (people, conditions): which of a condition's drugs
+    steps: np.ndarray  # a day, when well
+    site: np.ndarray  # int8, into SITES
+    in_ehr: np.ndarray  # bool
+    in_payer: np.ndarray  # bool
+    in_wearable: np.ndarray  # bool
+    wear_day: np.ndarray  # int64, first day with a wearable
+    enrolled_day: np.ndarray  # int64, first day of enrolment
+    left_day: np.ndarray  # int64, the day after the last one of enrolment; DAYS + 400 where still enrolled
+    gap_day: np.ndarray  # int64, first day of the enrolment gap; NO_DAY where none
+    gap_end_day: np.ndarray  # int64, first day after the gap
 
     def has(self, condition: str, week: np.ndarray) -> np.ndarray:
         """bool, whether the condition has begun by each week: (people,) or (people, weeks) like ``week``."""
@@ -66,14 +66,21 @@ def draw_people(rng: np.random.Generator, first: int, count: int) -> People:
     onset = _onsets(rng, birth_day, female, metabolic, smoking)
     onset[:, CONDITION["ckd4"]] = onset[:, CONDITION["ckd3"]] + _weeks_to_stage_4(lab_slope[:, 1])
     return People(
-        number=np.arange(first, first + count), birth_day=birth_day, female=female,
-        race=rng.choice(len(RACES), count, p=RACE_SHARES).astype(np.int8), hispanic=rng.random(count) < 0.16,
-        frailty=frailty, forgetful=forgetful, onset_week=onset,
-        lab_base=rng.standard_normal((count, 8)), lab_slope=lab_slope,
+        number=np.arange(first, first + count),
+        birth_day=birth_day,
+        female=female,
+        race=rng.choice(len(RACES), count, p=RACE_SHARES).astype(np.int8),
+        hispanic=rng.random(count) < 0.16,
+        frailty=frailty,
+        forgetful=forgetful,
+        onset_week=onset,
+        lab_base=rng.standard_normal((count, 8)),
+        lab_slope=lab_slope,
         drug_choice=rng.random((count, len(CONDITIONS))),
         steps=np.clip(9000 - 75 * np.maximum(age - 30, 0) + 2000 * rng.standard_normal(count), 1200, None),
         site=rng.choice(len(SITES), count, p=SITE_SHARES).astype(np.int8),
-        **_known_to(rng, birth_day, count), **_enrolment(rng, birth_day, count),
+        **_known_to(rng, birth_day, count),
+        **_enrolment(rng, birth_day, count),
     )
 
 
@@ -117,8 +124,12 @@ def _known_to(rng, birth_day, count):
     only = rng.random(count) < 0.003
     in_ehr |= ~in_payer
     in_wearable = in_ehr & (wearable < 0.27) & (birth_day < DAYS - 16 * DAYS_PER_YEAR)
-    return {"in_ehr": in_ehr & ~only, "in_payer": in_payer & ~only, "in_wearable": in_wearable | only,
-            "wear_day": DAYS - rng.integers(60, 900, count)}
+    return {
+        "in_ehr": in_ehr & ~only,
+        "in_payer": in_payer & ~only,
+        "in_wearable": in_wearable | only,
+        "wear_day": DAYS - rng.integers(60, 900, count),
+    }
 
 
 def _enrolment(rng, birth_day, count):
@@ -131,7 +142,8 @@ def _enrolment(rng, birth_day, count):
     return {
         "enrolled_day": np.maximum(enrolled, birth_day),
         "left_day": np.where(leaves, 400 + (place * (DAYS - 450)).astype(np.int64), DAYS + 400),
-        "gap_day": gap_day, "gap_end_day": np.where(gap, gap_day + rng.integers(45, 200, count), NO_DAY),
+        "gap_day": gap_day,
+        "gap_end_day": np.where(gap, gap_day + rng.integers(45, 200, count), NO_DAY),
     }
 
 

@@ -28,11 +28,16 @@ def result_versions(rng: np.random.Generator, results: Results, known: np.ndarra
     corrected = (place < CORRECTED_SHARE) & (later < end) & (results.lab[first] != PRESSURE)
     struck = (place > 1 - ENTERED_IN_ERROR_SHARE) & (later < end)
     again = np.concatenate([first[corrected], first[struck]])
-    status = np.repeat(np.array([FINAL, CORRECTED, ENTERED_IN_ERROR], dtype=np.int8),
-                       [first.size, corrected.sum(), struck.sum()])
+    status = np.repeat(
+        np.array([FINAL, CORRECTED, ENTERED_IN_ERROR], dtype=np.int8), [first.size, corrected.sum(), struck.sum()]
+    )
     value = np.concatenate([results.value[first], results.value[first[corrected]] * 0.9, results.value[first[struck]]])
-    return Versions(np.concatenate([first, again]), status,
-                    np.concatenate([results.issued[first], later[corrected], later[struck]]), value)
+    return Versions(
+        np.concatenate([first, again]),
+        status,
+        np.concatenate([results.issued[first], later[corrected], later[struck]]),
+        value,
+    )
 
 
 def claim_versions(rng: np.random.Generator, paid_day: np.ndarray, may_void: np.ndarray, may: np.ndarray) -> Deliveries:
@@ -48,9 +53,14 @@ def claim_versions(rng: np.random.Generator, paid_day: np.ndarray, may_void: np.
     later = paid_day[first] + rng.integers(3, 60, first.size)
     corrected = (place < CLAIM_CORRECTED_SHARE) & (later < DAYS)
     void = (place > 1 - CLAIM_VOID_SHARE) & (later < DAYS) & may_void[first]
-    version = np.repeat(np.array([ORIGINAL, CORRECTION, VOID], dtype=np.int8), [first.size, corrected.sum(), void.sum()])
-    return Deliveries(np.concatenate([first, first[corrected], first[void]]), version,
-                      np.concatenate([paid_day[first], later[corrected], later[void]]))
+    version = np.repeat(
+        np.array([ORIGINAL, CORRECTION, VOID], dtype=np.int8), [first.size, corrected.sum(), void.sum()]
+    )
+    return Deliveries(
+        np.concatenate([first, first[corrected], first[void]]),
+        version,
+        np.concatenate([paid_day[first], later[corrected], later[void]]),
+    )
 
 
 def copies(rng: np.random.Generator, lines: pa.Array) -> pa.Array:
@@ -64,11 +74,12 @@ def share_of(chunk: int, chunks: int, amount: int) -> range:
 
 
 def _observation(number, subject="pt-0", value="7.2", time="2024-02-20T10:11:00Z"):
-    return ('{"resourceType":"Observation","id":"ob-malformed-%d","meta":{"versionId":"1","lastUpdated":'
-            '"2024-03-01T08:00:00Z"},"status":"final","code":{"coding":[{"system":"http://loinc.org","code":"4548-4"}]},'
-            '"subject":{"reference":"Patient/%s"},"effectiveDateTime":"%s","issued":"2024-03-01T08:00:00Z",'
-            '"valueQuantity":{"value":%s,"unit":"%%","system":"http://unitsofmeasure.org","code":"%%"}}'
-            % (number, subject, time, value))
+    return (
+        f'{{"resourceType":"Observation","id":"ob-malformed-{number}","meta":{{"versionId":"1","lastUpdated":'
+        '"2024-03-01T08:00:00Z"},"status":"final","code":{"coding":[{"system":"http://loinc.org","code":"4548-4"}]},'
+        f'"subject":{{"reference":"Patient/{subject}"}},"effectiveDateTime":"{time}","issued":"2024-03-01T08:00:00Z",'
+        f'"valueQuantity":{{"value":{value},"unit":"%","system":"http://unitsofmeasure.org","code":"%"}}}}'
+    )
 
 
 def malformed_observations(numbers: range, subject: str) -> dict[str, list[tuple[str, str]]]:
@@ -81,14 +92,17 @@ def malformed_observations(numbers: range, subject: str) -> dict[str, list[tuple
     return {
         "broken JSON": [("not_one_json_object", _observation(n, subject)[: 200 + n % 100] + "\n") for n in numbers],
         "two objects on a line": [
-            ("not_one_json_object", _observation(n, subject) + _observation(n, subject) + "\n") for n in numbers],
+            ("not_one_json_object", _observation(n, subject) + _observation(n, subject) + "\n") for n in numbers
+        ],
         "letter in a number": [("not_a_number", _observation(n, subject, value='"7.2f"') + "\n") for n in numbers],
-        "impossible date": [("not_a_time", _observation(n, subject, time="2024-02-30T10:11:00Z") + "\n") for n in numbers],
+        "impossible date": [
+            ("not_a_time", _observation(n, subject, time="2024-02-30T10:11:00Z") + "\n") for n in numbers
+        ],
         "reference to nobody": [("unknown_person", _observation(n, f"pt-nobody-{n}") + "\n") for n in numbers],
     }
 
 
-def malformed_claims(numbers: range, line: str, columns: list[str]) -> dict[str, list[tuple[str, str]]]:
+def malformed_claims(numbers: range, line: str, header: str) -> dict[str, list[tuple[str, str]]]:
     """Lines that the insurer's extract got wrong, each made of a good ``line``."""
     made = {
         "wrong column count": ("not_a_row", lambda n: {"plan": None}),
@@ -97,10 +111,10 @@ def malformed_claims(numbers: range, line: str, columns: list[str]) -> dict[str,
         "reference to nobody": ("unknown_person", lambda n: {"person_id": f"MNOBODY{n}", "member_id": f"MNOBODY{n}"}),
         "no subject": ("no_subject", lambda n: {"person_id": "", "member_id": ""}),
     }
-    return _spoilt(numbers, line, columns, made, "claim_id", "CLX")
+    return _spoilt(numbers, line, header, made, "claim_id", "CLX")
 
 
-def malformed_activity(numbers: range, line: str, columns: list[str]) -> dict[str, list[tuple[str, str]]]:
+def malformed_activity(numbers: range, line: str, header: str) -> dict[str, list[tuple[str, str]]]:
     """Lines that the device platform's extract got wrong, each made of a good ``line``."""
     made = {
         "wrong column count": ("not_a_row", lambda n: {"Calories": None}),
@@ -108,11 +122,11 @@ def malformed_activity(numbers: range, line: str, columns: list[str]) -> dict[st
         "impossible date": ("not_a_time", lambda n: {"ActivityDate": "13/40/2024"}),
         "no subject": ("no_subject", lambda n: {"Id": ""}),
     }
-    return _spoilt(numbers, line, columns, made, "SedentaryMinutes", "")
+    return _spoilt(numbers, line, header, made, "SedentaryMinutes", "")
 
 
-def _spoilt(numbers, line, columns, made, key, prefix):
-    good = dict(zip(columns, line.rstrip("\n").split(","), strict=True))
+def _spoilt(numbers, line, header, made, key, prefix):
+    good = dict(zip(header.split(","), line.rstrip("\n").split(","), strict=True))
     spoilt = {}
     for place, (kind, (rule, change)) in enumerate(made.items()):
         # The number keeps the lines apart: equal rows would be one record to a source without record ids.

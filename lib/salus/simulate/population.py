@@ -21,7 +21,7 @@ from salus.simulate.records import (
 )
 from salus.simulate.visits import Visits, draw_visits
 
-CHUNK = 5000                        # people simulated at a time
+CHUNK = 5000  # people simulated at a time
 
 
 @dataclass(frozen=True)
@@ -35,10 +35,10 @@ class Chunk:
     results: Results
     prescriptions: Prescriptions
     fills: Fills
-    fill_paid_day: np.ndarray       # int64 (fills,)
+    fill_paid_day: np.ndarray  # int64 (fills,)
     claims: Claims
     wearing: Wearing
-    rng: np.random.Generator        # for what is left to draw
+    rng: np.random.Generator  # for what is left to draw
 
 
 def chunks(people: int, seed: int) -> Iterator[Chunk]:
@@ -49,6 +49,15 @@ def chunks(people: int, seed: int) -> Iterator[Chunk]:
         visits = draw_visits(rng, course)
         fills = draw_fills(rng, course)
         yield Chunk(
-            number, course, visits, draw_diagnoses(rng, course, visits), draw_results(rng, course, visits),
-            draw_prescriptions(rng, course), fills, fills.day + rng.integers(1, 5, len(fills)),
-            draw_claims(rng, course, visits), draw_wearing(rng, course), rng)
+            number,
+            course,
+            visits,
+            draw_diagnoses(rng, course, visits),
+            draw_results(rng, course, visits),
+            draw_prescriptions(rng, course),
+            fills,
+            fills.day + rng.integers(1, 5, len(fills)),
+            draw_claims(rng, course, visits),
+            draw_wearing(rng, course),
+            rng,
+        )

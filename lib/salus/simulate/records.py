@@ -12,34 +12,34 @@ from salus.simulate.people import UNDER_RECORDED_RACE
 from salus.simulate.rows import Rows
 from salus.simulate.visits import AMBULATORY, Visits
 
-PRESSURE = len(LABS)                # blood pressure, two components
-SLOTS = 4                           # drugs that a person takes at most
-SUPPLY = np.array([30, 90, 90, 90])     # days, by slot
-HBA1C_RECORDED_IN_GROUP = 0.35      # share of the HbA1c that the under-recorded group's results keep
+PRESSURE = len(LABS)  # blood pressure, two components
+SLOTS = 4  # drugs that a person takes at most
+SUPPLY = np.array([30, 90, 90, 90])  # days, by slot
+HBA1C_RECORDED_IN_GROUP = 0.35  # share of the HbA1c that the under-recorded group's results keep
 
 
 @dataclass(frozen=True)
 class Diagnoses(Rows):
     """Problem-list entries of the EHR; arrays over entries."""
 
-    row: np.ndarray             # int64, the person
-    condition: np.ndarray       # int64, into CONDITIONS
-    onset_day: np.ndarray       # int64
-    recorded: np.ndarray        # int64, minutes
-    visit: np.ndarray           # int64, index into the visits, -1 where before the history
+    row: np.ndarray  # int64, the person
+    condition: np.ndarray  # int64, into CONDITIONS
+    onset_day: np.ndarray  # int64
+    recorded: np.ndarray  # int64, minutes
+    visit: np.ndarray  # int64, index into the visits, -1 where before the history
 
 
 @dataclass(frozen=True)
 class Results(Rows):
     """Measurements; arrays over results, by lab, then person, then time."""
 
-    visit: np.ndarray           # int64, index into the visits
-    row: np.ndarray             # int64
-    lab: np.ndarray             # int8, into LABS; PRESSURE for blood pressure
-    time: np.ndarray            # int64, minutes: when the specimen was taken
-    issued: np.ndarray          # int64, minutes: when the result came out, 0 to 5 days later
-    value: np.ndarray           # float64, in the catalogue's unit, rounded; systolic for PRESSURE
-    second: np.ndarray          # float64, diastolic for PRESSURE, else NaN
+    visit: np.ndarray  # int64, index into the visits
+    row: np.ndarray  # int64
+    lab: np.ndarray  # int8, into LABS; PRESSURE for blood pressure
+    time: np.ndarray  # int64, minutes: when the specimen was taken
+    issued: np.ndarray  # int64, minutes: when the result came out, 0 to 5 days later
+    value: np.ndarray  # float64, in the catalogue's unit, rounded; systolic for PRESSURE
+    second: np.ndarray  # float64, diastolic for PRESSURE, else NaN
 
 
 @dataclass(frozen=True)
@@ -47,9 +47,9 @@ class Prescriptions(Rows):
     """Orders of the EHR; arrays over orders."""
 
     row: np.ndarray
-    drug: np.ndarray            # int64, into DRUG_NAMES
-    time: np.ndarray            # int64, minutes
-    is_last: np.ndarray         # bool
+    drug: np.ndarray  # int64, into DRUG_NAMES
+    time: np.ndarray  # int64, minutes
+    is_last: np.ndarray  # bool
 
 
 @dataclass(frozen=True)
@@ -57,10 +57,10 @@ class Fills(Rows):
     """What pharmacies dispensed; arrays over fills."""
 
     row: np.ndarray
-    drug: np.ndarray            # int64, into DRUG_NAMES
-    day: np.ndarray             # int64
-    supply: np.ndarray          # int64, days
-    primary: np.ndarray         # bool, the drug with monthly fills
+    drug: np.ndarray  # int64, into DRUG_NAMES
+    day: np.ndarray  # int64
+    supply: np.ndarray  # int64, days
+    primary: np.ndarray  # bool, the drug with monthly fills
 
 
 def draw_diagnoses(rng: np.random.Generator, course: Course, visits: Visits) -> Diagnoses:
@@ -112,15 +112,17 @@ def _chances(course, visits, has):
     hba1c = np.where(has["diabetes"], 0.6, np.where(has["prediabetes"], 0.25, 0.04))
     chemistry = np.where(clinic, np.where(renal, 0.45, 0.10), 0.9)
     return [
-        hba1c * np.where(group, HBA1C_RECORDED_IN_GROUP, 1.0), chemistry, chemistry * 0.75,
+        hba1c * np.where(group, HBA1C_RECORDED_IN_GROUP, 1.0),
+        chemistry,
+        chemistry * 0.75,
         np.where(has["hyperlipidaemia"], 0.25, 0.06) * clinic,
         np.where(cardiac, 0.6, np.where(breathless | ~clinic, 0.3, 0.02)),
-        np.where(has["heart_failure"], 0.95, np.where(clinic, 0.55, 0.3)),
+        np.where(has["heart_failure"], 0.95, np.where(clinic, 0.4, 0.3)),
         np.where(clinic, np.where(has["diabetes"], 0.35, 0.08), 0.7),
         np.where(clinic, np.where(has["anaemia"] | has["ckd4"], 0.5, 0.15), 0.85),
         np.where(clinic, 0.2 * renal, 0.8),
         np.where(worse, 0.5, np.where(clinic, 0.03, 0.4)),
-        np.where(clinic, 0.8, 0.6),
+        np.where(clinic, 0.65, 0.6),
     ]
 
 

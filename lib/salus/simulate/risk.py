@@ -14,13 +14,13 @@ from salus.simulate.labs import egfr, haemoglobin, hba1c, log_bnp
 from salus.simulate.people import People
 
 ON, LAPSED = 0, 1
-STATES = 6                          # 3 * lapsed + decompensation
-AHEAD = 15                          # weeks after as-of that a horizon can touch
-RECENT_DECAY = float(np.exp(-1 / 6))      # a week
-LASTING_DECAY = float(np.exp(-1 / 45))    # a week
+STATES = 6  # 3 * lapsed + decompensation
+AHEAD = 15  # weeks after as-of that a horizon can touch
+RECENT_DECAY = float(np.exp(-1 / 6))  # a week
+LASTING_DECAY = float(np.exp(-1 / 45))  # a week
 
 ADMISSION = {
-    "intercept": -9.0,
+    "intercept": -8.92,
     "age": 0.22,
     "old": 0.15,
     "male": 0.10,
@@ -45,17 +45,17 @@ DEATH = {
     "worsening": 0.70,
     "acute": 1.60,
 }
-WORSENING_LOGIT = {                 # weekly, from stable
+WORSENING_LOGIT = {  # weekly, from stable
     "intercept": -5.3,
     "age": 0.10,
     "frailty": 0.10,
     "lapsed": 1.0,
 }
-LAPSE_LOGIT = {                     # weekly, of those who have a drug
+LAPSE_LOGIT = {  # weekly, of those who have a drug
     "intercept": -4.3,
     "forgetful": 0.5,
 }
-FAST = {                            # weekly probabilities
+FAST = {  # weekly probabilities
     "lapsed to on, while stable": 0.07,
     "lapsed to on, while worsening or acute": 0.14,
     "worsening to stable, on": 0.12,
@@ -76,7 +76,7 @@ TERMS = {
     "frailty": "frailty, each standard deviation (no record shows it)",
     "forgetful": "forgetfulness, each standard deviation (no record shows it)",
     "recent": "admissions, each decaying by exp(-1/6) a week, the sum at most 1.5",
-    "lasting": "admissions, each decaying by exp(-1/45) a week, the sum at most 3",
+    "lasting": "admissions, each decaying by exp(-1/45) a week, the sum at most 2",
     "lapsed": "medication lapsed",
     "worsening": "decompensation: worsening",
     "acute": "decompensation: acute",
@@ -87,10 +87,10 @@ TERMS = {
 class Slow:
     """What is settled 91 days ahead, float32 (people, WEEKS + AHEAD), one column a week of the hazard."""
 
-    admission: np.ndarray       # logit of the daily hazard without admissions and the fast state
+    admission: np.ndarray  # logit of the daily hazard without admissions and the fast state
     death: np.ndarray
-    worsening: np.ndarray       # logit of the weekly probability to worsen, on medication
-    lapse: np.ndarray           # weekly probability to lapse
+    worsening: np.ndarray  # logit of the weekly probability to worsen, on medication
+    lapse: np.ndarray  # weekly probability to lapse
 
 
 def slow(people: People) -> Slow:
@@ -108,29 +108,29 @@ def slow(people: People) -> Slow:
     treated = np.zeros(age.shape, dtype=bool)
     for n, condition in enumerate(CONDITIONS):
         has = people.onset_week[:, n, None] <= week
-        for logit, weight in ((admission, condition.admission), (death, condition.death),
-                              (worsening, condition.burden)):
+        for logit, weight in (
+            (admission, condition.admission),
+            (death, condition.death),
+            (worsening, condition.burden),
+        ):
             if weight:
                 logit += has * np.float32(weight)
         if condition.drugs:
             treated |= has
-    lapse = sigmoid(LAPSE_LOGIT["intercept"] + LAPSE_LOGIT["forgetful"]
-                    * people.forgetful[:, None].astype(np.float32))
+    lapse = sigmoid(LAPSE_LOGIT["intercept"] + LAPSE_LOGIT["forgetful"] * people.forgetful[:, None].astype(np.float32))
     return Slow(admission, death, worsening, treated * lapse.astype(np.float32))
 
 
 def _linear(table, decades, old, male):
     f = np.float32
-    return f(table["intercept"]) + f(table["age"]) * decades + f(table["old"]) * old \
-        + f(table["male"]) * male
+    return f(table["intercept"]) + f(table["age"]) * decades + f(table["old"]) * old + f(table["male"]) * male
 
 
 def _labs(people, week):
     a = ADMISSION
     total = a["hba1c"] * np.maximum(hba1c(people, week) - 8, 0)
     total += a["egfr"] * np.maximum(60 - egfr(people, week), 0) / 10
-    total += a["bnp"] * np.maximum(
-        log_bnp(people, week) - np.log(100), 0)
+    total += a["bnp"] * np.maximum(log_bnp(people, week) - np.log(100), 0)
     total += a["haemoglobin"] * np.maximum(12 - haemoglobin(people, week), 0)
     return total.astype(np.float32)
 
@@ -163,39 +163,59 @@ def hazards(slow_admission, slow_death, recent, lasting, state=None):
         Two float64 arrays, (people,), or (6, people) where ``state`` is None.
     """
     short = np.minimum(recent, 1.5)
-    admission = slow_admission + ADMISSION["recent"] * short \
-        + ADMISSION["lasting"] * np.minimum(lasting, 3)
+    admission = slow_admission + ADMISSION["recent"] * short + ADMISSION["lasting"] * np.minimum(lasting, 2)
     death = slow_death + DEATH["recent"] * short
     if state is None:
         return sigmoid(admission + ADMISSION_BY_STATE[:, None]), sigmoid(death + DEATH_BY_STATE[:, None])
     return sigmoid(admission + ADMISSION_BY_STATE[state]), sigmoid(death + DEATH_BY_STATE[state])
 
 
-def within(daily: np.ndarray, death: np.ndarray, days: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Probabilities over ``days`` days of equal hazards: admitted first, dead first, neither."""
+def within(daily: np.ndarray, death: np.ndarray, days: int) -> tuple[np.ndarray, np.ndarray]:
+    """Probabilities over ``days`` days of equal hazards: admitted first, and neither admitted nor dead."""
     stays = (1 - daily) * (1 - death)
-    neither = stays ** days
-    leaves = np.maximum(1 - stays, 1e-300)
-    return daily * (1 - neither) / leaves, (1 - daily) * death * (1 - neither) / leaves, neither
+    neither = _power(stays, days)
+    return daily * (1 - neither) / np.maximum(1 - stays, 1e-300), neither
 
 
-def transitions(state, slow_worsening, lapse):
-    """What the fast state does in a week: its probabilities to lapse or resume, and to become worse or better.
+def _power(base, exponent):
+    """``base ** exponent`` of a small whole number, by squaring: several times as fast as numpy's power."""
+    result = None
+    while exponent:
+        if exponent & 1:
+            result = base if result is None else result * base
+        base, exponent = base * base, exponent >> 1
+    return result
+
+
+def _of_each_state(stable, worsening, acute):
+    """Constants by state, of which a pair is (on medication, lapsed)."""
+    pairs = [value if isinstance(value, tuple) else (value, value) for value in (stable, worsening, acute)]
+    return np.array([pair[lapsed] for lapsed in (ON, LAPSED) for pair in pairs])
+
+
+RESUMES = _of_each_state(FAST["lapsed to on, while stable"], *[FAST["lapsed to on, while worsening or acute"]] * 2)
+TO_STABLE = _of_each_state(
+    0.0, (FAST["worsening to stable, on"], FAST["worsening to stable, lapsed"]), FAST["acute to stable"]
+)
+TO_ACUTE = _of_each_state(0.0, FAST["worsening to acute"], 1 - FAST["acute to stable"] - FAST["acute to worsening"])
+
+
+def transitions(state, slow_worsening: np.ndarray, lapse: np.ndarray) -> tuple:
+    """What the fast state does in a week.
 
     Args:
-        state: int, one of the six states, or int (people,).
-        slow_worsening, lapse: (people,), the week's columns of ``Slow``.
+        state: int64 (people,), or one int for everybody.
+        slow_worsening: (people,), the week's column of ``Slow.worsening``.
+        lapse: (people,), the week's column of ``Slow.lapse``.
 
     Returns:
-        Probability that adherence changes, and those of the next decompensation being stable, worsening and acute:
-        each float or (people,).
+        The probability that adherence changes, and those that decompensation is then stable, worsening and acute:
+        each (people,), or a float where one state has the same for everybody.
     """
-    lapsed, level = state // 3, state % 3
-    resume = np.where(level == 0, FAST["lapsed to on, while stable"], FAST["lapsed to on, while worsening or acute"])
-    changes = np.where(lapsed, resume, lapse)
-    worsen = sigmoid(slow_worsening + WORSENING_LOGIT["lapsed"] * lapsed)
-    recover = np.where(lapsed, FAST["worsening to stable, lapsed"], FAST["worsening to stable, on"])
-    stable = np.where(level == 0, 1 - worsen, np.where(level == 1, recover, FAST["acute to stable"]))
-    acute = np.where(level == 0, 0.0, np.where(
-        level == 1, FAST["worsening to acute"], 1 - FAST["acute to stable"] - FAST["acute to worsening"]))
-    return changes, stable, 1 - stable - acute, acute
+    if np.ndim(state) == 0 and state % 3:
+        changes = RESUMES[state] if state >= 3 else lapse
+        return changes, TO_STABLE[state], 1 - TO_STABLE[state] - TO_ACUTE[state], TO_ACUTE[state]
+    worsen = sigmoid(slow_worsening + WORSENING_LOGIT["lapsed"] * (state // 3))
+    changes = np.where(np.asarray(state) >= 3, RESUMES[state], lapse)
+    stable = np.where(np.asarray(state) % 3 == 0, 1 - worsen, TO_STABLE[state])
+    return changes, stable, 1 - stable - TO_ACUTE[state], TO_ACUTE[state]

@@ -1,10 +1,11 @@
 """Tables as one array a column."""
 
-from dataclasses import fields
+from dataclasses import dataclass, fields
 
 import numpy as np
 
 
+@dataclass(frozen=True)
 class Rows:
     """A dataclass of equally long arrays."""
 

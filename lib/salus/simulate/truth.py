@@ -32,7 +32,7 @@ def true_probability(course: Course, day: int) -> np.ndarray:
         days = min(days, remaining)
         open_to_it = release <= week
         daily, death = hazards(course.slow.admission[:, week], course.slow.death[:, week], recent, lasting)
-        to_admission, _, neither = within(daily * open_to_it, death * open_to_it, days)
+        to_admission, neither = within(daily * open_to_it, death * open_to_it, days)
         admitted += (still * to_admission).sum(axis=0)
         still *= neither
         remaining -= days
@@ -49,9 +49,12 @@ def carried(still: np.ndarray, slow: Slow, week: int) -> np.ndarray:
         changes, *levels = transitions(state, slow.worsening[:, week], slow.lapse[:, week])
         lapsed = state // 3
         for level, chance in enumerate(levels):
+            if np.ndim(chance) == 0 and chance == 0:
+                continue
             moved = still[state] * chance
-            after[3 * (1 - lapsed) + level] += moved * changes
-            after[3 * lapsed + level] += moved * (1 - changes)
+            lost = moved * changes
+            after[3 * (1 - lapsed) + level] += lost
+            after[3 * lapsed + level] += moved - lost
     return after
 
 

@@ -10,25 +10,25 @@ from salus.simulate.course import Course
 from salus.simulate.rows import Rows
 
 AMBULATORY, EMERGENCY, UNPLANNED, ELECTIVE = 0, 1, 2, 3
-LISTED = 3                          # chronic conditions that a claim lists at most
-VISITS_A_YEAR = (1.2, 0.33)         # ambulatory: everybody, and for each condition
-AMBULATORY_FACTOR = np.array([1.0, 2.6, 3.2])       # by decompensation
+LISTED = 3  # chronic conditions that a claim lists at most
+VISITS_A_YEAR = (1.2, 0.33)  # ambulatory: everybody, and for each condition
+AMBULATORY_FACTOR = np.array([1.0, 2.6, 3.2])  # by decompensation
 EMERGENCY_A_WEEK = np.array([0.0022, 0.035, 0.085])
-ELECTIVE_A_WEEK = 0.0009            # of those with osteoarthritis
+ELECTIVE_A_WEEK = 0.0009  # of those with osteoarthritis
 
 
 @dataclass(frozen=True)
 class Visits(Rows):
     """Arrays over visits, by person, then time."""
 
-    row: np.ndarray             # int64, the person
-    kind: np.ndarray            # int8: AMBULATORY, EMERGENCY, UNPLANNED, ELECTIVE
-    start: np.ndarray           # int64, minutes since day 0
-    end: np.ndarray             # int64, minutes; may lie after as-of
-    cause: np.ndarray           # int8, into CAUSES
-    urgent: np.ndarray          # bool, priority UR (else EM) of an unplanned admission
-    state: np.ndarray           # int8, decompensation of the week
-    listed: np.ndarray          # int16 (visits, LISTED), into CONDITIONS; -1 for none
+    row: np.ndarray  # int64, the person
+    kind: np.ndarray  # int8: AMBULATORY, EMERGENCY, UNPLANNED, ELECTIVE
+    start: np.ndarray  # int64, minutes since day 0
+    end: np.ndarray  # int64, minutes; may lie after as-of
+    cause: np.ndarray  # int8, into CAUSES
+    urgent: np.ndarray  # bool, priority UR (else EM) of an unplanned admission
+    state: np.ndarray  # int8, decompensation of the week
+    listed: np.ndarray  # int16 (visits, LISTED), into CONDITIONS; -1 for none
 
     @property
     def day(self) -> np.ndarray:
@@ -60,8 +60,9 @@ def draw_visits(rng: np.random.Generator, course: Course) -> Visits:
     row, kind, start, end = row[order], kind[order], start[order], end[order]
     state = level[row, start // MINUTES // 7]
     has = course.people.onset_week[row] * 7 <= (start // MINUTES)[:, None]
-    return Visits(row, kind, start, end, _causes(rng, kind, state, has), rng.random(row.size) < 0.3, state,
-                  _listed(rng, has))
+    return Visits(
+        row, kind, start, end, _causes(rng, kind, state, has), rng.random(row.size) < 0.3, state, _listed(rng, has)
+    )
 
 
 def _outpatient(rng, course, level):
@@ -117,5 +118,3 @@ def _listed(rng, has):
     key = rng.random(has.shape, dtype=np.float32) * (has & coded)
     first = np.argpartition(-key, LISTED, axis=1)[:, :LISTED]
     return np.where(np.take_along_axis(key, first, axis=1) > 0, first, -1).astype(np.int16)
-
-

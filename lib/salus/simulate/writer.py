@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from salus.errors import Refused
-from salus.simulate import claims, ehr, notes, planted, wearables
+from salus.simulate import claims, ehr, layouts, notes, planted, wearables
 from salus.simulate.attainable import attainable_probability
 from salus.simulate.clock import DAYS, HORIZON_DAYS, MINUTES, NO_DAY, Clock
 from salus.simulate.course import ALIVE
@@ -23,16 +23,27 @@ from salus.simulate.text import given
 from salus.simulate.truth import outcome, true_probability
 from salus.simulate.visits import AMBULATORY
 
-STRIDE = 10_000_000                 # ids of a chunk's records begin at its multiple
-TRUTH = pa.schema([
-    ("person", pa.int64()), ("ehr_patient_id", pa.string()), ("member_id", pa.string()), ("wearable_id", pa.string()),
-    ("as_of", pa.date32()), ("true_probability", pa.float64()), ("attainable_probability", pa.float64()),
-    ("outcome", pa.bool_())])
+STRIDE = 10_000_000  # ids of a chunk's records begin at its multiple
+TRUTH = pa.schema(
+    [
+        ("person", pa.int64()),
+        ("ehr_patient_id", pa.string()),
+        ("member_id", pa.string()),
+        ("wearable_id", pa.string()),
+        ("as_of", pa.date32()),
+        ("true_probability", pa.float64()),
+        ("attainable_probability", pa.float64()),
+        ("outcome", pa.bool_()),
+    ]
+)
 EHR = ("Patient", "Encounter", "Condition", "Observation", "MedicationRequest", "Procedure", "DocumentReference")
 TABLES = {
-    ("payer", "eligibility"): claims.ELIGIBILITY, ("payer", "medical_claim"): claims.MEDICAL,
-    ("payer", "pharmacy_claim"): claims.PHARMACY, ("wearable", "dailyActivity_merged"): wearables.ACTIVITY,
-    ("wearable", "sleepDay_merged"): wearables.SLEEP, ("wearable", "weightLogInfo_merged"): wearables.WEIGHT,
+    ("payer", "eligibility"): layouts.ELIGIBILITY,
+    ("payer", "medical_claim"): layouts.MEDICAL,
+    ("payer", "pharmacy_claim"): layouts.PHARMACY,
+    ("wearable", "dailyActivity_merged"): layouts.ACTIVITY,
+    ("wearable", "sleepDay_merged"): layouts.SLEEP,
+    ("wearable", "weightLogInfo_merged"): layouts.WEIGHT,
 }
 
 
@@ -65,8 +76,10 @@ def _there_already(out, asked):
         found = json.loads(manifest.read_text(encoding="utf-8"))
         if {key: found.get(key) for key in asked} == asked:
             return True
-    raise Refused(f"Received --out {out}, which holds something else than this population; expected an empty folder. "
-                  "Name another folder, or remove what is there.")
+    raise Refused(
+        f"Received --out {out}, which holds something else than this population; expected an empty folder. "
+        "Name another folder, or remove what is there."
+    )
 
 
 class _Writer:
@@ -81,7 +94,7 @@ class _Writer:
         for folder in ("ehr", "payer", "wearable", "truth"):
             (out / folder).mkdir(parents=True, exist_ok=True)
         self.extracts = {("ehr", name): Extract(out / "ehr", name, "ndjson") for name in EHR}
-        self.extracts |= {key: Extract(out / key[0], key[1], "csv", ",".join(columns)) for key, columns in TABLES.items()}
+        self.extracts |= {key: Extract(out / key[0], key[1], "csv", header) for key, header in TABLES.items()}
 
     def write(self) -> dict:
         """Write everything; the manifest without what was asked for."""
@@ -92,14 +105,20 @@ class _Writer:
                 self._wearable(chunk)
                 self._count_people(chunk)
                 truth.write_table(self._truth(chunk))
-        files, records = [], Counter()
+        files: list[dict] = []
+        records: Counter[str] = Counter()
         for (folder, _), extract in self.extracts.items():
             for name, lines in extract.close().items():
-                files.append({"path": f"{folder}/{name}", "bytes": (self.out / folder / name).stat().st_size,
-                              "records": lines})
+                files.append(
+                    {"path": f"{folder}/{name}", "bytes": (self.out / folder / name).stat().st_size, "records": lines}
+                )
                 records[folder] += lines
-        return {"files": files, "records": dict(records), "planted": dict(self.planted),
-                "quarantine": {source: dict(rules) for source, rules in self.quarantine.items()}}
+        return {
+            "files": files,
+            "records": dict(records),
+            "planted": dict(self.planted),
+            "quarantine": {source: dict(rules) for source, rules in self.quarantine.items()},
+        }
 
     def _put(self, folder, name, lines, rng=None):
         """Write lines; with ``rng``, a few of them once more in another file."""
@@ -138,7 +157,8 @@ class _Writer:
         self.planted["Observation corrected"] += int((versions.status == 1).sum())
         self.planted["Observation entered in error"] += int((versions.status == 2).sum())
         self.planted["results issued after the day of the specimen"] += int(
-            (versions.known // MINUTES > chunk.results.time[versions.result] // MINUTES)[versions.status == 0].sum())
+            (versions.known // MINUTES > chunk.results.time[versions.result] // MINUTES)[versions.status == 0].sum()
+        )
         for lab, count in molar.items():
             self.planted[f"{lab} in other units at one site"] += count
 
@@ -154,8 +174,9 @@ class _Writer:
         self._put("payer", "medical_claim", lines, rng)
         if len(lines):
             mine = planted.share_of(chunk.number, self.chunks, self.malformed)
-            self._put_malformed("payer", "medical_claim",
-                                planted.malformed_claims(mine, lines[0].as_py(), claims.MEDICAL))
+            self._put_malformed(
+                "payer", "medical_claim", planted.malformed_claims(mine, lines[0].as_py(), layouts.MEDICAL)
+            )
         self._count_claims("medical claim", versions)
         covered = claims.enrolled(course.people, chunk.fills.row, chunk.fills.day)
         versions = planted.claim_versions(rng, chunk.fill_paid_day, np.ones(covered.size, dtype=bool), covered)
@@ -175,34 +196,55 @@ class _Writer:
         self._put("wearable", "weightLogInfo_merged", wearables.weight_lines(clock, course, worn))
         if len(lines):
             mine = planted.share_of(chunk.number, self.chunks, self.malformed)
-            self._put_malformed("wearable", "dailyActivity_merged",
-                                planted.malformed_activity(mine, lines[0].as_py(), wearables.ACTIVITY))
+            self._put_malformed(
+                "wearable",
+                "dailyActivity_merged",
+                planted.malformed_activity(mine, lines[0].as_py(), layouts.ACTIVITY),
+            )
 
     def _count_people(self, chunk: Chunk):
         p = chunk.course.people
         known = p.in_ehr.astype(int) + p.in_payer + p.in_wearable
-        self.planted.update({
-            "people known to one source only": int((known == 1).sum()),
-            "people known to EHR and insurance": int((p.in_ehr & p.in_payer).sum()),
-            "people with a gap in enrolment": int((p.in_payer & (p.gap_day > NO_DAY)).sum()),
-            "deaths": int((chunk.course.death_day < ALIVE).sum()),
-            "people of the site with other units": int((p.in_ehr & (p.site == MOLAR_SITE)).sum()),
-            "people whose HbA1c is under-recorded": int((p.race == UNDER_RECORDED_RACE).sum()),
-            "unplanned admissions": int(chunk.course.admission_row.size),
-        })
+        self.planted.update(
+            {
+                "people known to one source only": int((known == 1).sum()),
+                "people known to EHR and insurance": int((p.in_ehr & p.in_payer).sum()),
+                "people with a gap in enrolment": int((p.in_payer & (p.gap_day > NO_DAY)).sum()),
+                "deaths": int((chunk.course.death_day < ALIVE).sum()),
+                "people of the site with other units": int((p.in_ehr & (p.site == MOLAR_SITE)).sum()),
+                "people whose HbA1c is under-recorded": int((p.race == UNDER_RECORDED_RACE).sum()),
+                "unplanned admissions": int(chunk.course.admission_row.size),
+            }
+        )
 
     def _truth(self, chunk: Chunk) -> pa.Table:
         course, people, parts = chunk.course, chunk.course.people, []
         attainable = attainable_probability(self.clock, chunk)
-        ids = [given(known, made(people.number), None) for known, made in (
-            (people.in_ehr, ehr_id), (people.in_payer, member_id), (people.in_wearable, wearable_id))]
+        ids = [
+            given(known, made(people.number), None)
+            for known, made in (
+                (people.in_ehr, ehr_id),
+                (people.in_payer, member_id),
+                (people.in_wearable, wearable_id),
+            )
+        ]
         for n, (when, day) in enumerate(zip(self.clock.index_dates, self.clock.index_days, strict=True)):
             probability = true_probability(course, int(day))
             there = np.flatnonzero(~np.isnan(probability))
             rows = pa.array(there)
             known = day + HORIZON_DAYS <= DAYS
             happened = pa.array(outcome(course, int(day))[there]) if known else pa.nulls(there.size, pa.bool_())
-            parts.append(pa.table([
-                pa.array(people.number[there]), *(i.take(rows) for i in ids), pa.array([when] * there.size, pa.date32()),
-                pa.array(probability[there]), pa.array(attainable[there, n]), happened], schema=TRUTH))
+            parts.append(
+                pa.table(
+                    [
+                        pa.array(people.number[there]),
+                        *(i.take(rows) for i in ids),
+                        pa.array([when] * there.size, pa.date32()),
+                        pa.array(probability[there]),
+                        pa.array(attainable[there, n]),
+                        happened,
+                    ],
+                    schema=TRUTH,
+                )
+            )
         return pa.concat_tables(parts)

@@ -1,0 +1,87 @@
+"""The coefficient tables of docs/risk_model.md, written from the code: ``python -m salus.simulate.model_page PAGE``."""
+
+import sys
+from pathlib import Path
+
+from salus.simulate.attainable import fitted
+from salus.simulate.catalogue import CONDITIONS
+from salus.simulate.risk import ADMISSION, DEATH, FAST, LAPSE_LOGIT, TERMS, WORSENING_LOGIT
+
+BEGIN, END = "<!-- tables: made by salus.simulate.model_page -->\n", "<!-- end of tables -->\n"
+
+
+def tables() -> str:
+    """All coefficients as Markdown."""
+    return "\n".join([_equations(), _fast(), _conditions(), _fitted()])
+
+
+def with_tables(page: str) -> str:
+    """The page with the text between its two marks replaced by ``tables``."""
+    before, _, rest = page.partition(BEGIN)
+    _, mark, after = rest.partition(END)
+    if not mark:
+        raise ValueError(
+            f"Received a page without the lines {BEGIN!r} and {END!r}; expected both, in this order. Put them in."
+        )
+    return before + BEGIN + tables() + END + after
+
+
+def _equations():
+    lines = [
+        "### Logits, term by term",
+        "",
+        "| term | unplanned admission, daily | death, daily | worsening from stable, weekly | lapse, weekly |",
+        "|---|---|---|---|---|",
+    ]
+    for name, meaning in TERMS.items():
+        cells = [
+            f"{table[name]:g}" if name in table else "" for table in (ADMISSION, DEATH, WORSENING_LOGIT, LAPSE_LOGIT)
+        ]
+        lines.append(f"| {meaning} | {' | '.join(cells)} |")
+    return "\n".join(lines) + "\n"
+
+
+def _fast():
+    lines = ["### Other weekly transitions", "", "| transition | probability |", "|---|---|"]
+    return "\n".join(lines + [f"| {name} | {value:g} |" for name, value in FAST.items()]) + "\n"
+
+
+def _conditions():
+    lines = [
+        "### Conditions",
+        "",
+        "Share who have it by age a: ceiling / (1 + exp(-(a - midpoint) / spread)); the midpoint comes earlier by the",
+        "given years for each standard deviation of the metabolic and the smoking tendency, and for women.",
+        "",
+        "| condition | ICD-10-CM | SNOMED CT | ceiling | midpoint | spread | metabolic | smoking | women | admission "
+        "| death | worsening |",
+        "|---|---|---|---|---|---|---|---|---|---|---|---|",
+    ]
+    for c in CONDITIONS:
+        numbers = (c.ceiling, c.midpoint, c.spread, c.metabolic, c.smoking, c.female, c.admission, c.death, c.burden)
+        cells = " | ".join(f"{n:g}" for n in numbers)
+        lines.append(f"| {c.name.replace('_', ' ')} | {c.icd10} | {c.snomed} | {cells} |")
+    return "\n".join(lines) + "\n"
+
+
+def _fitted():
+    fit = fitted()
+    lines = [
+        "### The attainable model",
+        "",
+        f"Fitted on {fit['people']:,} simulated people ({fit['samples']:,} samples, seed {fit['seed']}): AUROC "
+        f"{fit['attainable_auroc']:.4f}, oracle {fit['oracle_auroc']:.4f}, mean probability {fit['prevalence']:.4f}.",
+        "",
+        "| evidence | coefficient |",
+        "|---|---|",
+        f"| intercept | {fit['intercept']:g} |",
+    ]
+    return (
+        "\n".join(lines + [f"| {name.replace('_', ' ')} | {value:g} |" for name, value in fit["coefficients"].items()])
+        + "\n"
+    )
+
+
+if __name__ == "__main__":
+    path = Path(sys.argv[1])
+    path.write_text(with_tables(path.read_text(encoding="utf-8")), encoding="utf-8")
