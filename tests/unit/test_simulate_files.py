@@ -58,7 +58,9 @@ def test_the_same_seed_gives_the_same_bytes_and_another_seed_others(made, tmp_pa
     simulate(PEOPLE, 7, AS_OF, tmp_path / "again")
     assert hashes(tmp_path / "again") == hashes(out)
     simulate(PEOPLE, 8, AS_OF, tmp_path / "other")
-    assert hashes(tmp_path / "other")["ehr/Observation.000.ndjson"] != hashes(out)["ehr/Observation.000.ndjson"]
+    mine, other = hashes(out), hashes(tmp_path / "other")
+    assert mine.keys() == other.keys()
+    assert not mine.items() & other.items()
 
 
 def test_a_chunk_does_not_depend_on_how_many_follow(tmp_path, monkeypatch):
@@ -183,10 +185,10 @@ def test_later_versions_and_copies_are_counted(made):
     assert sum(n - 1 for n in later.values()) == planted["pharmacy claim voided"] + planted["pharmacy claim corrected"]
 
 
-def test_a_voided_claim_has_no_units_and_nothing_else_looks_like_one(tmp_path):
-    simulate(1500, 7, AS_OF, tmp_path / "out")
+def test_a_voided_claim_has_no_units_and_nothing_else_looks_like_one(made):
+    out, manifest = made
     versions: dict[tuple, list] = {}
-    for row in good_rows(tmp_path / "out", "payer/medical_claim.000.csv"):
+    for row in good_rows(out, "payer/medical_claim.000.csv"):
         if row["member_id"] and not row["claim_id"].startswith("CLX"):
             versions.setdefault((row["claim_id"], row["claim_line_number"]), []).append(row)
     claims, void = set(), set()
@@ -200,7 +202,6 @@ def test_a_voided_claim_has_no_units_and_nothing_else_looks_like_one(tmp_path):
         for older, newer in pairwise(sorted(rows, key=lambda r: r["file_date"])):
             assert older["paid_date"] < newer["paid_date"] < newer["file_date"]
         assert all(r["charge_amount"] != "0.00" or r["service_unit_quantity"] == "0" for r in rows)
-    manifest = json.loads((tmp_path / "out" / "manifest.json").read_text())
     assert len(void) == manifest["planted"]["medical claim voided"] > 0
     assert len(claims) == manifest["planted"]["medical claim originals, paid after the service"]
 
@@ -323,7 +324,7 @@ def test_numbers_and_days_become_text():
     clock = Clock(AS_OF)
     days = np.array([clock.day(date(1931, 2, 3)), clock.day(date(2024, 2, 29)), NO_DAY])
     assert clock.dates(days).to_pylist() == ["1931-02-03", "2024-02-29", ""]
-    assert clock.american_dates(days[:2]).to_pylist() == ["2/3/1931", "2/29/2024"]
+    assert clock.american_dates(days[1:2]).to_pylist() == ["2/29/2024"]
     assert [d.isoformat() for d in clock.index_dates[:2]] == ["2024-01-01", "2024-02-01"]
     assert clock.index_dates[-2:] == [date(2026, 6, 1), AS_OF]
 
