@@ -209,7 +209,7 @@ main() {
     case $job in
         setup) ;;
         test) cd "$checkout" && exec "$venv/bin/python" -m pytest "$@" ;;
-        shell) exec "$venv/bin/python" -i "$checkout/jobs/shell.py" "$@" ;;
+        shell) exec "$venv/bin/python" -m salus.launch shell "$@" ;;
         # The JVM warns of a module that Spark 4 itself asks for; nothing else is held back.
         *) exec "$venv/bin/python" -m salus.launch "$job" "$@" \
             2> >(trap '' INT TERM; exec grep --line-buffered -v 'Using incubator modules' >&2) ;;

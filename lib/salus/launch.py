@@ -33,7 +33,7 @@ def sentences(folder: Path) -> dict[str, str]:
 
 
 def command(job: Path, arguments: Sequence[str], settings: Settings) -> list[str]:
-    """The command that runs ``job``: through spark-submit, or by Python alone where the job starts no Spark.
+    """The command that runs ``job``: through spark-submit, or by Python alone where it asks for no ``spark_job``.
 
     Args:
         job: the job's file.
@@ -41,6 +41,8 @@ def command(job: Path, arguments: Sequence[str], settings: Settings) -> list[str
         settings: master, memory, jars and further Spark settings.
     """
     own, _, further = _split(arguments)
+    if job.stem == "shell":
+        return [sys.executable, "-i", str(job), *own]
     if {"-h", "--help"} & set(own) or "spark_job" not in job.read_text(encoding="utf-8"):
         return [sys.executable, str(job), *own]
     submit = [str(Path(pyspark.__file__).parent / "bin" / "spark-submit"), "--master", settings.master]
