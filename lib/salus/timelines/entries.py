@@ -9,10 +9,9 @@ from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from salus.timelines.clocks import NEVER, STATIC
-from salus.timelines.spec import CodeGroup
+from salus.timelines.vocabulary import Members
 
 PAIRS_AT_ONCE = 1 << 20
 """Bounds the memory of one step; measured: larger gains nothing, the arrays leave the cache."""
@@ -36,10 +35,13 @@ class Entries:
 
 @dataclass(frozen=True)
 class Pairs:
-    """Visible (sample, entry) pairs: samples ascending, and entries ascending within a sample."""
+    """Visible (sample, entry) pairs: samples ascending, and entries ascending within a sample.
+
+    ``entry`` indexes the arrays of ``Entries``; it is a slice, which copies nothing, where the pairs lie side by side.
+    """
 
     sample: np.ndarray
-    entry: np.ndarray
+    entry: np.ndarray | slice
 
 
 def lists(batch: pa.RecordBatch, name: str) -> tuple[np.ndarray, np.ndarray]:
@@ -58,12 +60,18 @@ def lists(batch: pa.RecordBatch, name: str) -> tuple[np.ndarray, np.ndarray]:
     return offsets - offsets[0], values.to_numpy(zero_copy_only=False)
 
 
-def entries(batch: pa.RecordBatch, groups: list[CodeGroup], need_value: bool = False) -> Entries:
-    """The batch's dated events whose code is in one of ``groups``; with ``need_value`` those that carry a number."""
-    offsets, codes = lists(batch, "code")
-    _, time = lists(batch, "time")
+def entries(batch: pa.RecordBatch, code: np.ndarray, members: Members, need_value: bool = False) -> Entries:
+    """The batch's dated events of some groups.
+
+    Args:
+        batch: timelines.
+        code: int32 (events,), the number of each event's code in the vocabulary, or -1.
+        members: the groups that the vocabulary's codes belong to.
+        need_value: only events that carry a number.
+    """
+    offsets, time = lists(batch, "time")
     _, value = lists(batch, "value")
-    position, group = _matches(codes, groups)
+    position, group = members.of(code)
     keep = time[position] != STATIC
     if need_value:
         keep &= ~np.isnan(value[position])
@@ -80,24 +88,14 @@ def entries(batch: pa.RecordBatch, groups: list[CodeGroup], need_value: bool = F
     )
 
 
-def _matches(codes, groups):
-    """Positions of the events of ``groups`` (ascending, one an event and group) and their group's number."""
-    if not groups or not codes.size:
-        return np.empty(0, np.int64), np.empty(0, np.int32)
-    hashes = np.concatenate([np.array(group.code_hashes, np.int64) for group in groups])
-    member = np.repeat(np.arange(len(groups), dtype=np.int32), [len(group.code_hashes) for group in groups])
-    vocabulary, code = np.unique(hashes, return_inverse=True)
-    order = np.argsort(code, kind="stable")
-    member, sizes = member[order], np.bincount(code, minlength=vocabulary.size)
-    starts = np.cumsum(sizes) - sizes
-    found = pc.index_in(pa.array(codes), value_set=pa.array(vocabulary)).fill_null(-1).to_numpy(zero_copy_only=False)
-    position = np.flatnonzero(found >= 0)
-    code = found[position]
-    if sizes.size == 0 or sizes.max() == 1:
-        return position, member[starts[code]]
-    times = sizes[code]
-    nth = np.arange(times.sum()) - np.repeat(np.cumsum(times) - times, times)
-    return np.repeat(position, times), member[np.repeat(starts[code], times) + nth]
+def reach(events: Entries, sample_row: np.ndarray, prediction_times: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """First and last + 1 entry that each sample may see: int64 (samples,) twice.
+
+    One sample of every row, as in a night's scoring, is given all entries, so that they lie side by side.
+    """
+    if np.array_equal(sample_row, np.arange(events.offsets.size - 1)):
+        return events.offsets[:-1], events.offsets[1:]
+    return happened(events.time, events.offsets, sample_row, prediction_times)
 
 
 def happened(time: np.ndarray, offsets: np.ndarray, sample_row: np.ndarray, prediction_times: np.ndarray):
@@ -140,14 +138,20 @@ def visible_pairs(events: Entries, first: np.ndarray, end: np.ndarray, predictio
     """
     sizes = end - first
     sample = np.repeat(np.arange(sizes.size, dtype=np.int32), sizes)
-    entry = np.arange(sizes.sum()) + np.repeat(first - (np.cumsum(sizes) - sizes), sizes)
-    if clock == "time":
-        seen = None if events.superseded is None else events.superseded[entry] == NEVER
+    if np.array_equal(first[1:], end[:-1]):
+        entry = slice(first[0], end[-1]) if sizes.size else slice(0, 0)
     else:
-        at = np.repeat(prediction_times, sizes)
+        entry = np.arange(sizes.sum()) + np.repeat(first - (np.cumsum(sizes) - sizes), sizes)
+    at = prediction_times[sample]
+    if clock == "time":
+        seen = events.time[entry] <= at
+        if events.superseded is not None:
+            seen &= events.superseded[entry] == NEVER
+    else:
         seen = events.available[entry] <= at
         if events.superseded is not None:
             seen &= at < events.superseded[entry]
-    if seen is None or seen.all():
+    if seen.all():
         return Pairs(sample, entry)
-    return Pairs(sample[seen], entry[seen])
+    seen = np.flatnonzero(seen)
+    return Pairs(sample[seen], seen + entry.start if isinstance(entry, slice) else entry[seen])

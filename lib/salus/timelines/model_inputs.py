@@ -3,14 +3,17 @@
 Training samples and tonight's scores both come from here, out of what was available at each prediction time.
 """
 
+from itertools import chain
+
 import numpy as np
 import pyarrow as pa
 
 from salus.timelines.clocks import DAYS_PER_YEAR, MICROSECONDS_PER_DAY, STATIC
 from salus.timelines.enrolment import enrolled_days
-from salus.timelines.entries import chunks, entries, happened, visible_pairs
+from salus.timelines.entries import chunks, entries, lists, reach, visible_pairs
 from salus.timelines.numerics import numeric_aggregates
 from salus.timelines.recency import days_since_last_event
+from salus.timelines.sources import known_sources
 from salus.timelines.spec import FeatureSpec
 from salus.timelines.windows import windowed_counts
 
@@ -33,21 +36,21 @@ def model_inputs(
     """
     sample_row = np.asarray(sample_row, np.int64)
     prediction_times = np.asarray(prediction_times, np.int64)
-    blocks = [
-        _age(batch, sample_row, prediction_times),
-        _is_female(batch, sample_row),
-        days_since_last_event(batch, sample_row, prediction_times, clock),
-        *(enrolled_days(batch, sample_row, prediction_times, days, clock) for days in spec.enrolment_days),
-        *_sources(batch, sample_row, prediction_times, spec, clock),
-        *_counts(batch, sample_row, prediction_times, spec, clock),
-        *_numerics(batch, sample_row, prediction_times, spec, clock),
-    ]
+    code = spec.vocabulary.code_of(lists(batch, "code")[1])
+    blocks = chain(
+        _static(batch, sample_row, prediction_times),
+        [days_since_last_event(batch, sample_row, prediction_times, clock)],
+        (enrolled_days(batch, sample_row, prediction_times, days, clock) for days in spec.enrolment_days),
+        _sources(batch, code, sample_row, prediction_times, spec, clock),
+        _counts(batch, code, sample_row, prediction_times, spec, clock),
+        _numerics(batch, code, sample_row, prediction_times, spec, clock),
+    )
     inputs = np.empty((sample_row.size, len(spec.names)), np.float32)
     column = 0
     for block in blocks:
-        block = block.reshape(sample_row.size, -1) if block.size else block.reshape(sample_row.size, 0)
-        inputs[:, column:column + block.shape[1]] = block
-        column += block.shape[1]
+        width = block.shape[1] if block.ndim == 2 else 1
+        inputs[:, column:column + width] = block.reshape(sample_row.size, width)
+        column += width
     return inputs
 
 
@@ -59,52 +62,52 @@ def last_times(batch: pa.RecordBatch, sample_row, prediction_times, spec: Featur
     """
     sample_row = np.asarray(sample_row, np.int64)
     prediction_times = np.asarray(prediction_times, np.int64)
-    events = entries(batch, list(spec.groups))
+    events = entries(batch, spec.vocabulary.code_of(lists(batch, "code")[1]), spec.vocabulary.members["any"])
     groups = len(spec.groups)
     last = np.full((sample_row.size, groups), STATIC)
-    first, end = happened(events.time, events.offsets, sample_row, prediction_times)
+    first, end = reach(events, sample_row, prediction_times)
     for part in chunks(end - first, groups):
         pairs = visible_pairs(events, first[part], end[part], prediction_times[part], "available")
         last[part][pairs.sample, events.group[pairs.entry]] = events.time[pairs.entry]
     return last
 
 
-def _age(batch, sample_row, prediction_times):
+def _static(batch, sample_row, prediction_times):
     birth = batch.column("birth")
-    known = birth.is_valid().to_numpy(zero_copy_only=False)[sample_row]
-    born = birth.fill_null(0).to_numpy(zero_copy_only=False)[sample_row]
-    years = (prediction_times - born) / (MICROSECONDS_PER_DAY * DAYS_PER_YEAR)
-    return np.where(known, years, np.nan)
-
-
-def _is_female(batch, sample_row):
+    known = birth.is_valid().to_numpy(zero_copy_only=False)
+    born = birth.fill_null(0).to_numpy(zero_copy_only=False)
+    years = (prediction_times - born[sample_row]) / (MICROSECONDS_PER_DAY * DAYS_PER_YEAR)
+    yield np.where(known[sample_row], years, np.nan)
     sex = batch.column("sex").to_numpy(zero_copy_only=False)
-    return np.where(sex == "female", 1.0, np.where(sex == "male", 0.0, np.nan))[sample_row]
+    yield np.where(sex == "female", 1.0, np.where(sex == "male", 0.0, np.nan))[sample_row]
 
 
-def _sources(batch, sample_row, prediction_times, spec, clock):
-    groups = spec.of_kind("source")
+def _sources(batch, code, sample_row, prediction_times, spec, clock):
+    groups = len(spec.of_kind("source"))
     if groups:
-        _, days = windowed_counts(entries(batch, groups), sample_row, prediction_times, len(groups), (), clock)
-        yield ~np.isnan(days)
+        events = entries(batch, code, spec.vocabulary.members["source"])
+        yield known_sources(events, sample_row, prediction_times, groups, clock)
 
 
-def _counts(batch, sample_row, prediction_times, spec, clock):
-    groups = spec.of_kind("count")
+def _counts(batch, code, sample_row, prediction_times, spec, clock):
+    groups = len(spec.of_kind("count"))
     if not groups:
         return
-    events = entries(batch, groups)
-    counts, days = windowed_counts(events, sample_row, prediction_times, len(groups), spec.windows_days, clock)
+    events = entries(batch, code, spec.vocabulary.members["count"])
+    counts, days = windowed_counts(events, sample_row, prediction_times, groups, spec.windows_days, clock)
     for statistic in spec.count_statistics:
-        yield {"count": counts, "days_since_last": days}[statistic] if statistic != "exists" else counts > 0
+        if statistic == "days_since_last":
+            yield days
+        else:
+            yield from counts if statistic == "count" else counts > 0
 
 
-def _numerics(batch, sample_row, prediction_times, spec, clock):
-    groups = spec.of_kind("numeric")
+def _numerics(batch, code, sample_row, prediction_times, spec, clock):
+    groups = len(spec.of_kind("numeric"))
     if not groups:
         return
-    events = entries(batch, groups, need_value=True)
-    aggregates = numeric_aggregates(
-        events, sample_row, prediction_times, len(groups), spec.numeric_windows_days, clock)
+    events = entries(batch, code, spec.vocabulary.members["numeric"], need_value=True)
+    aggregates = numeric_aggregates(events, sample_row, prediction_times, groups, spec.numeric_windows_days, clock)
     for statistic in spec.numeric_statistics:
-        yield aggregates[statistic]
+        block = aggregates[statistic]
+        yield from block if block.ndim == 3 else [block]

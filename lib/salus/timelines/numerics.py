@@ -3,8 +3,8 @@
 import numpy as np
 
 from salus.timelines.clocks import MICROSECONDS_PER_DAY
-from salus.timelines.entries import Entries, chunks, happened, visible_pairs
-from salus.timelines.windows import days_since_last, narrowest_window
+from salus.timelines.entries import Entries, chunks, reach, visible_pairs
+from salus.timelines.windows import days_since_last, in_windows, sums
 
 SLOPE_DAYS = 30
 """A trend is the change of the least-squares line over this many days."""
@@ -26,13 +26,13 @@ def numeric_aggregates(events: Entries, sample_row, prediction_times, groups: in
 
     Returns:
         A dict of float32 arrays, NaN = missing: ``last`` and ``days_since_last`` (samples, groups) over all time;
-        ``mean, min, max, slope, count`` (samples, groups, windows), slope in units per 30 days.
+        ``mean, min, max, slope, count`` (windows, samples, groups), slope in units per 30 days.
     """
     width = len(windows_days)
     samples = sample_row.size
     result = {name: np.empty((samples, groups), np.float32) for name in ("last", "days_since_last")}
-    result |= {name: np.empty((samples, groups, width), np.float32) for name in ("mean", "min", "max", "slope", "count")}
-    first, end = happened(events.time, events.offsets, sample_row, prediction_times)
+    result |= {name: np.empty((width, samples, groups), np.float32) for name in ("mean", "min", "max", "slope", "count")}
+    first, end = reach(events, sample_row, prediction_times)
     for part in chunks(end - first, groups * max(1, width)):
         at = prediction_times[part]
         cells = at.size * groups
@@ -45,37 +45,33 @@ def numeric_aggregates(events: Entries, sample_row, prediction_times, groups: in
         result["last"][part] = last.reshape(at.size, groups)
         result["days_since_last"][part] = days_since_last(cell, age, cells).reshape(at.size, groups)
         for name, numbers in by_window(cell, age, value, cells, windows_days).items():
-            result[name][part] = numbers.reshape(at.size, groups, width)
+            result[name][:, part] = numbers.reshape(width, at.size, groups)
     return result
 
 
 def by_window(cell, age, value, cells: int, windows_days) -> dict[str, np.ndarray]:
-    """float (cells, windows) each of ``mean, min, max, slope, count`` of the values within each window."""
+    """float (windows, cells) each of ``mean, min, max, slope, count`` of the values within each window."""
     width = len(windows_days)
-    window = narrowest_window(age, windows_days)
-    inside = window < width
-    key = cell[inside] * np.int64(width) + window[inside]
+    inside, key = in_windows(cell, age, cells, windows_days)
     number = value[inside].astype(np.float64)
     days = age[inside] * (-1.0 / MICROSECONDS_PER_DAY)
 
-    def total(weights=None):
-        return np.bincount(key, weights, minlength=cells * width).reshape(cells, width).cumsum(axis=1)
-
     def extreme(ufunc, start):
-        extremes = np.full(cells * width, start)
-        ufunc.at(extremes, key, number)
-        return ufunc.accumulate(extremes.reshape(cells, width), axis=1)
+        extremes = np.full(cells * width, start, np.float32)
+        ufunc.at(extremes, key, value[inside])
+        extremes = extremes.reshape(width, cells)
+        return np.where(some, ufunc.accumulate(extremes, axis=0), np.nan)
 
-    count = total()
+    count, total = sums(key, None, cells, windows_days), sums(key, number, cells, windows_days)
     some = count > 0
     with np.errstate(divide="ignore", invalid="ignore"):
-        sums = total(number)
         return {
             "count": count,
-            "mean": sums / count,
-            "min": np.where(some, extreme(np.minimum, np.inf), np.nan),
-            "max": np.where(some, extreme(np.maximum, -np.inf), np.nan),
-            "slope": _slope(count, total(days), sums, total(days * days), total(days * number)),
+            "mean": total / count,
+            "min": extreme(np.minimum, np.inf),
+            "max": extreme(np.maximum, -np.inf),
+            "slope": _slope(count, sums(key, days, cells, windows_days), total,
+                            sums(key, days * days, cells, windows_days), sums(key, days * number, cells, windows_days)),
         }
 
 

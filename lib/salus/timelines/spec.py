@@ -18,6 +18,7 @@ from typing import Literal
 import numpy as np
 
 from salus.settings import Strict
+from salus.timelines.vocabulary import Vocabulary
 
 WINDOWED_COUNTS = ("count", "exists")
 WINDOWED_NUMERICS = ("mean", "min", "max", "slope", "count")
@@ -115,6 +116,12 @@ class FeatureSpec(Strict):
         """SHA-256 of the spec's canonical JSON."""
         return hashlib.sha256(self.to_json().encode()).hexdigest()
 
+    @cached_property
+    def vocabulary(self) -> Vocabulary:
+        """The codes of the groups of each kind, and of all groups."""
+        kinds = {kind: self.of_kind(kind) for kind in ("count", "numeric", "source")} | {"any": self.groups}
+        return Vocabulary({kind: [group.code_hashes for group in groups] for kind, groups in kinds.items()})
+
     def of_kind(self, kind: str) -> list[CodeGroup]:
         """The groups of one kind, in order."""
         return [group for group in self.groups if group.kind == kind]
@@ -161,8 +168,8 @@ def _counts(spec):
                               _code(group), group.name, absence=f"{group.name}.ever", is_log=True)
             continue
         wording = "number" if statistic == "count" else "any"
-        for group in groups:
-            for days in spec.windows_days:
+        for days in spec.windows_days:
+            for group in groups:
                 yield Feature(f"{group.name}.{statistic}.{days}d", f"{group.label}: {wording} in the last {days} days",
                               statistic, "", _code(group), group.name, days, is_log=statistic == "count")
 
@@ -177,8 +184,8 @@ def _numerics(spec):
                 yield Feature(f"{group.name}.{statistic}", label, statistic, (group.unit or "") if is_last else "d",
                               _code(group), group.name, absence=f"{group.name}.ever", is_log=not is_last)
             continue
-        for group in groups:
-            for days in spec.numeric_windows_days:
+        for days in spec.numeric_windows_days:
+            for group in groups:
                 yield _windowed_numeric(group, statistic, days)
 
 

@@ -1,12 +1,13 @@
 """Windows before a prediction: each event is put into the narrowest that holds it, and windows then accumulate.
 
-An event is in the window of W days at T iff ``T - W days <= time <= T``.
+An event is in the window of W days at T iff ``T - W days <= time <= T``. Results stand window by window, which
+keeps every step a pass over contiguous memory.
 """
 
 import numpy as np
 
 from salus.timelines.clocks import MICROSECONDS_PER_DAY
-from salus.timelines.entries import Entries, chunks, happened, visible_pairs
+from salus.timelines.entries import Entries, chunks, reach, visible_pairs
 
 
 def windowed_counts(events: Entries, sample_row, prediction_times, groups: int, windows_days, clock: str):
@@ -21,18 +22,19 @@ def windowed_counts(events: Entries, sample_row, prediction_times, groups: int, 
         clock: see ``visible_pairs``.
 
     Returns:
-        int32 (samples, groups, windows) counts; float32 (samples, groups) days since the last, NaN = never.
+        float32 (windows, samples, groups) counts; float32 (samples, groups) days since the last, NaN = never.
     """
-    counts = np.empty((sample_row.size, groups, len(windows_days)), np.int32)
+    counts = np.empty((len(windows_days), sample_row.size, groups), np.float32)
     days_since = np.empty((sample_row.size, groups), np.float32)
-    first, end = happened(events.time, events.offsets, sample_row, prediction_times)
+    first, end = reach(events, sample_row, prediction_times)
     for part in chunks(end - first, groups * max(1, len(windows_days))):
         at = prediction_times[part]
         pairs = visible_pairs(events, first[part], end[part], at, clock)
         cell = pairs.sample * np.int32(groups) + events.group[pairs.entry]
         age = at[pairs.sample] - events.time[pairs.entry]
         days_since[part] = days_since_last(cell, age, at.size * groups).reshape(at.size, groups)
-        counts[part] = count_by_window(cell, age, at.size * groups, windows_days).reshape(at.size, groups, -1)
+        _, key = in_windows(cell, age, at.size * groups, windows_days)
+        counts[:, part] = sums(key, None, at.size * groups, windows_days).reshape(-1, at.size, groups)
     return counts, days_since
 
 
@@ -43,20 +45,22 @@ def days_since_last(cell: np.ndarray, age: np.ndarray, cells: int) -> np.ndarray
     return days
 
 
-def narrowest_window(age: np.ndarray, windows_days) -> np.ndarray:
-    """int32 (events,): number of the narrowest window that holds an event of that age; their count = none does."""
-    window = np.zeros(age.size, np.int32)
-    for days in windows_days:
+def in_windows(cell: np.ndarray, age: np.ndarray, cells: int, windows_days) -> tuple[np.ndarray, np.ndarray]:
+    """The events that some window holds: their positions, and the key ``narrowest window * cells + cell``."""
+    if not windows_days:
+        return np.empty(0, np.int64), np.empty(0, np.int64)
+    inside = np.flatnonzero(age <= windows_days[-1] * MICROSECONDS_PER_DAY)
+    age = age[inside]
+    window = np.zeros(inside.size, np.int64)
+    for days in windows_days[:-1]:
         window += age > days * MICROSECONDS_PER_DAY
-    return window
+    return inside, window * cells + cell[inside]
 
 
-def count_by_window(cell: np.ndarray, age: np.ndarray, cells: int, windows_days) -> np.ndarray:
-    """int32 (cells, windows): events of each cell within each window."""
+def sums(key: np.ndarray, weights: np.ndarray | None, cells: int, windows_days) -> np.ndarray:
+    """(windows, cells): the number of events, or the sum of their weights, in each window."""
     width = len(windows_days)
-    window = narrowest_window(age, windows_days)
-    inside = window < width
-    key = cell[inside] * np.int64(width) + window[inside]
-    return np.bincount(key, minlength=cells * width).reshape(cells, width).cumsum(axis=1, dtype=np.int32)
-
-
+    totals = np.bincount(key, weights, minlength=cells * width).reshape(width, cells)
+    for window in range(1, width):
+        totals[window] += totals[window - 1]
+    return totals
