@@ -1,5 +1,6 @@
 """A night: everybody accounted for, published at once or not at all, and the same again where nothing changed."""
 
+import argparse
 from datetime import date, datetime
 
 import keras
@@ -8,13 +9,15 @@ import pytest
 from pyspark.sql import functions as F
 from scipy.stats import rankdata
 
-import salus.datasets.export as export
-import salus.scoring.score as scoring
-import salus.scoring.scorer as scorer
+from salus.cohorts import cohort
 from salus.cohorts.task import Eligibility, Label, Model, Task, Tier
+from salus.datasets import export
 from salus.errors import Held, Refused
 from salus.evaluation.calibration import Calibration
+from salus.job import spark_job
 from salus.schemas import TIMELINES
+from salus.scoring import score as scoring
+from salus.scoring import scorer
 from salus.scoring.percentiles import with_percentiles
 from salus.scoring.score import score
 from salus.timelines.clocks import MICROSECONDS_PER_DAY, NEVER, STATIC, micros
@@ -35,8 +38,9 @@ RULES = Eligibility(age_at_least=18, look_back_days=365, enrolled_days_at_least=
 
 @pytest.fixture(scope="module")
 def task():
-    aces = {"predicates": {"admission": {"code": "ENCOUNTER/IMP"}}, "windows": {"target": {
-        "start": "trigger", "end": "start + 90d", "start_inclusive": True, "end_inclusive": False, "label": "admission"}}}
+    window = {"start": "trigger", "end": "start + 90d", "start_inclusive": True, "end_inclusive": False}
+    aces = {"predicates": {"admission": {"code": "ENCOUNTER/IMP"}},
+            "windows": {"target": window | {"label": "admission"}}}
     return Task(
         id="tiny", title="Tiny", eligibility=RULES, label=Label(horizon_days=90, death="no_event", aces=aces),
         features={}, model=Model(architecture="logistic"),
@@ -45,8 +49,9 @@ def task():
 
 @pytest.fixture(scope="module")
 def spec():
-    bare = FeatureSpec(windows_days=(90, 365), numeric_windows_days=(365,), count_statistics=("count", "days_since_last"),
-                       numeric_statistics=("last", "days_since_last"), groups=GROUPS)
+    bare = FeatureSpec(
+        windows_days=(90, 365), numeric_windows_days=(365,), groups=GROUPS,
+        count_statistics=("count", "days_since_last"), numeric_statistics=("last", "days_since_last"))
     features = len(bare.names)
     return bare.model_copy(update={"statistics": Statistics(mean=(0.5,) * features, std=(1.5,) * features)})
 
@@ -75,26 +80,32 @@ def person(number, admissions=(), labs=(), covered=(-400, 400), age=60.0, death=
 
 def population(size=60):
     random = np.random.default_rng(8)
-    people = [person(number, sorted(random.integers(1, 900, number % 4).tolist()), [(int(random.integers(5, 300)), 6.5, 2)])
-              for number in range(size)]
+    people = [
+        person(number, sorted(random.integers(1, 900, number % 4).tolist()), [(int(random.integers(5, 300)), 6.5, 2)])
+        for number in range(size)
+    ]
     people += [person(1000), person(1001, admissions=[800])]                     # eligible, nothing in the look-back
     people += [person(2000, [5], age=12), person(2001, [5], covered=(-400, -30)), person(2002, [5], death=3)]
     return people
 
 
-@pytest.fixture
-def warehouse(tmp_path, spark, job_in, packed, task):
-    """A warehouse with timelines, a model and its calibration."""
-    folder = tmp_path / "warehouse"
-    with job_in(folder, "set-up") as job:
+def model_row(task_id, package_hash):
+    return {
+        "task_id": task_id, "model_name": task_id, "model_version": "1", "architecture": "logistic",
+        "feature_spec_hash": "abc", "dataset_hash": "d", "package_hash": package_hash, "package_path": "_packages/one",
+        "inputs": {}, "prevalence": 0.1, "trained_at": datetime(2026, 7, 1), "run_id": "train"}
+
+
+@pytest.fixture(scope="module")
+def warehouse(tmp_path_factory, spark, packed, task):
+    """A warehouse with timelines, a calibrated model of one task, and a model of another that is not calibrated."""
+    folder = tmp_path_factory.mktemp("scoring") / "warehouse"
+    with spark_job("set-up", argparse.Namespace(warehouse=str(folder)), quiet=True) as job:
         package_hash = write_package(f"{folder}/_packages/one", packed)
         calibration = Calibration(-1.0, 0.8, 0.01, -0.002, 0.004, package_hash, 100, 1000, 90)
         job.tables.replace("timelines", job.spark.createDataFrame(population(), TIMELINES))
-        job.tables.append("models", job.tables.frame("models", [{
-            "task_id": task.id, "model_name": "tiny", "model_version": "1", "architecture": "logistic",
-            "feature_spec_hash": "abc", "dataset_hash": "d", "package_hash": package_hash,
-            "package_path": "_packages/one", "inputs": {}, "prevalence": 0.1, "trained_at": datetime(2026, 7, 1),
-            "run_id": "train"}]))
+        job.tables.append("models", job.tables.frame("models", [
+            model_row(task.id, package_hash), model_row("uncalibrated", "another")]))
         job.tables.append("calibrations", job.tables.frame("calibrations", [{
             "task_id": task.id, "model_name": "tiny", "model_version": "1", "package_hash": package_hash,
             "calibration_version": calibration.version, "calibration": calibration.to_json(),
@@ -126,7 +137,9 @@ def test_a_night(job_in, warehouse, task, spec):
     for row in rows.values():
         assert (row["probability"] is None) != (row["not_scored_reason"] is None)
     assert rows[1000]["not_scored_reason"] == rows[1001]["not_scored_reason"] == "no_data_in_look_back"
-    assert rows[1000]["reasons"] is None and rows[1000]["tier"] is None and rows[1000]["percentile"] is None
+    assert rows[1000]["reasons"] is None
+    assert rows[1000]["tier"] is None
+    assert rows[1000]["percentile"] is None
 
     # Percentiles are midranks of the night; tiers follow.
     people = sorted(number for number in rows if number < 1000)
@@ -157,49 +170,53 @@ def test_a_night(job_in, warehouse, task, spec):
     runs = {row["run_id"]: row["status"] for row in again.tables.read("score_runs").collect()}
     assert runs == {run["run_id"]: "superseded", again.run_id: "published"}
     kept = again.tables.read("scores_superseded").collect()
-    assert len(kept) == 62 and {row["superseded_by"] for row in kept} == {again.run_id}
+    assert len(kept) == 62
+    assert {row["superseded_by"] for row in kept} == {again.run_id}
 
     # A later night remembers this one.
     later = scored(job_in, warehouse, retiered, date(2026, 7, 31))
     before, after = rows_of(later), rows_of(later, date(2026, 7, 31))
     assert after[7]["previous_probability"] == before[7]["probability"]
-    assert before[7]["previous_probability"] is None and before[7]["change_reasons"] is None
-    came = {reason["feature"] for reason in after[7]["reasons"]} - {reason["feature"] for reason in before[7]["reasons"]}
-    assert {text for text in after[7]["change_reasons"] if text.startswith("came")} == {f"came: {name}" for name in came}
+    assert before[7]["previous_probability"] is None
+    assert before[7]["change_reasons"] is None
+    then, now = ({reason["feature"] for reason in night[7]["reasons"]} for night in (before, after))
+    assert set(after[7]["change_reasons"]) == {f"came: {name}" for name in now - then} | {
+        f"went: {name}" for name in then - now}
 
 
-def test_a_night_that_loses_a_person_is_held_and_publishes_nothing(job_in, warehouse, task, monkeypatch):
-    whole = scoring.outcomes
-    monkeypatch.setattr(scoring, "outcomes", lambda *given: whole(*given).where("subject_id <> 7"))
-    with pytest.raises(Held, match="accounted for"), job_in(warehouse, "score") as job:
-        score(job, task, AS_OF)
+LOST = date(2026, 5, 31)
+
+
+def published(job_in, warehouse):
     with job_in(warehouse, "look") as job:
-        assert job.tables.version("scores") is None
+        return job.tables.published
 
 
-def test_a_score_that_is_lost_between_the_model_and_the_table_is_held(job_in, warehouse, task, monkeypatch):
-    whole = scoring.score_rows
-    monkeypatch.setattr(scoring, "score_rows", lambda *given: whole(*given).where("subject_id <> 7"))
+@pytest.mark.parametrize("step", ["outcomes", "score_rows"])
+def test_a_night_that_loses_a_person_is_held_and_publishes_nothing(job_in, warehouse, task, monkeypatch, step):
+    """Between the timelines and the model, and between the model and the table."""
+    whole = getattr(scoring, step)
+    before = published(job_in, warehouse)
+    monkeypatch.setattr(scoring, step, lambda *given: whole(*given).where("subject_id <> 7"))
     with pytest.raises(Held, match="accounted for") as held, job_in(warehouse, "score") as job:
-        score(job, task, AS_OF)
+        score(job, task, LOST)
     assert held.value.exit_code == 3
-    with job_in(warehouse, "look") as job:
-        assert job.tables.version("scores") is None
+    assert published(job_in, warehouse) == before
 
 
-def test_a_model_without_calibration_is_refused(job_in, warehouse, task):
-    with job_in(warehouse, "forget") as job:
-        job.tables.replace("calibrations", job.tables.read("calibrations").limit(0))
-    with pytest.raises(Refused, match="never calibrated"):
-        scored(job_in, warehouse, task)
+@pytest.mark.parametrize(("name", "reason"), [("uncalibrated", "never calibrated"), ("unknown", "no trained model")])
+def test_a_task_without_a_calibrated_model_is_refused(job_in, warehouse, task, name, reason):
+    with pytest.raises(Refused, match=reason):
+        scored(job_in, warehouse, task.model_copy(update={"id": name}))
 
 
 def test_percentiles_are_midranks_for_any_ties(spark):
     random = np.random.default_rng(1)
-    values = np.round(random.beta(1, 12, 5000), 3).tolist() + [0.0, 1.0, 1.0, None]
-    frame = spark.createDataFrame([(number, value) for number, value in enumerate(values)], "id long, probability double")
+    values = [*np.round(random.beta(1, 12, 5000), 3).tolist(), 0.0, 1.0, 1.0, None]
+    frame = spark.createDataFrame(list(enumerate(values)), "id long, probability double")
     found = {row["id"]: row["percentile"] for row in with_percentiles(frame).collect()}
-    assert len(found) == len(values) and found[len(values) - 1] is None
+    assert len(found) == len(values)
+    assert found[len(values) - 1] is None
     expected = 100 * (rankdata(values[:-1]) - 0.5) / (len(values) - 1)
     np.testing.assert_allclose([found[number] for number in range(len(values) - 1)], expected)
 
@@ -207,3 +224,4 @@ def test_percentiles_are_midranks_for_any_ties(spark):
 def test_training_and_tonight_share_one_function_for_inputs_and_one_for_eligibility():
     assert scorer.model_inputs is export.model_inputs
     assert scorer.standardise is export.standardise
+    assert scorer.eligibility is cohort.eligibility

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy.special import expit
-from sklearn.metrics import average_precision_score, roc_auc_score
+from sklearn.metrics import average_precision_score, brier_score_loss, roc_auc_score
 
 from salus.errors import Refused
 from salus.evaluation.bootstrap import intervals, person_weights
@@ -19,6 +19,8 @@ from salus.evaluation.calibration import (
     slope,
 )
 from salus.evaluation.discrimination import Ranking, auroc, average_precision
+from salus.evaluation.leakage import price
+from salus.evaluation.metrics import Sample, measured
 
 row = st.tuples(st.integers(0, 6), st.booleans(), st.integers(0, 3))     # score (ties abound), label, weight
 
@@ -90,7 +92,8 @@ def test_differences_are_paired():
 def test_a_statistic_that_most_replicates_cannot_give_has_no_interval():
     people = np.arange(4)
     low, _ = intervals(lambda weights: np.array([np.nan if weights[0] == 0 else 1.0, 2.0]), people)
-    assert np.isnan(low[0]) and low[1] == 2.0
+    assert np.isnan(low[0])
+    assert low[1] == 2.0
 
 
 def planted(rows_each=8, people=6000, intercept=0.4, coefficient=0.7, shared=0.0, seed=11):
@@ -119,9 +122,9 @@ def test_platt_knows_that_rows_of_a_person_are_not_independent():
 
 
 def test_platt_covariance_is_that_of_a_bootstrap_of_people():
-    logits, labels, weights, people = planted(people=800, shared=0.6)
+    logits, labels, weights, people = planted(people=400, shared=0.6)
     fitted = fit_platt(logits, labels, weights, people, "p")
-    drawn = np.array([slope(logits, labels, w) for w in person_weights(people, 400)])
+    drawn = np.array([slope(logits, labels, w) for w in person_weights(people, 250)])
     assert fitted.slope_variance == pytest.approx(drawn[:, 1].var(), rel=0.25)
     assert fitted.covariance == pytest.approx(np.cov(drawn.T)[0, 1], rel=0.25)
 
@@ -139,7 +142,8 @@ def test_calibration_bounds_hold_the_planted_probability_as_often_as_they_say():
 def test_a_calibration_is_the_same_after_json_and_another_fit_has_another_version():
     fitted = fit_platt(*planted(people=300), package_hash="p")
     again = Calibration.from_json(fitted.to_json())
-    assert again == fitted and again.version == fitted.version
+    assert again == fitted
+    assert again.version == fitted.version
     assert fit_platt(*planted(people=300, seed=12), package_hash="p").version != fitted.version
     np.testing.assert_array_equal(again.probability(np.array([-1.0, 2.0])), fitted.probability(np.array([-1.0, 2.0])))
 
@@ -174,3 +178,78 @@ def test_the_curve_of_equal_groups_holds_every_row_once():
 
 def test_safe_logit_is_finite_at_the_ends():
     np.testing.assert_allclose(safe_logit(np.array([0.0, 0.5, 1.0])), [-30, 0, 30])
+
+
+@pytest.fixture(scope="module")
+def compared():
+    """400 people with ten rows each: the truth, a model near it, a baseline further off."""
+    random = np.random.default_rng(21)
+    people = np.repeat(np.arange(400), 10)
+    logits = np.repeat(random.normal(-1.5, 1.0, 400), 10) + random.normal(0, 0.4, people.size)
+    true = expit(logits)
+    labels = (random.random(people.size) < true).astype(float)
+    sample = Sample(people, labels, random.uniform(0.8, 1.5, people.size), true)
+    models = {
+        "model": expit(logits + random.normal(0, 0.5, people.size)),
+        "baseline": expit(logits + random.normal(0, 1.5, people.size)),
+        "attainable": expit(logits + random.normal(0, 0.2, people.size)), "oracle": true,
+    }
+    rows = {(row["model_name"], row["metric"]): row for row in measured(sample, models, replicates=60)}
+    return sample, models, rows
+
+
+def test_every_estimate_is_scikit_learns_and_lies_in_its_interval(compared):
+    sample, models, rows = compared
+    for name, probability in models.items():
+        assert rows[name, "auroc"]["value"] == pytest.approx(
+            roc_auc_score(sample.labels, probability, sample_weight=sample.weights))
+        assert rows[name, "brier"]["value"] == pytest.approx(
+            brier_score_loss(sample.labels, probability, sample_weight=sample.weights))
+        for metric in ("auroc", "auprc", "brier", "calibration_intercept", "calibration_slope", "auroc_over_truth"):
+            assert rows[name, metric]["low"] < rows[name, metric]["value"] < rows[name, metric]["high"]
+
+
+def test_the_oracle_wins_over_the_truth_and_its_slope_holds_one(compared):
+    _, _, rows = compared
+    order = [rows[name, "auroc_over_truth"]["value"] for name in ("baseline", "model", "attainable", "oracle")]
+    assert order == sorted(order)
+    assert rows["oracle", "calibration_slope"]["low"] < 1 < rows["oracle", "calibration_slope"]["high"]
+    assert rows["baseline", "calibration_slope"]["high"] < 1
+
+
+def test_comparisons_are_paired_and_narrower_than_what_they_compare(compared):
+    _, _, rows = compared
+    gain, model = rows["model", "auroc_over_baseline"], rows["model", "auroc"]
+    assert gain["value"] == pytest.approx(model["value"] - rows["baseline", "auroc"]["value"])
+    assert gain["low"] > 0
+    lift = rows["model", "share_of_attainable_lift"]
+    assert lift["low"] < lift["value"] < 1
+
+
+def test_curves_run_from_end_to_end_and_carry_their_bounds(compared):
+    _, _, rows = compared
+    roc, reliability = rows["model", "roc_curve"], rows["model", "calibration_curve"]
+    assert (roc["curve_x"][0], roc["curve_y"][0], roc["curve_x"][-1], roc["curve_y"][-1]) == (0, 0, 1, 1)
+    assert len(roc["curve_x"]) <= 200
+    low, high = rows["model", "calibration_curve_low"], rows["model", "calibration_curve_high"]
+    assert low["curve_x"] == reliability["curve_x"] == high["curve_x"]
+    within = zip(low["curve_y"], reliability["curve_y"], high["curve_y"], strict=True)
+    assert all(bottom < share < top for bottom, share, top in within)
+
+
+def test_a_sample_of_one_class_is_not_measured():
+    sample = Sample(np.arange(3), np.zeros(3), np.ones(3))
+    assert measured(sample, {"model": np.array([0.1, 0.2, 0.3])}) == []
+    assert price(sample, np.zeros(3), np.ones(3)) == []
+
+
+def test_leakages_price_is_what_the_second_clock_takes_away(compared):
+    sample, _, _ = compared
+    honest = safe_logit(sample.true)
+    by_metric = {row["metric"]: row for row in price(sample, honest, honest + 1.5 * sample.labels, replicates=60)}
+    promised, kept, cost = (by_metric[name] for name in ("auroc_by_time", "auroc_by_available_time", "leakage_price"))
+    assert cost["value"] == pytest.approx(promised["value"] - kept["value"])
+    assert cost["low"] > 0.05
+    assert cost["high"] - cost["low"] < kept["high"] - kept["low"]
+    free = {row["metric"]: row for row in price(sample, honest, honest, replicates=20)}
+    assert (free["leakage_price"]["low"], free["leakage_price"]["high"]) == (0, 0)

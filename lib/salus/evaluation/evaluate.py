@@ -64,8 +64,8 @@ def dataset_of(job: Job, task: Task, model: Trained) -> Dataset:
     dataset = newest_dataset(job.tables.warehouse, task.id)
     if dataset.hash != model.dataset_hash:
         raise Refused(
-            f"Received {model.model_name} version {model.model_version}, which was trained on another data set than the "
-            f"newest of {task.id}; expected the same. Train again: submit.sh train."
+            f"Received {model.model_name} version {model.model_version}, which was trained on another data set than "
+            f"the newest of {task.id}; expected the same. Train again: submit.sh train."
         )
     return dataset
 
@@ -97,13 +97,18 @@ def _predicted(job: Job, dataset: Dataset, split: str, packages: list["Broadcast
 
 
 def _held_out_rows(held_out: Predicted, calibrations: list[Calibration]) -> list[dict[str, Any]]:
+    """Both models on everybody held out; the truth, and what needs it, on those whose truth is known."""
     models = {name: calibration.probability(logits) for name, calibration, logits in
               zip(("model", "baseline"), calibrations, held_out.logits, strict=True)}
-    if held_out.knows_truth:
-        models |= {"attainable": held_out.attainable, "oracle": held_out.true}
-    true = held_out.true if held_out.knows_truth else None
-    sample = Sample(held_out.people, held_out.labels, held_out.weights, true)
-    return _sized(measured(sample, models), sample)
+    everybody = Sample(held_out.people, held_out.labels, held_out.weights)
+    rows = _sized(measured(everybody, models), everybody)
+    known = held_out.is_known
+    if not known.any():
+        return rows
+    truth = {"attainable": held_out.attainable[known], "oracle": held_out.true[known]}
+    sample = Sample(held_out.people[known], held_out.labels[known], held_out.weights[known], held_out.true[known])
+    probabilities = {name: probability[known] for name, probability in models.items()}
+    return rows + _sized(measured(sample, probabilities | truth, over_truth_only=models), sample)
 
 
 def _price(job: Job, task: Task, package: "Broadcast[bytes]") -> list[dict[str, Any]]:

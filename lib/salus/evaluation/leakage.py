@@ -5,7 +5,7 @@ everything that had happened, known or not. The second is what a retrospective s
 have reported. Both are ranked over the same rows, and the interval of the difference is paired.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import numpy as np
@@ -45,7 +45,7 @@ def twice(labelled: DataFrame, timelines: DataFrame, package: "Broadcast[bytes]"
 
 
 def _asked_twice(package):
-    def ask(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    def ask(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         model, spec = network(package.value), opened(package.value).spec
         for batch in batches:
             samples = batch.column("samples")

@@ -10,14 +10,13 @@ outcomes' noise. Under ``model`` alone, each paired: ``auroc_over_baseline`` (di
 ``auroc_by_available_time`` (see ``leakage``).
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from sklearn.metrics import (
     average_precision_score,
-    brier_score_loss,
     precision_recall_curve,
     roc_auc_score,
     roc_curve,
@@ -69,13 +68,17 @@ class _Measured:
         return cls(probability, logits, Ranking.of(probability), start, calibration_groups(probability))
 
 
-def measured(sample: Sample, models: Mapping[str, np.ndarray], replicates: int = REPLICATES) -> list[dict[str, Any]]:
+def measured(
+    sample: Sample, models: Mapping[str, np.ndarray], replicates: int = REPLICATES,
+    over_truth_only: Collection[str] = (),
+) -> list[dict[str, Any]]:
     """Every metric of each of ``models`` with its interval, and the paired comparisons.
 
     Args:
         sample: the rows.
         models: name to calibrated probability (rows,); ``model`` is compared with ``baseline`` and ``attainable``.
         replicates: of the bootstrap.
+        over_truth_only: models of which only the AUROC over the truth is asked.
 
     Returns:
         Mappings of model_name, metric, value, low, high, curve_x, curve_y. Without both classes: none.
@@ -83,16 +86,14 @@ def measured(sample: Sample, models: Mapping[str, np.ndarray], replicates: int =
     if not sample.has_both_classes:
         return []
     each = {name: _Measured.of(probability, sample) for name, probability in models.items()}
-    comparisons = _comparisons(sample, models)
-    estimates = {(model, metric): _estimate(each[model], sample, metric)
-                 for model in models for metric in _metrics(sample)}
-    names = [*estimates, *comparisons]
+    asked = [(model, metric) for model in models for metric in _metrics(sample, model in over_truth_only)]
+    estimates = {(model, metric): _metric(each[model], sample, metric) for model, metric in asked}
+    names = [*asked, *_comparisons(estimates)]
+    in_full = [model for model in models if model not in over_truth_only]
 
     def replicate(times: np.ndarray) -> np.ndarray:
-        found = {}
-        for model in models:
-            found |= {(model, name): value for name, value in _replicate(each[model], sample, times).items()}
-        observed = [group_means(each[model].group, sample.labels, times * sample.weights) for model in models]
+        found = {(model, metric): _metric(each[model], sample, metric, times) for model, metric in asked}
+        observed = [group_means(each[model].group, sample.labels, times * sample.weights) for model in in_full]
         values = [found[name] if name in found else _compared(found, name[1]) for name in names]
         return np.concatenate([values, *observed])
 
@@ -102,23 +103,24 @@ def measured(sample: Sample, models: Mapping[str, np.ndarray], replicates: int =
         value = estimates[model, metric] if (model, metric) in estimates else _compared(estimates, metric)
         rows.append({"model_name": model, "metric": metric, "value": value, "low": low[place], "high": high[place]})
     place = len(names)
-    for model in models:
+    for model in in_full:
         groups = slice(place, place + each[model].group.max() + 1)
         rows += _curves(model, each[model], sample, low[groups], high[groups])
         place = groups.stop
     return rows
 
 
-def _metrics(sample: Sample) -> list[str]:
+def _metrics(sample: Sample, is_over_truth_only: bool) -> list[str]:
+    over_truth = [] if sample.true is None else ["auroc_over_truth"]
     always = ["auroc", "auprc", "brier", "calibration_intercept", "calibration_slope"]
-    return always if sample.true is None else [*always, "auroc_over_truth"]
+    return over_truth if is_over_truth_only else always + over_truth
 
 
-def _comparisons(sample: Sample, models: Mapping[str, np.ndarray]) -> list[tuple[str, str]]:
-    found = []
-    if {"model", "baseline"} <= models.keys():
+def _comparisons(known: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
+    known, found = set(known), []
+    if {("model", "auroc"), ("baseline", "auroc")} <= known:
         found.append(("model", "auroc_over_baseline"))
-    if sample.true is not None and {"model", "attainable"} <= models.keys():
+    if {("model", "auroc_over_truth"), ("attainable", "auroc_over_truth")} <= known:
         found.append(("model", "share_of_attainable_lift"))
     return found
 
@@ -129,36 +131,26 @@ def _compared(values: Mapping[tuple[str, str], float], metric: str) -> float:
     return (values["model", "auroc_over_truth"] - 0.5) / (values["attainable", "auroc_over_truth"] - 0.5)
 
 
-def _estimate(model: _Measured, sample: Sample, metric: str) -> float:
-    """The metric on the sample itself, by scikit-learn where it has it."""
-    labels, weights, probability = sample.labels, sample.weights, model.probability
+def _metric(model: _Measured, sample: Sample, metric: str, times: np.ndarray | None = None) -> float:
+    """The metric on the sample itself, by scikit-learn where it has it, or with each row's person drawn ``times``."""
+    labels, probability = sample.labels, model.probability
+    drawn = np.ones(labels.size) if times is None else times
+    weights = drawn * sample.weights
+    case, control = weights * labels, weights * (1 - labels)
     if metric == "auroc":
-        return float(roc_auc_score(labels, probability, sample_weight=weights))
+        return (float(roc_auc_score(labels, probability, sample_weight=weights)) if times is None
+                else auroc(model.ranking, case, control))
     if metric == "auprc":
-        return float(average_precision_score(labels, probability, sample_weight=weights))
+        return (float(average_precision_score(labels, probability, sample_weight=weights)) if times is None
+                else average_precision(model.ranking, case, control))
     if metric == "brier":
-        return float(brier_score_loss(labels, probability, sample_weight=weights))
+        return float(np.average((probability - labels) ** 2, weights=weights))
     if metric == "calibration_intercept":
         return intercept_in_the_large(model.logits, labels, weights)
     if metric == "calibration_slope":
-        return model.start[1]
-    return auroc(model.ranking, sample.true, 1 - sample.true)
-
-
-def _replicate(model: _Measured, sample: Sample, times: np.ndarray) -> dict[str, float]:
-    """Every metric with each row's person drawn ``times`` (rows,) times."""
-    weights = times * sample.weights
-    case, control = weights * sample.labels, weights * (1 - sample.labels)
-    found = {
-        "auroc": auroc(model.ranking, case, control),
-        "auprc": average_precision(model.ranking, case, control),
-        "brier": float(weights @ (model.probability - sample.labels) ** 2 / weights.sum()),
-        "calibration_intercept": intercept_in_the_large(model.logits, sample.labels, weights),
-        "calibration_slope": slope(model.logits, sample.labels, weights, model.start)[1],
-    }
-    if sample.true is not None:
-        found["auroc_over_truth"] = auroc(model.ranking, times * sample.true, times * (1 - sample.true))
-    return found
+        return slope(model.logits, labels, weights, model.start)[1]
+    true = np.zeros(labels.size) if sample.true is None else sample.true
+    return auroc(model.ranking, drawn * true, drawn * (1 - true))
 
 
 def _curves(name: str, model: _Measured, sample: Sample, low: np.ndarray, high: np.ndarray) -> list[dict[str, Any]]:
@@ -184,5 +176,5 @@ def thinned(x: np.ndarray, y: np.ndarray, points: int = CURVE_POINTS) -> tuple[n
     return x[kept], y[kept]
 
 
-def _curve(model: str, metric: str, x: Sequence[float], y: Sequence[float]) -> dict[str, Any]:
+def _curve(model: str, metric: str, x: np.ndarray, y: np.ndarray) -> dict[str, Any]:
     return {"model_name": model, "metric": metric, "curve_x": [float(v) for v in x], "curve_y": [float(v) for v in y]}

@@ -6,7 +6,7 @@ subject, and the rows say how many.
 """
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING
@@ -73,7 +73,7 @@ def predictions(spark: SparkSession, dataset: Dataset, split: str, packages: Seq
     schema = pa.schema([("subject_id", pa.int64()), ("prediction_time", pa.int64()), ("label", pa.float32()),
                         ("weight", pa.float32()), *((f"logit_{i}", pa.float64()) for i in range(len(packages)))])
 
-    def predict(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    def predict(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         networks = [network(package.value) for package in packages]
         for batch in batches:
             for task in batch.column(0).to_pylist():
@@ -119,9 +119,9 @@ class Predicted:
     attainable: np.ndarray
 
     @property
-    def knows_truth(self) -> bool:
-        """Whether the truth of every row is known."""
-        return bool(self.people.size) and bool(np.isfinite(self.true).all() and np.isfinite(self.attainable).all())
+    def is_known(self) -> np.ndarray:
+        """bool (rows,): whether the truth of a row is known."""
+        return np.isfinite(self.true) & np.isfinite(self.attainable)
 
 
 def collected(predicted: DataFrame, models: int, truth: DataFrame | None = None) -> Predicted:

@@ -13,7 +13,7 @@ def previous_night(scores: DataFrame, task_id: str, as_of: date) -> DataFrame:
         scores: table ``scores``.
     """
     earlier = scores.where((F.col("task_id") == task_id) & (F.col("as_of") < F.lit(as_of)))
-    newest = earlier.agg(F.max("as_of").alias("as_of")).head()["as_of"]
+    newest = earlier.agg(F.max("as_of")).collect()[0][0]
     return earlier.where(F.col("as_of") == F.lit(newest)).select(
         "subject_id",
         F.col("probability").alias("previous_probability"),

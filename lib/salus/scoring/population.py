@@ -6,7 +6,7 @@ all its batches and, as Spark reuses workers, for the jobs that follow. TensorFl
 because Spark already runs one task a core.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
@@ -45,7 +45,7 @@ def outcomes(timelines: DataFrame, package: "Broadcast[bytes]", night: Night) ->
 def score_udf(package: "Broadcast[bytes]", calibration: Calibration) -> Callable:
     """A pandas UDF for notebooks: standardised inputs (array<float>, ``spec.width`` long) to a probability."""
 
-    @F.pandas_udf("double")
+    @F.pandas_udf("double")  # type: ignore[call-overload]  # pyspark reads the kind from the annotations
     def probability(batches: Iterator[pd.Series]) -> Iterator[pd.Series]:
         scorer = loaded(package.value)
         for inputs in batches:
@@ -56,7 +56,7 @@ def score_udf(package: "Broadcast[bytes]", calibration: Calibration) -> Callable
 
 
 def _over(package, night):
-    def over(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    def over(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         scorer = loaded(package.value)
         for batch in batches:
             yield scorer.outcomes(batch, night)

@@ -7,8 +7,9 @@ A second scoring of the same task and date takes the first one's place; what it 
 
 from collections.abc import Mapping
 from datetime import date, datetime, time, timedelta
+from typing import Any
 
-from pyspark.sql import DataFrame, Row
+from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from salus.cohorts.task import Task
@@ -57,7 +58,7 @@ def score(job: Job, task: Task, as_of: date) -> None:
     job.count(eligible=counts["eligible"], scored=counts["scored"], not_scored=counts["not_scored"])
 
 
-def counted(found: DataFrame) -> Row:
+def counted(found: DataFrame) -> dict[str, Any]:
     """How many people went through, were eligible, scored, not scored, both or neither; and the newest fact seen."""
     has_score, has_reason = F.col("probability").isNotNull(), F.col("not_scored_reason").isNotNull()
     return found.agg(
@@ -67,10 +68,10 @@ def counted(found: DataFrame) -> Row:
         F.count_if(has_reason).alias("not_scored"),
         F.count_if((has_score == has_reason) & F.col("is_eligible")).alias("both_or_neither"),
         F.max("data_available_through").alias("data_available_through"),
-    ).head()
+    ).collect()[0].asDict()
 
 
-def reconcile(counts: Mapping[str, int], population: int) -> None:
+def reconcile(counts: Mapping[str, Any], population: int) -> None:
     """Hold the run unless everybody is accounted for.
 
     Args:
@@ -84,8 +85,9 @@ def reconcile(counts: Mapping[str, int], population: int) -> None:
     if not whole or counts["both_or_neither"] or counts["population"] != population:
         raise Held(
             f"Received {counts['scored']} scored and {counts['not_scored']} not scored of {counts['eligible']} "
-            f"eligible, {counts['both_or_neither']} with both or neither, {counts['population']} of {population} people "
-            "seen; expected everybody accounted for once. Nothing was published: score again, and report it if it stays so."
+            f"eligible, {counts['both_or_neither']} with both or neither, {counts['population']} of {population} "
+            "people seen; expected everybody accounted for once. Nothing was published: score again, and report it "
+            "if it stays so."
         )
 
 
@@ -130,7 +132,7 @@ def score_rows(found: DataFrame, previous: DataFrame, task: Task, as_of: date, m
 
 
 def _publish(job: Job, task: Task, as_of: date, model: Trained, calibration: Calibration, found: DataFrame,
-             counts: Row) -> None:
+             counts: Mapping[str, Any]) -> None:
     slot = f"task_id = '{task.id}' AND as_of = DATE'{as_of.isoformat()}'"
     replaced = job.tables.read("scores").where(slot)
     previous = previous_night(job.tables.read("scores"), task.id, as_of)
