@@ -15,16 +15,18 @@ def data_end(timelines: DataFrame, ingested_files: DataFrame) -> date | None:
     The last day on which anything became available, but no later than the last delivery: a single wrong date must
     not make everybody's future look empty (docs/clarifications.md).
     """
-    last = timelines.agg(F.max(F.array_max("available"))).head()[0]
-    delivered = ingested_files.agg(F.max("delivered_at")).head()[0]
-    ends = [end.date() for end in (last is not None and moment(last), delivered) if end]
-    return min(ends, default=None) if last is not None else None
+    [[last]] = timelines.agg(F.max(F.array_max("available"))).collect()
+    [[delivered]] = ingested_files.agg(F.max("delivered_at")).collect()
+    known = None if last is None else moment(last)
+    if known is None:
+        return None
+    return known.date() if delivered is None else min(known, delivered).date()
 
 
 def grid(index: Index, label: Label, end: date) -> list[date]:
     """The prediction dates, ascending: those whose horizon and run-out are over at ``end``, the last of them."""
     latest = end - timedelta(days=label.horizon_days + label.run_out_days)
-    dates = []
+    dates: list[date] = []
     day = latest.replace(day=1) if index.every == "month" else latest - timedelta(days=latest.weekday())
     while len(dates) < index.last:
         dates.append(day)

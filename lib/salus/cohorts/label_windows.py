@@ -134,7 +134,7 @@ def _reach(windows, name, side, above=()):
     bound = windows[name][side].strip()
     reference, operator, rest = [*re.split(r"\s*(->|<-|\+|-)\s*", bound, maxsplit=1), None, None][:3]
     earliest, latest = _reach_of(windows, name, reference, (*above, (name, side)))
-    if operator is None:
+    if operator is None or rest is None:
         return earliest, latest
     if operator == "->":
         return earliest, float("inf")

@@ -22,19 +22,19 @@ SPLITS = ("train", "tuning", "calibration", "held_out")
 class Index(Strict):
     """The prediction times: a grid of calendar dates, each at 00:00 UTC."""
 
-    every: Literal["month", "week"] = Field("month", description="first of the month, or Monday")
-    last: int = Field(24, ge=1, description="how many grid dates, counted back from the last that can be labelled")
+    every: Literal["month", "week"] = Field(default="month", description="first of the month, or Monday")
+    last: int = Field(default=24, ge=1, description="dates, counted back from the last that can be labelled")
 
 
 class Eligibility(Strict):
     """Who is predicted for at T, from what was available at T."""
 
-    age_at_least: float | None = Field(None, ge=0, description="years")
-    alive: bool = Field(True, description="leave out who was known at T to have died")
-    enrolled_at_prediction: bool = Field(True, description="a span of coverage known at T holds T")
-    look_back_days: int = Field(365, ge=1, description="the days before T over which enrolment is counted")
-    enrolled_days_at_least: int = Field(0, ge=0, description="days enrolled within the look-back")
-    largest_gap_days: int | None = Field(None, ge=0, description="longest gap allowed within the look-back, days")
+    age_at_least: float | None = Field(default=None, ge=0, description="years")
+    alive: bool = Field(default=True, description="leave out who was known at T to have died")
+    enrolled_at_prediction: bool = Field(default=True, description="a span of coverage known at T holds T")
+    look_back_days: int = Field(default=365, ge=1, description="the days before T over which enrolment is counted")
+    enrolled_days_at_least: int = Field(default=0, ge=0, description="days enrolled within the look-back")
+    largest_gap_days: int | None = Field(default=None, ge=0, description="longest gap within the look-back, days")
 
     @model_validator(mode="after")
     def _look_back_holds_the_days(self):
@@ -47,11 +47,11 @@ class Label(Strict):
     """What is predicted: an ACES configuration, and what surrounds it."""
 
     horizon_days: int = Field(ge=1, description="the label looks at [T, T + horizon)")
-    run_out_days: int = Field(90, ge=0, description="days after the horizon in which late facts still arrive")
+    run_out_days: int = Field(default=90, ge=0, description="days after the horizon in which late facts still arrive")
     death: Literal["event", "no_event", "composite"] = Field(
         description="event: death is what the label's predicates name; no_event: a death before the event is a "
                     "negative; composite: death counts as the event")
-    censor_at_disenrolment: bool = Field(True, description="no label after coverage ends, weights make up for it")
+    censor_at_disenrolment: bool = Field(default=True, description="no label where coverage ends before it")
     aces: dict[str, Any] = Field(description="ACES predicates and windows; the trigger is the prediction time")
 
     @model_validator(mode="after")
@@ -63,10 +63,10 @@ class Label(Strict):
 class Splits(Strict):
     """Shares of people, by hash of the subject_id, for good."""
 
-    train: float = Field(0.6, gt=0, lt=1)
-    tuning: float = Field(0.1, gt=0, lt=1)
-    calibration: float = Field(0.1, gt=0, lt=1)
-    held_out: float = Field(0.2, gt=0, lt=1)
+    train: float = Field(default=0.6, gt=0, lt=1)
+    tuning: float = Field(default=0.1, gt=0, lt=1)
+    calibration: float = Field(default=0.1, gt=0, lt=1)
+    held_out: float = Field(default=0.2, gt=0, lt=1)
 
     @model_validator(mode="after")
     def _shares_add_up(self):
@@ -84,22 +84,22 @@ class Splits(Strict):
 class ModelSettings(Strict):
     """How a network is shaped and trained."""
 
-    hidden: list[int] = Field(default_factory=list, description="units of each hidden layer")
-    dropout: float = Field(0.0, ge=0, lt=1)
-    l2: float = Field(0.0, ge=0)
-    learning_rate: float = Field(0.001, gt=0)
-    epochs: int = Field(20, ge=1, description="at most")
-    batch_size: int = Field(512, ge=1, description="samples a rank and step")
-    patience: int = Field(3, ge=1, description="epochs without a better tuning loss before training stops")
+    hidden: tuple[int, ...] = Field(default=(), description="units of each hidden layer")
+    dropout: float = Field(default=0.0, ge=0, lt=1)
+    l2: float = Field(default=0.0, ge=0)
+    learning_rate: float = Field(default=0.001, gt=0)
+    epochs: int = Field(default=20, ge=1, description="at most")
+    batch_size: int = Field(default=512, ge=1, description="samples a rank and step")
+    patience: int = Field(default=3, ge=1, description="epochs without a better tuning loss before training stops")
     seed: int = 7
-    reader: Literal["petastorm", "arrow"] = Field("petastorm", description="both give the same batches")
+    reader: Literal["petastorm", "arrow"] = Field(default="petastorm", description="both give the same batches")
 
 
 class Model(Strict):
     """An architecture of ``salus.models`` with its settings."""
 
     architecture: str = Field(pattern=r"^[a-z][a-z0-9_]*$")
-    settings: ModelSettings = Field(default_factory=ModelSettings)
+    settings: ModelSettings = ModelSettings()
 
 
 class Calibration(Strict):
@@ -112,8 +112,8 @@ class Tier(Strict):
     """A named band of risk, from a percentile of the night or from a probability upward."""
 
     name: str
-    from_percentile: float | None = Field(None, ge=0, le=100)
-    from_probability: float | None = Field(None, ge=0, le=1)
+    from_percentile: float | None = Field(default=None, ge=0, le=100)
+    from_probability: float | None = Field(default=None, ge=0, le=1)
 
     @model_validator(mode="after")
     def _one_bound(self):
@@ -125,8 +125,8 @@ class Tier(Strict):
 class Gates(Strict):
     """What must hold before labels are trained on."""
 
-    positives_at_least: int = Field(1, ge=1, description="positive labels in all")
-    positives_in_each_split_at_least: int = Field(1, ge=1, description="positive labels in every split")
+    positives_at_least: int = Field(default=1, ge=1, description="positive labels in all")
+    positives_in_each_split_at_least: int = Field(default=1, ge=1, description="positive labels in every split")
 
 
 class Task(Strict):
@@ -134,17 +134,17 @@ class Task(Strict):
 
     id: str = Field(pattern=r"^[a-z][a-z0-9_]*$", description="the file's name without .yml")
     title: str
-    index: Index = Field(default_factory=Index)
+    index: Index = Index()
     eligibility: Eligibility
     label: Label
-    splits: Splits = Field(default_factory=Splits)
-    folds: int = Field(5, ge=2, description="cross-validation folds, by person")
+    splits: Splits = Splits()
+    folds: int = Field(default=5, ge=2, description="cross-validation folds, by person")
     features: FeatureSettings
     model: Model
-    baseline: Model = Field(default_factory=lambda: Model(architecture="logistic"))
-    calibration: Calibration = Field(default_factory=Calibration)
+    baseline: Model = Model(architecture="logistic")
+    calibration: Calibration = Calibration()
     tiers: list[Tier] = Field(min_length=1, description="highest first")
-    gates: Gates = Field(default_factory=Gates)
+    gates: Gates = Gates()
     card: dict[str, str] = Field(default_factory=dict, description="what only people can state, for the model card")
 
     @field_validator("tiers")
