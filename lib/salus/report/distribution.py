@@ -56,7 +56,8 @@ def distribution(tables: Tables, task_id: str, as_of: date) -> Distribution | No
     groups = (
         scores.groupBy("tier", "not_scored_reason")
         .agg(F.count(F.lit(1)).alias("people"), F.min("probability").alias("lowest"),
-             F.max("probability").alias("highest"), F.sum("probability").alias("expected"), F.max("prior_probability").alias("prior"))
+             F.max("probability").alias("highest"), F.sum("probability").alias("expected"),
+             F.max("prior_probability").alias("prior"))
         .orderBy(F.desc_nulls_last("highest"), F.desc("lowest"), F.desc("people"), "not_scored_reason")
         .limit(200).collect())
     if not groups:
