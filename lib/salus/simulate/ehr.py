@@ -27,6 +27,7 @@ RACE_CODES = (
     ("2131-1", "Other Race"),
 )
 ETHNICITY_CODES = (("2186-5", "Not Hispanic or Latino"), ("2135-2", "Hispanic or Latino"))
+PASSING = np.array([cause.icd10 not in ("Z00.00", "M54.50", "M17.9") for cause in CAUSES])
 END = MINUTES * DAYS  # the minute at which the extract is cut
 
 
@@ -179,6 +180,37 @@ def conditions(clock: Clock, course: Course, entries: Diagnoses, first: int, fir
         '"onsetDateTime":"',
         clock.dates(entries.onset_day),
         '","recordedDate":"',
+        recorded,
+        '"}\n',
+    )
+
+
+def passing_conditions(clock: Clock, course: Course, visits: Visits, ids: np.ndarray) -> pa.Array:
+    """One Condition line for each visit's symptom or passing illness; it is over two weeks after the visit."""
+    here = np.flatnonzero(PASSING[visits.cause] & (visits.start + 10 < END))
+    visits, ids = visits.take(here), ids[here]
+    abated = visits.end + 14 * MINUTES
+    over = abated < END
+    recorded, ended = instants(clock, visits.start + 10), instants(clock, np.where(over, abated, 0))
+    return joined(
+        '{"resourceType":"Condition","id":"cv-',
+        digits(ids),
+        '",',
+        meta(given(over, "2", "1"), given(over, ended, recorded)),
+        '"clinicalStatus":{"coding":[{"system":"http://terminology.hl7.org/CodeSystem/condition-clinical","code":"',
+        given(over, "resolved", "active"),
+        '"}]},"verificationStatus":{"coding":[{"system":'
+        '"http://terminology.hl7.org/CodeSystem/condition-ver-status","code":"confirmed"}]},"code":',
+        picked([diagnosis(c.icd10, c.snomed, c.display) for c in CAUSES], visits.cause),
+        ',"subject":{"reference":"Patient/',
+        ehr_id(course.people.number[visits.row]),
+        '"},"encounter":{"reference":"Encounter/en-',
+        digits(ids),
+        '"},"onsetDateTime":"',
+        clock.dates(visits.day),
+        '"',
+        given(over, joined(',"abatementDateTime":"', ended, '"')),
+        ',"recordedDate":"',
         recorded,
         '"}\n',
     )

@@ -143,6 +143,7 @@ class _Writer:
         self._put("ehr", "Encounter", ehr.encounters(clock, course, visits, ids))
         entries = chunk.diagnoses.take(np.flatnonzero(known[chunk.diagnoses.row]))
         self._put("ehr", "Condition", ehr.conditions(clock, course, entries, base, base))
+        self._put("ehr", "Condition", ehr.passing_conditions(clock, course, visits, ids))
         orders = chunk.prescriptions.take(np.flatnonzero(known[chunk.prescriptions.row]))
         self._put("ehr", "MedicationRequest", ehr.prescriptions(clock, course, orders, base))
         self._put("ehr", "Procedure", notes.procedures(rng, clock, course, visits, ids))
