@@ -67,7 +67,7 @@ def cohort(job, task: Task) -> None:
         steps = attrition(samples, task, sample_steps(task, dates, end))
         rows = split_people(weighted(samples), job.tables.read("identity"), task).select(*_as_cohort())
         figures = _figures(rows)
-        _gates(task, figures)
+        _gates(task, figures, steps)
         job.tables.replace(f"cohorts/{task.id}", rows)
         job.tables.replace("attrition", job.tables.frame("attrition", steps), where=f"task_id = '{task.id}'")
     finally:
@@ -80,9 +80,12 @@ def cohort(job, task: Task) -> None:
 
 def tonight(job, task: Task, as_of: date) -> list[dict]:
     """The attrition of the people of ``as_of``: no labels, nothing that needs the future; nothing is written."""
-    eligible_rows = eligible(job.tables.read("timelines"), task, [as_of])
-    steps = attrition(eligible_rows.withColumn("is_positive", F.lit(None).cast("boolean")), task,
-                      [f"known people, as of {as_of}", *eligibility_steps(task.eligibility)])
+    people = (eligible(job.tables.read("timelines"), task, [as_of])
+              .withColumn("is_positive", F.lit(None).cast("boolean")).persist())
+    try:
+        steps = attrition(people, task, [f"known people, as of {as_of}", *eligibility_steps(task.eligibility)])
+    finally:
+        people.unpersist()
     job.count(people=steps[0]["rows_before"], eligible=steps[-1]["rows_before"] - steps[-1]["rows_lost"])
     return steps
 
@@ -174,13 +177,15 @@ def _figures(rows):
         F.count_if("boolean_value").alias("positives")).collect()}
 
 
-def _gates(task, figures):
+def _gates(task, figures, steps):
     rows = sum(figure["rows"] for figure in figures.values())
     positives = sum(figure["positives"] for figure in figures.values())
     if not rows or positives in (0, rows):
         found = "no labels at all" if not rows else f"{rows:,} labels, all {'positive' if positives else 'negative'}"
-        raise Held(f"Received {found} for the task {task.id}; expected both classes. Look at its attrition with "
-                   f"`cohort --as-of DATE`, and at the codes that its predicates name.")
+        worst = max(steps, key=lambda step: step["rows_lost"])
+        raise Held(f"Received {found} for the task {task.id}; expected both classes. Look at the codes that its "
+                   f"predicates name, and at the step that lost most, {worst['rows_lost']:,} of "
+                   f"{steps[0]['rows_before']:,}: {worst['criterion']}.")
     if positives < task.gates.positives_at_least:
         raise Held(f"Received {positives:,} positive labels for the task {task.id}; its gates expect at least "
                    f"{task.gates.positives_at_least:,}. Bring more data, or widen the index or the eligibility.")
