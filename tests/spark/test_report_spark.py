@@ -17,6 +17,7 @@ from salus.report.measured import measures
 from salus.report.night import night
 from salus.report.people import SHOWN, highest
 from salus.report.phases import phases
+from salus.report.provenance import identity, model_row, newest_snapshot
 from salus.report.report import default_path, report, sections
 from salus.storage.tables import Tables
 
@@ -133,9 +134,10 @@ def filled(spark, tmp_path_factory):
         "score_runs": [score_run("score-2", TASK, AS_OF, 199, 22), score_run("score-1", TASK, date(2026, 5, 31), 49, 5),
                        score_run("held", TASK, AS_OF, 1, 1, status="held", finished_at=NOW + timedelta(days=1))],
         "attrition": [dict(zip(columns, step)) for step in steps],
-        "models": [{"task_id": TASK, "model_name": TASK, "model_version": "2", "architecture": "mlp",
+        "models": [{"task_id": TASK, "model_name": name, "model_version": "2", "architecture": architecture,
                     "feature_spec_hash": HASH, "dataset_hash": HASH, "package_hash": HASH, "package_path": "p",
-                    "inputs": {"timelines": 3}, "prevalence": 0.05, "trained_at": NOW, "run_id": "train-1"}],
+                    "inputs": {"timelines": 3}, "prevalence": 0.05, "trained_at": NOW, "run_id": "train-1"}
+                   for name, architecture in ((TASK, "mlp"), (f"{TASK}_baseline", "logistic"))],
         f"cohorts/{TASK}": [
             {"subject_id": subject, "prediction_time": NOW, "boolean_value": label, "weight": 1.0, "split": split,
              "fold": 0}
@@ -187,6 +189,13 @@ def test_the_night_is_the_published_one(filled):
     assert found.calibration_version == "c0ffee"
     assert found.data_through == NOW - timedelta(days=2)
     assert night(filled, TASK, date(2020, 1, 1)) is None
+
+
+def test_the_model_that_scored_is_named_and_not_the_baseline(filled):
+    scoring = night(filled, TASK, AS_OF)
+    named = identity(scoring, model_row(filled, scoring), newest_snapshot(filled))
+    assert (named["Architecture"], named["Model"]) == ("mlp", f"{TASK}, version 2")
+    assert named["Snapshot"].startswith("score-2-")
 
 
 def test_a_phase_is_timed_by_the_run_that_did_its_work(filled):

@@ -46,11 +46,14 @@ def attrition_section(steps: Sequence[Step]) -> Section:
 
 
 def _funnel(steps):
-    names = ["Person and prediction-time pairs", *(step.criterion for step in steps)]
-    left = [steps[0].before, *(step.left for step in steps)]
-    figure = plots.plain(plots.height_of(len(names)) - 30)
+    names, left = [step.criterion for step in steps], [step.left for step in steps]
+    if steps[0].lost:
+        names, left = ["everybody at every prediction time", *names], [steps[0].before, *left]
+    names = [plots.wrapped(name, 52) for name in names]
+    lines = max(name.count("<br>") + 1 for name in names)
+    figure = plots.plain(48 + len(names) * (12 + 17 * lines))
     figure.add_trace(go.Funnel(
-        y=[plots.wrapped(name, 44) for name in names], x=left, textinfo="text",
+        y=names, x=left, textinfo="text",
         text=[f"{words.count(rows)} ({words.percent(rows / left[0] if left[0] else None, 0)})" for rows in left],
         marker={"color": plots.BLUE}, textposition="auto", connector={"fillcolor": plots.PALE, "line": {"width": 0}},
         hovertemplate="%{y}: %{x:,}<extra></extra>"))

@@ -18,12 +18,11 @@ PACKAGES = ("pyspark", "delta-spark", "petastorm", "horovod", "tensorflow-cpu", 
             "numpy", "pandas", "scikit-learn", "es-aces", "plotly")
 
 
-def model_row(tables: Tables, task_id: str, model_version: str | None) -> Row | None:
-    """The row of ``models`` of ``model_version``, or the newest where none is named; None where there is none."""
-    models = tables.read("models").where(F.col("task_id") == task_id)
-    if model_version is not None:
-        models = models.where(F.col("model_version") == model_version)
-    return models.orderBy(F.desc("trained_at")).limit(1).head()
+def model_row(tables: Tables, scoring: Night) -> Row | None:
+    """The row of ``models`` of the model that scored; None where there is none."""
+    return (tables.read("models")
+            .where((F.col("model_name") == scoring.model_name) & (F.col("model_version") == scoring.model_version))
+            .orderBy(F.desc("trained_at")).limit(1).head())
 
 
 def newest_snapshot(tables: Tables) -> Row | None:

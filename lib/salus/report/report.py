@@ -35,7 +35,7 @@ def report(tables: Tables, task: Task, as_of: date, out: Path, written_at: datet
 def sections(tables: Tables, task: Task, as_of: date) -> list[Section]:
     """The report's sections in the order in which they are read."""
     scoring, measured = night(tables, task.id, as_of), measures(tables, task.id)
-    made_by = model_row(tables, task.id, scoring.model_version if scoring else None)
+    made_by = model_row(tables, scoring) if scoring else None
     return [
         overview_section(scoring, measured, task.card),
         intake_section(intake(tables)),
