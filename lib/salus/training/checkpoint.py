@@ -9,6 +9,7 @@ import io
 import json
 from dataclasses import dataclass, field
 from typing import Any
+from zipfile import BadZipFile
 
 import numpy as np
 
@@ -58,7 +59,7 @@ def load(folder: Folder, name: str) -> State | None:
             header = json.loads(file["header"].tobytes())
             parts = {part: [file[f"{part}.{index}"] for index in range(_count(file, part))]
                      for part in ("variables", "optimiser", "best")}
-    except (OSError, ValueError, KeyError) as error:
+    except (OSError, ValueError, KeyError, BadZipFile) as error:
         raise Refused(f"Received the checkpoint {folder.url}/{name}.npz, which can't be read; expected one of Salus. "
                       "Remove it, or train without --resume.") from error
     return State(**parts, **header)

@@ -63,8 +63,8 @@ class TrainingPlan:
     checkpoints: str
     networks: tuple[NetworkPlan, ...]
     resume: bool = False
-    hang_seconds: float = 30.0
-    start_seconds: float = 180.0
+    hang_seconds: float = 40.0
+    start_seconds: float = 300.0
 
     def to_json(self) -> str:
         """As text that a rank can read."""

@@ -7,7 +7,9 @@ and load its model without looking at its hashes.
 import logging
 import os
 import time
-from collections.abc import Mapping, Sequence
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from salus.datasets.folder import Folder
@@ -47,10 +49,11 @@ class Registry:
     """
 
     def __init__(self, uri: str, experiment: str, artifacts: str):
-        self.client = _client(uri)
-        found = self.client.get_experiment_by_name(experiment)
-        self.experiment_id = found.experiment_id if found else self.client.create_experiment(
-            experiment, artifact_location=Folder(artifacts).path if uri.startswith("sqlite:") else None)
+        with _without_its_warnings():
+            self.client = _client(uri)
+            found = self.client.get_experiment_by_name(experiment)
+            self.experiment_id = found.experiment_id if found else self.client.create_experiment(
+                experiment, artifact_location=Folder(artifacts).path if uri.startswith("sqlite:") else None)
 
     def register(self, name: str, package: str, parameters: Mapping[str, Any], history: Sequence[Mapping[str, Any]],
                  tags: Mapping[str, str]) -> str:
@@ -63,6 +66,10 @@ class Registry:
             history: metrics by epoch; what is not a number is left out.
             tags: where data and code came from.
         """
+        with _without_its_warnings():
+            return self._register(name, package, parameters, history, tags)
+
+    def _register(self, name, package, parameters, history, tags):
         from mlflow.entities import Metric, Param, RunTag
         from mlflow.exceptions import MlflowException
 
@@ -80,6 +87,14 @@ class Registry:
         version = self.client.create_model_version(name, source=package, run_id=run, tags=dict(tags)).version
         self.client.set_terminated(run)
         return str(version)
+
+
+@contextmanager
+def _without_its_warnings() -> Iterator[None]:
+    """MLflow asks SQLAlchemy for what it has deprecated; that is no news to whoever trains."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        yield
 
 
 def _client(uri) -> "MlflowClient":

@@ -1,0 +1,163 @@
+"""How fast is the training feed, against what Petastorm documents and against arrays in memory?
+
+Two questions. The feed alone: batches out of Parquet, by both readers, against Petastorm's documented
+``make_petastorm_dataset(reader).unbatch().shuffle(n).batch(n)`` (target: at least 20 times as fast). An epoch of
+training on one thread: fed by Petastorm and by our own reader, against the same epoch fed from NumPy arrays in
+memory (target: at least 0.8 of its speed). Every way must give the same multiset of rows.
+
+    python benchmarks/training_feed.py [--rows 40000] [--width 250] [--runs 5]
+"""
+
+import argparse
+import os
+import tempfile
+import warnings
+from itertools import pairwise
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+import numpy as np
+import tensorflow as tf
+from timing import compare, save, show
+
+from salus.datasets.feed import batches
+from salus.datasets.folder import Folder, sha256
+from salus.datasets.groups import group_bounds
+from salus.datasets.manifest import Split
+from salus.datasets.parquet import SAMPLES, Samples, written
+from salus.models import build
+from salus.training.plan import NetworkPlan
+
+BATCH, SEED, GROUPS_A_FILE = 512, 7, 12
+NETWORK = NetworkPlan("benchmark", "mlp", hidden=[64, 32], dropout=0.2, l2=1e-4)
+
+
+def main():
+    """Measure, print and keep."""
+    made = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    made.add_argument("--rows", type=int, default=40_000)
+    made.add_argument("--width", type=int, default=250)
+    made.add_argument("--runs", type=int, default=5)
+    args = made.parse_args()
+    tf.config.threading.set_intra_op_parallelism_threads(1)
+    tf.config.threading.set_inter_op_parallelism_threads(1)
+    with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings(action="ignore"):
+        samples = made_up(args.rows, args.width)
+        split = exported(samples, Folder(folder))
+        result = {"rows": args.rows, "width": args.width, "feed": feed(split, args.runs),
+                  "epoch": epoch(split, samples, args.runs)}
+    faster = result["feed"]["times_the_idiom"] = {
+        reader: result["feed"]["median_seconds"]["documented idiom"] / result["feed"]["median_seconds"][reader]
+        for reader in ("petastorm", "arrow")}
+    of_memory = result["epoch"]["of_memory"] = {
+        reader: result["epoch"]["median_seconds"]["memory"] / result["epoch"]["median_seconds"][reader]
+        for reader in ("petastorm", "arrow")}
+    for question in ("feed", "epoch"):
+        show(result[question])
+    for reader in ("petastorm", "arrow"):
+        print(f"{reader:<10} {faster[reader]:6.1f} times the documented idiom (target 20), "
+              f"an epoch at {of_memory[reader]:.2f} of memory's speed (target 0.8)")
+    print(save("training_feed", result))
+
+
+def made_up(rows, width):
+    """Samples of a seed."""
+    random = np.random.default_rng(SEED)
+    return Samples(np.arange(rows) // 20, np.arange(rows), random.normal(size=(rows, width)).astype(np.float32),
+                   (random.random(rows) < 0.04).astype(np.float32), np.ones(rows, np.float32))
+
+
+def exported(samples, folder):
+    """The samples as an export would write them."""
+    groups = [samples[start:end] for start, end in pairwise(group_bounds(len(samples), 12))]
+    files = []
+    for number, start in enumerate(range(0, len(groups), GROUPS_A_FILE)):
+        content = written(groups[start:start + GROUPS_A_FILE])
+        folder.write(f"part-{number:06d}.parquet", content)
+        files.append({"name": f"part-{number:06d}.parquet", "sha256": sha256(content),
+                      "groups": [len(group) for group in groups[start:start + GROUPS_A_FILE]]})
+    content = {"rows": len(samples), "positives": int(samples.label.sum()), "files": files}
+    return Split("train", folder, samples.inputs.shape[1], content)
+
+
+def feed(split, runs):
+    """Batches of one epoch, looked at and dropped."""
+    return compare("training feed, one epoch of batches", {
+        "arrow": lambda: looked_at(batches(split, "arrow", 0, 1, BATCH, SEED, 0)),
+        "petastorm": lambda: looked_at(batches(split, "petastorm", 0, 1, BATCH, SEED, 0)),
+        "documented idiom": lambda: looked_at(documented(split)),
+    }, runs, same_rows)
+
+
+def documented(split):
+    """Petastorm's documented way, https://petastorm.readthedocs.io/en/latest/ (Tensorflow Dataset API)."""
+    from petastorm import make_batch_reader
+    from petastorm.tf_utils import make_petastorm_dataset
+
+    with make_batch_reader(f"file://{split.folder.path}", num_epochs=1) as reader:
+        dataset = make_petastorm_dataset(reader).unbatch().shuffle(4096).batch(BATCH)
+        for batch in dataset:
+            yield Samples(*(getattr(batch, name).numpy() for name in SAMPLES.names))
+
+
+def looked_at(fed):
+    """Rows, and sums that any order gives."""
+    rows, keys, total = 0, 0, 0.0
+    for batch in fed:
+        rows += len(batch)
+        keys += int((batch.prediction_time * (batch.prediction_time + 1)).sum())
+        total += float(batch.inputs[:, 0].sum(dtype=np.float64))
+    return rows, keys, round(total, 3)
+
+
+def same_rows(outputs):
+    """All ways gave the same rows."""
+    if len(set(outputs.values())) != 1:
+        raise AssertionError(f"The ways differ: {outputs}")
+
+
+def epoch(split, samples, runs):
+    """One epoch of the train step, fed in three ways."""
+    network = build(NETWORK.architecture, split.width, NETWORK)
+    optimiser = keras_adam(network)
+
+    @tf.function(input_signature=[tf.TensorSpec((None, split.width)), *(tf.TensorSpec((None,)) for _ in range(2))])
+    def step(inputs, label, weight):
+        with tf.GradientTape() as tape:
+            each = tf.nn.sigmoid_cross_entropy_with_logits(labels=label, logits=network(inputs, training=True)[:, 0])
+            loss = tf.reduce_mean(weight * each) + tf.add_n(network.losses)
+        variables = network.trainable_variables
+        optimiser.apply(tape.gradient(loss, [v.value for v in variables]), variables)
+        return loss
+
+    def trained(fed):
+        rows = keys = 0
+        for batch in fed:
+            step(batch.inputs, batch.label, batch.weight)
+            rows += len(batch)
+            keys += int((batch.prediction_time * (batch.prediction_time + 1)).sum())
+        return rows, keys
+
+    def memory():
+        order = np.random.default_rng(SEED).permutation(len(samples))
+        for start in range(0, len(samples), BATCH):
+            yield samples[order[start:start + BATCH]]
+
+    return compare("an epoch of training", {
+        "memory": lambda: trained(memory()),
+        "arrow": lambda: trained(batches(split, "arrow", 0, 1, BATCH, SEED, 0)),
+        "petastorm": lambda: trained(batches(split, "petastorm", 0, 1, BATCH, SEED, 0)),
+    }, runs, same_rows)
+
+
+def keras_adam(network):
+    """Adam, with its variables made outside the traced step."""
+    import keras
+
+    optimiser = keras.optimizers.Adam(NETWORK.learning_rate)
+    optimiser.build(network.trainable_variables)
+    return optimiser
+
+
+if __name__ == "__main__":
+    main()

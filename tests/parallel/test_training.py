@@ -1,0 +1,226 @@
+"""Two Horovod ranks under Spark: equal weights, each sample once an epoch, and a clear end where one dies.
+
+A start of the ranks costs seconds, so three of them serve all tests: one undisturbed, one whose rank is stopped
+after its second epoch, and one that goes on from that one's checkpoint.
+"""
+
+import argparse
+import json
+import signal
+from dataclasses import replace
+from itertools import pairwise
+from types import SimpleNamespace
+
+import numpy as np
+import psutil
+import pytest
+from mlflow import MlflowClient
+
+import salus.training.train as training
+from salus.cohorts.task import Model, ModelSettings
+from salus.datasets.export import newest_dataset
+from salus.datasets.feed import in_order
+from salus.datasets.folder import Folder, sha256
+from salus.datasets.groups import group_bounds
+from salus.datasets.parquet import Samples, written
+from salus.errors import EnvironmentFault, Refused
+from salus.job import spark_job
+from salus.timelines.spec import FeatureSpec
+from salus.training.launch import run_ranks
+from salus.training.loop import samples_digest
+from salus.training.package import load_package
+from salus.training.plan import TrainingPlan
+
+SPEC = FeatureSpec(windows_days=(), numeric_windows_days=(), count_statistics=(), numeric_statistics=(),
+                   enrolment_days=tuple(range(1, 10)), groups=())
+ROWS = {"train": 3001, "tuning": 600, "calibration": 0, "held_out": 0}
+TASK = SimpleNamespace(
+    id="tiny", hash="t", cohort_hash="c",
+    model=Model(architecture="mlp", settings=ModelSettings(hidden=[16], dropout=0.2, l2=1e-4, epochs=4, batch_size=128,
+                                                           patience=4, learning_rate=0.01)),
+    baseline=Model(architecture="logistic", settings=ModelSettings(epochs=2, batch_size=256, reader="arrow")))
+RANK = ["-m", "horovod.spark.task.gloo_exec_fn"]
+
+
+@pytest.fixture(scope="module")
+def warehouse(tmp_path_factory):
+    """A warehouse whose newest data set has outcomes that follow from the first two inputs."""
+    place = tmp_path_factory.mktemp("training") / "warehouse"
+    datasets = Folder(f"{place}/_datasets/tiny")
+    random = np.random.default_rng(3)
+    splits = {}
+    for split, rows in ROWS.items():
+        inputs = random.normal(size=(rows, SPEC.width)).astype(np.float32)
+        label = random.random(rows) < 1 / (1 + np.exp(2 - 1.5 * inputs[:, 0] * np.sign(inputs[:, 1])))
+        samples = Samples(np.arange(rows) // 5, np.arange(rows), inputs, label.astype(np.float32),
+                          np.ones(rows, np.float32))
+        groups = [samples[start:end] for start, end in pairwise(group_bounds(rows, 12, 100))]
+        files = []
+        if groups:
+            content = written(groups)
+            (datasets / f"made/{split}").write("part-000000.parquet", content)
+            files = [{"name": "part-000000.parquet", "sha256": sha256(content), "bytes": content.size,
+                      "groups": [len(group) for group in groups]}]
+        splits[split] = {"rows": rows, "positives": int(label.sum()), "files": files}
+    made = datasets / "made"
+    made.write("spec.json", SPEC.to_json().encode())
+    made.write_json("manifest.json", {"format": 1, "width": SPEC.width, "spec_hash": SPEC.hash,
+                                      "tables": {"timelines": 3}, "splits": splits})
+    datasets.write_json("newest.json", {"hash": "made"})
+    return str(place)
+
+
+@pytest.fixture(scope="module")
+def undisturbed(spark, warehouse):
+    """The job, run to its end: what the ranks returned, what it told the terminal, and the table ``models``."""
+    results, told = [], []
+
+    def watched(*given, **options):
+        results.extend(run_ranks(*given, **options))
+        return results
+
+    with pytest.MonkeyPatch.context() as patch, \
+            spark_job("train", argparse.Namespace(warehouse=warehouse, ranks=2), quiet=True) as job:
+        patch.setattr(training, "run_ranks", watched)
+        patch.setattr(job, "progress", told.append)
+        training.train(job, TASK)
+        models = [row.asDict() for row in job.tables.read("models").collect()]
+    return SimpleNamespace(results=results, told=told, models=models)
+
+
+@pytest.fixture(scope="module")
+def plan(warehouse, tmp_path_factory):
+    """The same network, by hand, with a checkpoint folder of its own."""
+    dataset = newest_dataset(warehouse, "tiny")
+    return TrainingPlan(dataset.folder.url, dataset.hash, str(tmp_path_factory.mktemp("checkpoints")),
+                        (training.networks_of(TASK)[0],), hang_seconds=20)
+
+
+@pytest.fixture(scope="module")
+def stopped(spark, plan):
+    """A run whose second rank is stopped (SIGSTOP: it hangs, and does not die) after the second epoch."""
+    told, frozen = [], []
+
+    def stop_one(line):
+        told.append(line)
+        if "epoch 2/4" in line:
+            frozen.append(max(ranks(), key=lambda rank: rank.environ().get("HOROVOD_RANK", "")))
+            frozen[0].send_signal(signal.SIGSTOP)
+
+    with pytest.raises(EnvironmentFault) as raised:
+        run_ranks(spark, plan, 2, stop_one)
+    return SimpleNamespace(told=told, frozen=frozen, error=raised.value, left=[*ranks(), *guardians()])
+
+
+@pytest.fixture(scope="module")
+def resumed(spark, plan, stopped):
+    """What a run that goes on from the stopped one's checkpoint ends with."""
+    told = []
+    return SimpleNamespace(results=run_ranks(spark, replace(plan, resume=True), 2, told.append), told=told)
+
+
+def ranks():
+    """The processes of ranks that this test run started."""
+    return [process for process in psutil.Process().children(recursive=True) if _arguments(process)[1:3] == RANK]
+
+
+def guardians():
+    """Guardians that are left: those that watched a rank of this run have its parent or none."""
+    return [process for process in psutil.process_iter()
+            if any(part.endswith("guardian.py") for part in _arguments(process)) and process.ppid() == 1]
+
+
+def _arguments(process):
+    try:
+        return process.cmdline()
+    except psutil.Error:
+        return []
+
+
+def test_both_ranks_end_with_equal_weights(undisturbed):
+    assert [result["rank"] for result in undisturbed.results] == [0, 1]
+    for name in ("tiny", "tiny-logistic"):
+        first, second = (result["networks"][name]["weights"] for result in undisturbed.results)
+        assert first == second
+
+
+def test_two_ranks_see_each_sample_exactly_once_an_epoch(undisturbed, warehouse):
+    every = Samples.concatenated(list(in_order(newest_dataset(warehouse, "tiny").split("train"))))
+    assert len(every) == ROWS["train"]
+    digest = samples_digest(every.subject_id, every.prediction_time)
+    for name, epochs in (("tiny", 4), ("tiny-logistic", 2)):
+        first, second = (result["networks"][name]["history"] for result in undisturbed.results)
+        assert len(first) == len(second) == epochs
+        for one, other in zip(first, second):
+            assert one["rank_samples"] + other["rank_samples"] == ROWS["train"]
+            assert abs(one["rank_samples"] - other["rank_samples"]) <= 30
+            assert one["rank_digest"] ^ other["rank_digest"] == digest
+
+
+def test_an_epoch_tells_the_terminal_its_loss_auroc_speed_and_time_left(undisturbed):
+    epochs = [line for line in undisturbed.told if line.startswith("tiny epoch")]
+    assert len(epochs) == 4
+    for word in ("loss 0.", "tuning loss 0.", "AUROC 0.", "samples/s", "s left"):
+        assert word in epochs[-1]
+
+
+def test_the_network_learns_what_a_line_cannot(undisturbed):
+    network, line = (undisturbed.results[0]["networks"][name]["history"][-1] for name in ("tiny", "tiny-logistic"))
+    assert network["tuning_auroc"] > 0.7 > 0.6 > line["tuning_auroc"]
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_both_models_are_packaged_registered_and_in_the_table(undisturbed, warehouse):
+    models = {row["model_name"]: row for row in undisturbed.models}
+    assert set(models) == {"tiny", "tiny-logistic"}
+    assert models["tiny"]["trained_at"] > models["tiny-logistic"]["trained_at"]
+    client = MlflowClient(f"sqlite:///{warehouse}/_registry/mlflow.db")
+    for name, row in models.items():
+        package = load_package(f"{warehouse}/{row['package_path']}")
+        assert package.hash == row["package_hash"]
+        assert package.spec.hash == row["feature_spec_hash"] == SPEC.hash
+        weights = b"".join(np.asarray(variable).tobytes() for variable in package.model.variables)
+        assert len(weights) >= 4 * SPEC.width
+        assert package.info["history"][0]["tuning_loss"] > 0
+        registered = client.get_model_version(name, row["model_version"])
+        assert registered.source == f"{warehouse}/{row['package_path']}"
+        run = client.get_run(registered.run_id)
+        assert run.data.params["ranks"] == "2"
+        assert run.data.metrics["tuning_auroc"] == pytest.approx(package.info["history"][-1]["tuning_auroc"])
+        assert json.loads(run.data.tags["tables"]) == {"timelines": 3}
+
+
+def test_the_same_training_is_not_done_twice(undisturbed, warehouse, job_in):
+    with job_in(warehouse, "train", ranks=2) as job:
+        training.train(job, TASK)
+        assert job.skipped
+        assert job.figures["samples"] == ROWS["train"]
+
+
+def test_a_rank_that_hangs_ends_the_run_with_one_clear_error_and_no_orphan(stopped):
+    assert "did nothing for 20 s" in str(stopped.error)
+    assert "--resume" in str(stopped.error)
+    assert stopped.left == []
+    assert not any(rank.is_running() for rank in stopped.frozen)
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def test_a_resumed_run_ends_with_the_weights_of_an_undisturbed_one(undisturbed, stopped, resumed):
+    assert [line.split(":")[0] for line in stopped.told] == ["tiny epoch 1/4", "tiny epoch 2/4"]
+    assert [line.split(":")[0] for line in resumed.told] == ["tiny epoch 3/4", "tiny epoch 4/4"]
+    for resumed_rank, undisturbed_rank in zip(resumed.results, undisturbed.results):
+        one, other = resumed_rank["networks"]["tiny"], undisturbed_rank["networks"]["tiny"]
+        assert one["weights"] == other["weights"]
+        losses = [[epoch["tuning_loss"] for epoch in network["history"]] for network in (one, other)]
+        assert losses[0] == losses[1]
+
+
+def test_more_ranks_than_task_slots_are_refused_at_once(spark, plan):
+    with pytest.raises(Refused, match="3 ranks for 2 task slots"):
+        run_ranks(spark, plan, 3, print)
+
+
+def test_a_rank_that_refuses_its_input_says_why(spark, plan):
+    changed = replace(plan, dataset_hash="other")
+    with pytest.raises(Refused, match="of another hash"):
+        run_ranks(spark, changed, 2, print)

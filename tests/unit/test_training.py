@@ -1,0 +1,261 @@
+"""One rank alone: what a loop keeps, a checkpoint restores, a package refuses and a guardian kills."""
+
+import io
+import json
+import os
+import subprocess
+import sys
+from dataclasses import replace
+from itertools import pairwise
+
+import horovod.tensorflow as hvd
+import keras
+import numpy as np
+import pytest
+
+from salus.datasets.feed import in_order
+from salus.datasets.folder import Folder, sha256
+from salus.datasets.groups import group_bounds
+from salus.datasets.manifest import open_dataset
+from salus.datasets.parquet import Samples, written
+from salus.errors import EnvironmentFault, Refused
+from salus.models import ARCHITECTURES, build
+from salus.timelines.spec import FeatureSpec
+from salus.training import checkpoint
+from salus.training.launch import Listener, progress_line
+from salus.training.loop import Loop, samples_digest
+from salus.training.package import load_package, model_bytes, open_package, package_bytes, write_package
+from salus.training.plan import NetworkPlan, TrainingPlan, checkpoint_key
+from salus.training.rank import TOLD
+from salus.training.registry import tracking_uri
+from salus.training.train import agreed
+
+WIDTH = 6
+NETWORK = NetworkPlan("tiny", "mlp", hidden=[8], dropout=0.3, l2=1e-4, learning_rate=0.01, epochs=5, batch_size=64,
+                      patience=5, reader="arrow")
+SPEC = FeatureSpec(windows_days=(), numeric_windows_days=(), count_statistics=(), numeric_statistics=(), groups=())
+
+
+@pytest.fixture(scope="module")
+def dataset(tmp_path_factory):
+    """1,200 training and 300 tuning samples whose outcome follows from the first input."""
+    folder = Folder(str(tmp_path_factory.mktemp("dataset")))
+    random = np.random.default_rng(5)
+    splits = {}
+    for split, rows in (("train", 1200), ("tuning", 300)):
+        inputs = random.normal(size=(rows, WIDTH)).astype(np.float32)
+        label = (random.random(rows) < 1 / (1 + np.exp(1 - 2 * inputs[:, 0]))).astype(np.float32)
+        weight = random.uniform(1, 2, rows).astype(np.float32)
+        samples = Samples(np.arange(rows), np.arange(rows), inputs, label, weight)
+        groups = [samples[start:end] for start, end in pairwise(group_bounds(rows, 12, 100))]
+        content = written(groups)
+        (folder / split).write("part.parquet", content)
+        splits[split] = {"rows": rows, "positives": int(label.sum()), "files": [
+            {"name": "part.parquet", "sha256": sha256(content), "groups": [len(group) for group in groups]}]}
+    folder.write_json("manifest.json", {"format": 1, "width": WIDTH, "spec_hash": "s", "tables": {}, "splits": splits})
+    return open_dataset(folder.url)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def alone():
+    """Horovod of one rank, without a launcher."""
+    hvd.init()
+
+
+class Killed(Exception):
+    """Stands for the end of a process."""
+
+
+def trained(dataset, folder, network=NETWORK, resume=False, killed_after=None):
+    """The loop's model and final state; the run can be made to end after some epoch's checkpoint."""
+    def report(epoch):
+        if epoch["epoch"] == killed_after:
+            raise Killed
+
+    loop = Loop(dataset, network)
+    state = loop.run(Folder(str(folder)), "tiny", resume, report)
+    return loop.model, state
+
+
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+def test_an_architecture_maps_inputs_to_one_logit_and_survives_safe_mode(architecture, tmp_path):
+    model = build(architecture, WIDTH, NETWORK)
+    inputs = np.random.default_rng(0).normal(size=(7, WIDTH)).astype(np.float32)
+    assert model(inputs).shape == (7, 1)
+    model.save(tmp_path / "model.keras")
+    again = keras.saving.load_model(tmp_path / "model.keras", compile=False, safe_mode=True)
+    np.testing.assert_array_equal(again(inputs), model(inputs))
+
+
+def test_an_architecture_that_does_not_exist_is_refused():
+    with pytest.raises(Refused, match="expected one of logistic, mlp"):
+        build("oracle", WIDTH, NETWORK)
+
+
+def test_the_mlp_without_hidden_layers_is_the_logistic_regression():
+    bare = build("mlp", WIDTH, replace(NETWORK, hidden=[]))
+    assert bare.count_params() == build("logistic", WIDTH, NETWORK).count_params() == WIDTH + 1
+
+
+def test_a_resumed_training_ends_bit_by_bit_where_an_undisturbed_one_does(dataset, tmp_path):
+    model, whole = trained(dataset, tmp_path / "whole")
+    with pytest.raises(Killed):
+        trained(dataset, tmp_path / "killed", killed_after=2)
+    again, resumed = trained(dataset, tmp_path / "killed", resume=True)
+    for one, other in zip(model.variables, again.variables, strict=True):
+        np.testing.assert_array_equal(one.numpy(), other.numpy())
+    for part in ("variables", "optimiser", "best"):
+        for one, other in zip(getattr(whole, part), getattr(resumed, part), strict=True):
+            np.testing.assert_array_equal(one, other)
+    assert [epoch["tuning_loss"] for epoch in whole.history] == [epoch["tuning_loss"] for epoch in resumed.history]
+
+
+def test_the_loop_finds_what_scikit_learn_finds(dataset, tmp_path):
+    from sklearn.linear_model import LogisticRegression
+
+    line = NetworkPlan("line", "logistic", learning_rate=0.05, epochs=120, batch_size=1200, patience=120, reader="arrow")
+    _, state = trained(dataset, tmp_path, line)
+    samples = Samples.concatenated(list(in_order(dataset.split("train"))))
+    expected = LogisticRegression(C=np.inf).fit(samples.inputs, samples.label, samples.weight)
+    kernel, bias = state.variables
+    np.testing.assert_allclose(kernel[:, 0], expected.coef_[0], atol=0.01)
+    np.testing.assert_allclose(bias, expected.intercept_, atol=0.01)
+
+
+def test_training_stops_when_the_tuning_loss_no_longer_falls_and_keeps_the_best_weights(dataset, tmp_path):
+    eager = replace(NETWORK, hidden=[256], dropout=0.0, l2=0.0, learning_rate=0.1, epochs=40, patience=2)
+    model, state = trained(dataset, tmp_path, eager)
+    losses = [epoch["tuning_loss"] for epoch in state.history]
+    assert len(losses) == int(np.argmin(losses)) + 3 < 40
+    samples = Samples.concatenated(list(in_order(dataset.split("tuning"))))
+    logit = model(samples.inputs, training=False).numpy()[:, 0].astype(float)
+    loss = np.average(np.logaddexp(0, np.where(samples.label > 0, -logit, logit)), weights=samples.weight)
+    assert loss == pytest.approx(min(losses), rel=1e-5)
+
+
+def test_a_checkpoint_of_other_work_is_not_gone_on_from():
+    plan = TrainingPlan("d", "hash", "c", (NETWORK,))
+    keys = {checkpoint_key(plan, NETWORK, 2), checkpoint_key(plan, NETWORK, 3),
+            checkpoint_key(plan, replace(NETWORK, l2=0.5), 2),
+            checkpoint_key(replace(plan, dataset_hash="o"), NETWORK, 2)}
+    assert len(keys) == 4
+    assert checkpoint_key(replace(plan, resume=True), NETWORK, 2) in keys
+    assert TrainingPlan.from_json(plan.to_json()) == plan
+
+
+def test_a_damaged_checkpoint_is_refused(tmp_path):
+    folder = Folder(str(tmp_path))
+    assert checkpoint.load(folder, "none") is None
+    folder.write("torn.npz", b"PK\x03\x04 torn")
+    with pytest.raises(Refused, match=r"torn\.npz, which can't be read"):
+        checkpoint.load(folder, "torn")
+
+
+@pytest.fixture
+def package(tmp_path):
+    """The folder of a package, and what its model says of one person."""
+    model = build("mlp", WIDTH, NETWORK)
+    folder = str(tmp_path / "package")
+    write_package(folder, {"model.keras": model_bytes(model), "spec.json": SPEC.to_json().encode(),
+                           "training.json": b"{}"})
+    return folder, model
+
+
+def test_a_package_comes_back_from_its_folder_and_from_its_bytes(package):
+    folder, model = package
+    inputs = np.ones((1, WIDTH), np.float32)
+    for again in (load_package(folder), open_package(package_bytes(folder))):
+        np.testing.assert_array_equal(again.model(inputs), model(inputs))
+        assert again.spec == SPEC
+        assert again.hash == sha256(Folder(folder).read("manifest.json"))
+
+
+@pytest.mark.parametrize("name", ["model.keras", "spec.json", "training.json"])
+def test_a_package_that_was_changed_is_refused_before_anything_is_loaded(package, name, monkeypatch):
+    folder = Folder(package[0])
+    content = bytearray(folder.read(name))
+    content[-1] ^= 1
+    folder.write(name, bytes(content))
+    monkeypatch.setattr(keras.saving, "load_model", lambda *given, **options: pytest.fail("it was loaded"))
+    for read in (load_package, package_bytes):
+        with pytest.raises(Refused, match=f"{name} is not the file that was packaged"):
+            read(folder.url)
+
+
+def test_a_package_that_is_not_whole_is_refused(package):
+    folder = Folder(package[0])
+    folder.delete("spec.json")
+    with pytest.raises(Refused, match=r"without spec\.json"):
+        load_package(folder.url)
+
+
+def test_a_model_with_code_of_its_own_is_not_loaded(package):
+    folder = Folder(package[0])
+    given = keras.Input((WIDTH,))
+    lambdas = keras.Model(given, keras.layers.Lambda(lambda x: x[:, :1])(given))
+    write_package(folder.url, {"model.keras": model_bytes(lambdas), "spec.json": SPEC.to_json().encode(),
+                               "training.json": b"{}"})
+    with pytest.raises(ValueError, match=r"lambda|unsafe"):
+        load_package(folder.url)
+
+
+def test_a_guardian_kills_a_process_that_no_longer_beats_and_leaves_one_that_does():
+    rank = "\n".join((
+        "import sys, threading",
+        "from salus.training.guardian import Heartbeat",
+        "with Heartbeat(30, float(sys.argv[1])) as heart:",
+        "    heart.beat()",
+        "    print('beaten', flush=True)",
+        "    threading.Event().wait(float(sys.argv[2]))",
+    ))
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
+    hung = subprocess.run([sys.executable, "-c", rank, "1", "60"], env=environment, timeout=50, check=False)
+    assert hung.returncode == -9
+    ended = subprocess.run([sys.executable, "-c", rank, "30", "0"], env=environment, timeout=50, check=False)
+    assert ended.returncode == 0
+
+
+def test_the_driver_hears_what_ranks_tell_in_whatever_pieces_it_comes():
+    heard = []
+    listener = Listener(heard.append)
+    text = f"[0]<stdout>:{TOLD}{json.dumps({'epoch': 1})}\n[1]<stderr>:some warning\n[0]<stdout>:{TOLD}{{}}\n"
+    for piece in (text[:20], text[20:45], text[45:]):
+        listener.write(piece)
+    assert heard == [{"epoch": 1}, {}]
+    assert list(listener.last) == ["[1]<stderr>:some warning"]
+    assert isinstance(listener, io.TextIOBase)
+
+
+def test_an_epoch_is_told_in_one_line():
+    told = {"network": "m", "epoch": 2, "epochs": 5, "loss": 0.25, "tuning_loss": 0.5, "tuning_auroc": 0.75,
+            "samples_a_second": 12345.6, "seconds": 2.0}
+    assert progress_line(told) == ("m epoch 2/5: loss 0.2500, tuning loss 0.5000, AUROC 0.750, 12,346 samples/s, "
+                                   "at most 6 s left")
+
+
+def test_a_digest_tells_sets_of_samples_apart():
+    subjects, times = np.arange(100, dtype=np.int64) - 50, np.arange(100, dtype=np.int64) % 7
+    whole = samples_digest(subjects, times)
+    assert whole == samples_digest(subjects[::-1], times[::-1])
+    assert whole == samples_digest(subjects[:30], times[:30]) ^ samples_digest(subjects[30:], times[30:])
+    assert whole != samples_digest(subjects[1:], times[1:])
+    assert whole != samples_digest(np.append(subjects, 3), np.append(times, 3))
+    assert whole != samples_digest(subjects, times[::-1])
+
+
+def test_ranks_that_disagree_or_saw_other_samples_are_a_fault(dataset):
+    def rank(weights, samples):
+        return {"networks": {"m": {"weights": weights, "history": [{"rank_samples": samples}]}}}
+
+    agreed([rank("a", 700), rank("a", 500)], dataset)
+    with pytest.raises(EnvironmentFault, match="different weights"):
+        agreed([rank("a", 700), rank("b", 500)], dataset)
+    with pytest.raises(EnvironmentFault, match="1199"):
+        agreed([rank("a", 700), rank("a", 499)], dataset)
+
+
+def test_a_registry_needs_a_server_where_the_warehouse_is_no_folder(tmp_path):
+    assert tracking_uri(str(tmp_path), None) == f"sqlite:///{tmp_path}/_registry/mlflow.db"
+    assert tracking_uri("s3a://bucket/warehouse", "http://mlflow:5000") == "http://mlflow:5000"
+    with pytest.raises(Refused, match="SALUS_TRACKING_URI"):
+        tracking_uri("s3a://bucket/warehouse", None)
