@@ -1,0 +1,70 @@
+"""A source's YAML is read strictly: what is wrong is refused with its line."""
+
+from pathlib import Path
+
+import pytest
+
+from salus.errors import Refused
+from salus.settings import conf_dir
+from salus.sources.declaration import load_source, read_source
+
+SOUND = """\
+format: csv
+system: registry
+system_priority: 4
+times:
+  - {matches: '\\d{4}-\\d{2}-\\d{2}', reads: try_cast(text AS DATE), lasts: day}
+records:
+  visit:
+    files: ['visit*']
+    schema: person, day, code
+    id: concat(person, day)
+    subject: person
+    declares_subject: true
+    time: day
+    events:
+      visit: {code: "'VISIT/' || code"}
+"""
+
+
+def written(folder: Path, text: str) -> Path:
+    path = folder / "registry.yml"
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def test_a_sound_source_is_named_after_its_file(tmp_path):
+    assert read_source(written(tmp_path, SOUND)).name == "registry"
+
+
+@pytest.mark.parametrize(("line", "wrong", "at", "named"), [
+    ("    subject: person\n", "    subjcet: person\n", 7, "subject"),
+    ("    declares_subject: true\n", "    declares_subject: true\n    subjcet: person\n", 13, "subjcet"),
+    ("      visit: {code: \"'VISIT/' || code\"}\n", "      visit: {code: \"fhir_code(code, day)\"}\n", 15, "code"),
+    ("    time: day\n", "", 7, "needs a time"),
+    ("system_priority: 4\n", "system_priority: first\n", 3, "system_priority"),
+])
+def test_what_is_wrong_is_refused_with_its_line(tmp_path, line, wrong, at, named):
+    assert line in SOUND
+    with pytest.raises(Refused, match=named) as refused:
+        read_source(written(tmp_path, SOUND.replace(line, wrong)))
+    assert f"registry.yml:{at}:" in str(refused.value)
+
+
+def test_an_unknown_source_is_refused_with_those_that_exist():
+    with pytest.raises(Refused, match="fhir_r4.*payer_extract.*wearable_daily"):
+        load_source("fhir_r5")
+    with pytest.raises(Refused):
+        load_source("../tasks/admission_90d")
+
+
+@pytest.mark.parametrize("name", ["fhir_r4", "payer_extract", "wearable_daily"])
+def test_the_declared_sources_are_sound(name):
+    source = load_source(name)
+    assert source.name == name
+    assert source.mapping_hash("main", "") != source.mapping_hash("other", "")
+
+
+def test_every_declared_source_has_a_rank_of_its_own():
+    ranks = [load_source(path.stem).system_priority for path in (conf_dir() / "sources").glob("*.yml")]
+    assert len(ranks) == len(set(ranks))

@@ -1,0 +1,83 @@
+"""What a file is by its bytes: its records are counted in chunks, whatever falls on their borders."""
+
+import csv
+import gzip
+import io
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from salus.errors import Refused
+from salus.sources.declaration import load_source
+from salus.sources.files import RecordCounter, inspect, listed, record_type_of
+
+line = st.text(alphabet=' \t\r{}":,a', max_size=6)
+field = st.text(alphabet='a", \n', max_size=6)
+
+
+def counted(content: bytes, size: int, quoted: bool) -> RecordCounter:
+    counter = RecordCounter(quoted)
+    for start in range(0, len(content), size):
+        counter.feed(content[start:start + size])
+    return counter
+
+
+@given(st.lists(line, max_size=8), st.booleans(), st.integers(1, 7))
+def test_lines_with_more_than_blanks_are_counted_whatever_the_chunks(lines, is_ended, size):
+    content = ("\n".join(lines) + ("\n" if is_ended else "")).encode()
+    assert counted(content, size, False).total() == sum(1 for one in lines if one.strip(" \t\r"))
+
+
+@given(st.lists(st.lists(field, min_size=2, max_size=3), max_size=6), st.integers(1, 7))
+def test_quoted_rows_are_counted_as_the_csv_module_reads_them(rows, size):
+    text = io.StringIO()
+    csv.writer(text, quoting=csv.QUOTE_ALL, lineterminator="\n").writerows(rows)
+    counter = counted(text.getvalue().encode(), size, True)
+    assert counter.total() == len(rows)
+    assert counter.wrapped == any("\n" in cell for row in rows for cell in row)
+
+
+def test_a_bom_is_no_record():
+    assert counted(b"\xef\xbb\xbf\n", 100, False).total() == 0
+
+
+def test_the_first_readable_line_says_what_a_file_is():
+    fhir = load_source("fhir_r4")
+    assert record_type_of(fhir, "export.ndjson", [b"{broken", b'{"resourceType":"Patient"}']) == "Patient"
+    assert record_type_of(fhir, "Patient.000.ndjson", [b"\x89PNG", b"junk"]) == "Patient"
+    assert record_type_of(fhir, "Location.ndjson", [b'{"resourceType":"Location"}']) == ""
+    assert record_type_of(fhir, "log.ndjson", [b'{"exportId":"1"}']) == ""
+    assert record_type_of(fhir, "holiday.ndjson", [b"\x89PNG"]) is None
+    assert record_type_of(fhir, "Patient.ndjson", [b'{"resourceType":"Spaceship"}']) is None
+
+
+def test_a_truncated_gzip_is_one_record_that_cannot_be_read(tmp_path):
+    whole = gzip.compress(b'{"resourceType":"Patient"}\n' * 5000)
+    path = tmp_path / "Patient.ndjson.gz"
+    path.write_bytes(whole)
+    sound = inspect(str(path), str(tmp_path), load_source("fhir_r4"))
+    assert (sound.records, sound.error) == (5000, None)
+    path.write_bytes(whole[:-12])
+    cut = inspect(str(path), str(tmp_path), load_source("fhir_r4"))
+    assert cut.records == 1
+    assert "EOFError" in cut.error
+    path.write_bytes(b"not compressed at all")
+    assert "BadGzipFile" in inspect(str(path), str(tmp_path), load_source("fhir_r4")).error
+
+
+def test_a_file_is_named_by_its_content(tmp_path):
+    fhir = load_source("fhir_r4")
+    for name in ("a.ndjson", "b.ndjson"):
+        (tmp_path / name).write_bytes(b'{"resourceType":"Patient"}\n')
+    first, second = (inspect(path, str(tmp_path), fhir) for path in listed(str(tmp_path)))
+    assert first.file_id == second.file_id
+    assert 0 <= first.file_id < 2**63
+
+
+def test_no_folder_and_an_empty_folder_are_refused(tmp_path):
+    with pytest.raises(Refused, match="a folder of files"):
+        listed(str(tmp_path / "nowhere"))
+    (tmp_path / ".hidden").touch()
+    with pytest.raises(Refused, match="holds no file"):
+        listed(str(tmp_path))

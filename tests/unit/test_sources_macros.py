@@ -1,0 +1,38 @@
+"""Macros are text: what they become is what Spark is given."""
+
+import pytest
+
+from salus.sources.macros import MacroError, Macros
+
+
+def test_an_argument_stays_one_operand():
+    macros = Macros({"twice(n)": "n * 2"})
+    assert macros.expand("twice(a + b)") == "((a + b) * 2)"
+    assert macros.expand("twice(a.b)") == "(a.b * 2)"
+
+
+def test_commas_within_brackets_and_literals_do_not_part_arguments():
+    macros = Macros({"pair(a, b)": "[a|b]"})
+    assert macros.expand("pair(f(x, y), ', )')") == "([(f(x, y))|(', )')])"
+
+
+def test_names_within_literals_and_fields_are_left_alone():
+    macros = Macros({"sum_of(code)": "x.code + code + 'code'"})
+    assert macros.expand("concat('sum_of(a)', sum_of(item.code))") == "concat('sum_of(a)', (x.code + item.code + 'code'))"
+
+
+def test_an_argument_is_never_taken_for_another_parameter():
+    macros = Macros({"both(a, b)": "a = b"})
+    assert macros.expand("both(b, a)") == "(b = a)"
+
+
+def test_macros_may_call_macros_but_not_in_a_ring():
+    assert Macros({"f(x)": "g(x)", "g(x)": "x + 1"}).expand("f(a)") == "((a + 1))"
+    with pytest.raises(MacroError, match="ring"):
+        Macros({"f(x)": "g(x)", "g(x)": "f(x)"}).expand("f(a)")
+
+
+@pytest.mark.parametrize(("text", "message"), [("f(a, b)", "2 arguments; expected 1"), ("f(a", "bracket stays open")])
+def test_a_wrong_call_is_refused(text, message):
+    with pytest.raises(MacroError, match=message):
+        Macros({"f(x)": "x"}).expand(text)
