@@ -53,10 +53,8 @@ def resources(out, kind):
     return parsed
 
 
-def test_the_same_seed_gives_the_same_bytes_and_another_seed_others(made, tmp_path):
+def test_another_seed_gives_other_bytes_in_the_same_files(made, tmp_path):
     out, _ = made
-    simulate(PEOPLE, 7, AS_OF, tmp_path / "again")
-    assert hashes(tmp_path / "again") == hashes(out)
     simulate(PEOPLE, 8, AS_OF, tmp_path / "other")
     mine, other = hashes(out), hashes(tmp_path / "other")
     assert mine.keys() == other.keys()
@@ -79,6 +77,18 @@ def test_a_population_that_is_there_already_is_left_alone(made):
     before = {p: p.stat().st_mtime_ns for p in out.rglob("*")}
     assert simulate(PEOPLE, 7, AS_OF, out) is None
     assert {p: p.stat().st_mtime_ns for p in out.rglob("*")} == before
+
+
+def test_the_same_seed_gives_the_same_bytes_also_after_a_run_that_died(made, tmp_path, monkeypatch):
+    out, _ = made
+    monkeypatch.setattr(writer, "outcome", lambda course, day: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        simulate(PEOPLE, 7, AS_OF, tmp_path / "again")
+    assert list((tmp_path / "again" / "ehr").iterdir())
+    assert not (tmp_path / "again" / "manifest.json").exists()
+    monkeypatch.undo()
+    simulate(PEOPLE, 7, AS_OF, tmp_path / "again")
+    assert hashes(tmp_path / "again") == hashes(out)
 
 
 def test_a_folder_with_something_else_is_refused(made, tmp_path):

@@ -21,6 +21,8 @@ class Extract:
         self._sizes = [0, 0]
         self._files: list = [None, None]
         self._names: list[list[str]] = [[], []]
+        if header:
+            self._open(False)  # a table without rows still has its header
 
     def write(self, lines: pa.Array, copy: bool = False) -> None:
         """Append lines, each ending in a line feed; ``copy`` puts them among the redelivered."""

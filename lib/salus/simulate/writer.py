@@ -1,9 +1,11 @@
 """Write a population down: the files of three systems, the truth, and a manifest of what was planted."""
 
 import json
+import shutil
 from collections import Counter
 from datetime import date
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -23,6 +25,9 @@ from salus.simulate.text import given
 from salus.simulate.truth import outcome, true_probability
 from salus.simulate.visits import AMBULATORY
 
+MANIFEST, UNFINISHED = "manifest.json", ".unfinished"
+FOLDERS = ("ehr", "payer", "wearable", "truth")
+TRUTH_CHUNKS = 30  # chunks in a file of the truth, about 90 MB
 STRIDE = 10_000_000  # ids of a chunk's records begin at its multiple
 TRUTH = pa.schema(
     [
@@ -61,19 +66,26 @@ def simulate(people: int, seed: int, as_of: date, out: Path) -> dict | None:
     asked = {"people": people, "seed": seed, "as_of": as_of.isoformat()}
     if _there_already(out, asked):
         return None
+    out.mkdir(parents=True, exist_ok=True)
+    (out / UNFINISHED).touch()
     manifest = _Writer(Clock(as_of), out, people, seed).write() | asked
-    unfinished = out / ".manifest.json"
-    unfinished.write_text(json.dumps(manifest, indent=1, sort_keys=True) + "\n", encoding="utf-8")
-    unfinished.rename(out / "manifest.json")
+    text = json.dumps(manifest, indent=1, sort_keys=True) + "\n"
+    (out / UNFINISHED).write_text(text, encoding="utf-8")
+    (out / UNFINISHED).rename(out / MANIFEST)
     return manifest
 
 
 def _there_already(out, asked):
+    """Whether ``out`` holds the population; what a run that died had begun there is cleared away."""
     if not out.exists() or not any(out.iterdir()):
         return False
-    manifest = out / "manifest.json"
-    if manifest.is_file():
-        found = json.loads(manifest.read_text(encoding="utf-8"))
+    if (out / UNFINISHED).is_file():
+        for folder in FOLDERS:
+            shutil.rmtree(out / folder, ignore_errors=True)
+        (out / UNFINISHED).unlink()
+        return _there_already(out, asked)
+    if (out / MANIFEST).is_file():
+        found = json.loads((out / MANIFEST).read_text(encoding="utf-8"))
         if {key: found.get(key) for key in asked} == asked:
             return True
     raise Refused(
@@ -88,23 +100,25 @@ class _Writer:
     def __init__(self, clock: Clock, out: Path, people: int, seed: int):
         self.clock, self.out, self.people, self.seed = clock, out, people, seed
         self.chunks = -(-people // CHUNK)
+        self.truth: Any = None  # the open file of the truth
         self.malformed = max(2, people // 1000)
         self.planted: Counter[str] = Counter()
         self.quarantine: dict[str, Counter[str]] = {"ehr": Counter(), "payer": Counter(), "wearable": Counter()}
-        for folder in ("ehr", "payer", "wearable", "truth"):
+        for folder in FOLDERS:
             (out / folder).mkdir(parents=True, exist_ok=True)
         self.extracts = {("ehr", name): Extract(out / "ehr", name, "ndjson") for name in EHR}
         self.extracts |= {key: Extract(out / key[0], key[1], "csv", header) for key, header in TABLES.items()}
 
     def write(self) -> dict:
         """Write everything; the manifest without what was asked for."""
-        with pq.ParquetWriter(self.out / "truth" / "truth.000.parquet", TRUTH, compression="zstd") as truth:
-            for chunk in chunks(self.people, self.seed):
-                self._ehr(chunk)
-                self._payer(chunk)
-                self._wearable(chunk)
-                self._count_people(chunk)
-                truth.write_table(self._truth(chunk))
+        for chunk in chunks(self.people, self.seed):
+            self._ehr(chunk)
+            self._payer(chunk)
+            self._wearable(chunk)
+            self._count_people(chunk)
+            self._truth(chunk)
+        if self.truth is not None:
+            self.truth.close()
         files: list[dict] = []
         records: Counter[str] = Counter()
         for (folder, _), extract in self.extracts.items():
@@ -218,7 +232,7 @@ class _Writer:
             }
         )
 
-    def _truth(self, chunk: Chunk) -> pa.Table:
+    def _truth(self, chunk: Chunk):
         course, people, parts = chunk.course, chunk.course.people, []
         attainable = attainable_probability(self.clock, chunk)
         ids = [
@@ -248,4 +262,12 @@ class _Writer:
                     schema=TRUTH,
                 )
             )
-        return pa.concat_tables(parts)
+        if self.truth is None or chunk.number % TRUTH_CHUNKS == 0:
+            self._open_truth(chunk.number // TRUTH_CHUNKS)
+        self.truth.write_table(pa.concat_tables(parts))
+
+    def _open_truth(self, number):
+        if self.truth is not None:
+            self.truth.close()
+        path = self.out / "truth" / f"truth.{number:03d}.parquet"
+        self.truth = pq.ParquetWriter(path, TRUTH, compression="zstd")
