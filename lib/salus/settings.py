@@ -51,7 +51,8 @@ def validated(model: type[Model], content: CommentedMap, path: Path) -> Model:
     try:
         return model.model_validate(_plain(content))
     except ValidationError as error:
-        first = error.errors(include_url=False)[0]
+        # A misspelt key is an unknown one and, where it is required, a missing one too: name what was written.
+        first = min(error.errors(include_url=False), key=lambda one: one["type"] != "extra_forbidden")
         where = first["loc"]
         key = ".".join(str(part) for part in where)
         raise Refused(

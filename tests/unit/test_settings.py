@@ -5,7 +5,7 @@ import re
 import pytest
 
 from salus.errors import Refused
-from salus.settings import Settings, load_settings, load_yaml, validated
+from salus.settings import Settings, Strict, load_settings, load_yaml, validated
 
 
 @pytest.fixture
@@ -34,6 +34,16 @@ def test_a_misspelt_key_is_named_with_its_line(conf):
     path = conf("# where\nwarehouse: w\n\nwarehuose: w\n")
     with pytest.raises(Refused, match=rf"^{re.escape(str(path))}:4: received `warehuose`: Extra inputs"):
         load_settings()
+
+
+def test_a_misspelt_key_is_named_before_the_required_one_that_it_leaves_missing(tmp_path):
+    class Declared(Strict):
+        horizon_days: int
+
+    path = tmp_path / "some.yml"
+    path.write_text("# a task\nhorizon_day: 90\n", encoding="utf-8")
+    with pytest.raises(Refused, match=rf"^{re.escape(str(path))}:2: received `horizon_day`: Extra inputs"):
+        validated(Declared, load_yaml(path), path)
 
 
 def test_a_wrong_value_within_a_mapping_is_named_with_its_line(conf):
