@@ -17,6 +17,8 @@ BY_FOLDER = {"spark": "spark", "end_to_end": "spark", "parallel": "parallel"}
 os.environ.setdefault("SALUS_CONF", str(ROOT / "conf"))
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")
+# A test's JVM lives for too short a time to earn back what the optimizing compiler and parallel collectors cost.
+os.environ.setdefault("JDK_JAVA_OPTIONS", "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC")
 # Spark's Python workers and Horovod's ranks are processes of their own.
 os.environ["PYTHONPATH"] = os.pathsep.join([str(ROOT / "lib"), *filter(None, [os.environ.get("PYTHONPATH")])])
 
