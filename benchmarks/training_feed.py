@@ -18,7 +18,6 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import numpy as np
 import tensorflow as tf
-from timing import compare, save, show
 
 from salus.datasets.feed import batches
 from salus.datasets.folder import Folder, sha256
@@ -27,6 +26,7 @@ from salus.datasets.manifest import Split
 from salus.datasets.parquet import SAMPLES, Samples, written
 from salus.models import build
 from salus.training.plan import NetworkPlan
+from timing import compare, save, show
 
 BATCH, SEED, GROUPS_A_FILE = 512, 7, 12
 NETWORK = NetworkPlan("benchmark", "mlp", hidden=[64, 32], dropout=0.2, l2=1e-4)

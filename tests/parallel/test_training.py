@@ -1,7 +1,7 @@
 """Two Horovod ranks under Spark: equal weights, each sample once an epoch, and a clear end where one dies.
 
 A start of the ranks costs seconds, so three of them serve all tests: one undisturbed, one whose rank is stopped
-after its second epoch, and one that goes on from that one's checkpoint.
+after an epoch, and one that goes on from that one's checkpoint.
 """
 
 import argparse
@@ -34,24 +34,25 @@ from salus.training.plan import TrainingPlan
 SPEC = FeatureSpec(windows_days=(), numeric_windows_days=(), count_statistics=(), numeric_statistics=(),
                    enrolment_days=tuple(range(1, 10)), groups=())
 ROWS = {"train": 3001, "tuning": 600, "calibration": 0, "held_out": 0}
+EPOCHS = 12
 TASK = SimpleNamespace(
     id="tiny", hash="t", cohort_hash="c",
-    model=Model(architecture="mlp", settings=ModelSettings(hidden=[16], dropout=0.2, l2=1e-4, epochs=4, batch_size=128,
-                                                           patience=4, learning_rate=0.01)),
+    model=Model(architecture="mlp", settings=ModelSettings(
+        hidden=[16], dropout=0.2, l2=1e-4, epochs=EPOCHS, batch_size=16, patience=EPOCHS, learning_rate=0.01)),
     baseline=Model(architecture="logistic", settings=ModelSettings(epochs=2, batch_size=256, reader="arrow")))
 RANK = ["-m", "horovod.spark.task.gloo_exec_fn"]
 
 
 @pytest.fixture(scope="module")
 def warehouse(tmp_path_factory):
-    """A warehouse whose newest data set has outcomes that follow from the first two inputs."""
+    """A warehouse whose newest data set has outcomes that follow from the first input's size, whatever its sign."""
     place = tmp_path_factory.mktemp("training") / "warehouse"
     datasets = Folder(f"{place}/_datasets/tiny")
     random = np.random.default_rng(3)
     splits = {}
     for split, rows in ROWS.items():
         inputs = random.normal(size=(rows, SPEC.width)).astype(np.float32)
-        label = random.random(rows) < 1 / (1 + np.exp(2 - 1.5 * inputs[:, 0] * np.sign(inputs[:, 1])))
+        label = random.random(rows) < 1 / (1 + np.exp(4 - 3 * np.abs(inputs[:, 0])))
         samples = Samples(np.arange(rows) // 5, np.arange(rows), inputs, label.astype(np.float32),
                           np.ones(rows, np.float32))
         groups = [samples[start:end] for start, end in pairwise(group_bounds(rows, 12, 100))]
@@ -98,13 +99,13 @@ def plan(warehouse, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def stopped(spark, plan):
-    """A run whose second rank is stopped (SIGSTOP: it hangs, and does not die) after the second epoch."""
+    """A run whose second rank is stopped (SIGSTOP: it hangs, and does not die) after its first epoch."""
     told, frozen = [], []
 
     def stop_one(line):
         told.append(line)
-        if "epoch 2/4" in line:
-            frozen.append(max(ranks(), key=lambda rank: rank.environ().get("HOROVOD_RANK", "")))
+        if not frozen:
+            frozen.append(next(rank for rank in ranks() if rank.environ()["HOROVOD_RANK"] == "1"))
             frozen[0].send_signal(signal.SIGSTOP)
 
     with pytest.raises(EnvironmentFault) as raised:
@@ -148,7 +149,7 @@ def test_two_ranks_see_each_sample_exactly_once_an_epoch(undisturbed, warehouse)
     every = Samples.concatenated(list(in_order(newest_dataset(warehouse, "tiny").split("train"))))
     assert len(every) == ROWS["train"]
     digest = samples_digest(every.subject_id, every.prediction_time)
-    for name, epochs in (("tiny", 4), ("tiny-logistic", 2)):
+    for name, epochs in (("tiny", EPOCHS), ("tiny-logistic", 2)):
         first, second = (result["networks"][name]["history"] for result in undisturbed.results)
         assert len(first) == len(second) == epochs
         for one, other in zip(first, second):
@@ -159,7 +160,7 @@ def test_two_ranks_see_each_sample_exactly_once_an_epoch(undisturbed, warehouse)
 
 def test_an_epoch_tells_the_terminal_its_loss_auroc_speed_and_time_left(undisturbed):
     epochs = [line for line in undisturbed.told if line.startswith("tiny epoch")]
-    assert len(epochs) == 4
+    assert len(epochs) == EPOCHS
     for word in ("loss 0.", "tuning loss 0.", "AUROC 0.", "samples/s", "s left"):
         assert word in epochs[-1]
 
@@ -206,8 +207,10 @@ def test_a_rank_that_hangs_ends_the_run_with_one_clear_error_and_no_orphan(stopp
 
 
 def test_a_resumed_run_ends_with_the_weights_of_an_undisturbed_one(undisturbed, stopped, resumed):
-    assert [line.split(":")[0] for line in stopped.told] == ["tiny epoch 1/4", "tiny epoch 2/4"]
-    assert [line.split(":")[0] for line in resumed.told] == ["tiny epoch 3/4", "tiny epoch 4/4"]
+    done, gone_on = len(stopped.told), len(resumed.told)
+    assert 1 <= done < EPOCHS
+    assert gone_on in (EPOCHS - done, EPOCHS - done - 1)
+    assert resumed.told[-1].startswith(f"tiny epoch {EPOCHS}/{EPOCHS}")
     for resumed_rank, undisturbed_rank in zip(resumed.results, undisturbed.results):
         one, other = resumed_rank["networks"]["tiny"], undisturbed_rank["networks"]["tiny"]
         assert one["weights"] == other["weights"]

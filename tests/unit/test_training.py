@@ -113,7 +113,8 @@ def test_a_resumed_training_ends_bit_by_bit_where_an_undisturbed_one_does(datase
 def test_the_loop_finds_what_scikit_learn_finds(dataset, tmp_path):
     from sklearn.linear_model import LogisticRegression
 
-    line = NetworkPlan("line", "logistic", learning_rate=0.05, epochs=120, batch_size=1200, patience=120, reader="arrow")
+    line = NetworkPlan("line", "logistic", learning_rate=0.05, epochs=120, batch_size=1200, patience=120,
+                       reader="arrow")
     _, state = trained(dataset, tmp_path, line)
     samples = Samples.concatenated(list(in_order(dataset.split("train"))))
     expected = LogisticRegression(C=np.inf).fit(samples.inputs, samples.label, samples.weight)
