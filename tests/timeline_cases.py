@@ -107,13 +107,14 @@ def batch_of(persons: list[Person]) -> pa.RecordBatch:
     def lists(rows, name, kind):
         return pa.array([[getattr(one, name) for one in row] for row in rows], pa.list_(kind))
 
+    coverage = ("start", "end", "available", "superseded")
     columns = {
         "subject_id": pa.array(range(len(persons)), pa.int64()),
         "birth": pa.array([p.birth for p in persons], pa.int64()),
         "sex": pa.array([p.sex for p in persons], pa.string()),
         **{name: lists(happened, name, pa.int64()) for name in ("time", "available", "superseded", "code")},
         "value": lists(happened, "value", pa.float32()),
-        **{f"coverage_{name}": lists(covered, name, pa.int64()) for name in ("start", "end", "available", "superseded")},
+        **{f"coverage_{name}": lists(covered, name, pa.int64()) for name in coverage},
     }
     return pa.RecordBatch.from_pydict(columns)
 

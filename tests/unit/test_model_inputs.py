@@ -8,7 +8,6 @@ import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from timeline_cases import CODES, DAY, Event, Person, batch_of, people, prediction_times, samples_of, spec
 
 from salus.timelines import entries
 from salus.timelines.clocks import DAYS_PER_YEAR, NEVER, STATIC
@@ -16,6 +15,7 @@ from salus.timelines.model_inputs import last_times, model_inputs
 from salus.timelines.recency import MEDS_BIRTH_HASH, data_through
 from salus.timelines.spec import FeatureSpec
 from salus.timelines.standardise import baseline, standardise
+from timeline_cases import CODES, DAY, Event, Person, batch_of, people, prediction_times, samples_of, spec
 
 SPEC = spec()
 
@@ -137,8 +137,10 @@ def test_standardised_inputs_are_finite_and_say_what_was_missing(persons, at):
     row, times = samples_of(persons, [at])
     raw = model_inputs(batch_of(persons), row, times, SPEC)
     inputs = standardise(raw, SPEC)
-    assert inputs.shape == (len(persons), SPEC.width) and inputs.dtype == np.float32
-    assert np.isfinite(inputs).all() and (np.abs(inputs) <= 5).all()
+    assert inputs.shape == (len(persons), SPEC.width)
+    assert inputs.dtype == np.float32
+    assert np.isfinite(inputs).all()
+    assert (np.abs(inputs) <= 5).all()
     features = len(SPEC.names)
     for column, feature in enumerate(SPEC.features):
         missing = np.isnan(raw[:, column])
@@ -161,9 +163,11 @@ def test_the_baseline_is_somebody_without_events_of_mean_age_and_sex():
 
 def test_a_spec_survives_json_and_its_hash_names_its_content():
     again = FeatureSpec.from_json(SPEC.to_json())
-    assert again == SPEC and again.hash == SPEC.hash
+    assert again == SPEC
+    assert again.hash == SPEC.hash
     assert spec(windows_days=(7, 60)).hash != SPEC.hash
-    assert SPEC.code_of("hypertension.count.7d") == "I10" and SPEC.code_of("diabetes.count.7d") == "diabetes"
+    assert SPEC.code_of("hypertension.count.7d") == "I10"
+    assert SPEC.code_of("diabetes.count.7d") == "diabetes"
     assert len(set(SPEC.names)) == len(SPEC.names) == len(SPEC.labels)
 
 

@@ -28,8 +28,8 @@ def refuse_collisions(table: DataFrame) -> None:
     Raises:
         Refused: two do; timelines could not tell them apart.
     """
-    clash = table.groupBy("code_hash").agg(F.sort_array(F.collect_set("code")).alias("codes")).where(F.size("codes") > 1)
-    if (found := clash.head()) is not None:
+    by_hash = table.groupBy("code_hash").agg(F.sort_array(F.collect_set("code")).alias("codes"))
+    if (found := by_hash.where(F.size("codes") > 1).head()) is not None:
         raise Refused(
             f"Received the codes {' and '.join(found['codes'])}, which have the same 64-bit hash; expected one hash a "
             "code. Rename one of them in its source's mapping."

@@ -129,7 +129,9 @@ def chunks(pairs: np.ndarray, cells: int) -> Iterator[slice]:
         start = stop
 
 
-def visible_pairs(events: Entries, first: np.ndarray, end: np.ndarray, prediction_times: np.ndarray, clock: str) -> Pairs:
+def visible_pairs(
+    events: Entries, first: np.ndarray, end: np.ndarray, prediction_times: np.ndarray, clock: str,
+) -> Pairs:
     """The pairs of samples (numbered from 0) with those of their entries ``[first, end)`` that are visible.
 
     Args:
@@ -153,5 +155,5 @@ def visible_pairs(events: Entries, first: np.ndarray, end: np.ndarray, predictio
             seen &= at < events.superseded[entry]
     if seen.all():
         return Pairs(sample, entry)
-    seen = np.flatnonzero(seen)
-    return Pairs(sample[seen], seen + entry.start if isinstance(entry, slice) else entry[seen])
+    place = np.flatnonzero(seen)
+    return Pairs(sample[place], place + entry.start if isinstance(entry, slice) else entry[place])

@@ -23,7 +23,8 @@ class FeatureSettings(Strict):
     codeset: str = Field("admission_90d", description="file in conf/codesets, without .csv")
     windows_days: tuple[int, ...] = Field((30, 90, 365), description="windows of counts, days, ascending")
     numeric_windows_days: tuple[int, ...] = Field((90, 365), description="windows of numeric values, days, ascending")
-    count_statistics: tuple[CountStatistic, ...] = Field(("count", "days_since_last"), description="of each count group")
+    count_statistics: tuple[CountStatistic, ...] = Field(
+        ("count", "days_since_last"), description="of each count group")
     numeric_statistics: tuple[NumericStatistic, ...] = Field(
         ("last", "days_since_last", "mean", "min", "max", "slope"), description="of each numeric group")
     enrolment_days: tuple[int, ...] = Field((365,), description="look-backs of days insured")
@@ -58,18 +59,20 @@ def codeset(name: str) -> list[CodesetGroup]:
     """
     path = conf_dir() / "codesets" / f"{name}.csv"
     if not path.is_file():
-        raise Refused(f"Received the codeset {name}; expected a file {path.name} in conf/codesets. Name one that exists.")
+        raise Refused(f"Received the codeset {name}; expected a file {path.name} in conf/codesets. Name one of them.")
     groups: dict[str, CodesetGroup] = {}
     with path.open(encoding="utf-8", newline="") as lines:
         for line, row in enumerate(csv.DictReader(lines), start=2):
             try:
-                group = CodesetGroup(row["group"], row["label"], row["kind"], row["unit"] or None, (row["code_prefix"],))
+                group = CodesetGroup(
+                    row["group"], row["label"], row["kind"], row["unit"] or None, (row["code_prefix"],))
             except (KeyError, TypeError) as error:
                 raise Refused(f"{path}:{line}: expected the columns group, label, kind, unit, code_prefix.") from error
             first = groups.setdefault(group.name, group)
             if group.kind not in KINDS or not all(group.prefixes) or first[:4] != group[:4]:
-                raise Refused(f"{path}:{line}: received a line of {group.name} with another label, kind or unit than its "
-                              f"first line, an unknown kind or no code; expected one of {', '.join(KINDS)} and a code.")
+                raise Refused(
+                    f"{path}:{line}: received a line of {group.name} with another label, kind or unit than its first "
+                    f"line, an unknown kind, or no code; expected one of {', '.join(KINDS)}, and a code. Mend it.")
             if first is not group:
                 groups[group.name] = first._replace(prefixes=first.prefixes + group.prefixes)
     return list(groups.values())
@@ -96,6 +99,7 @@ def code_groups(settings: FeatureSettings, codes: dict[str, int]) -> list[CodeGr
     for group in declared:
         members = sorted(code for code in codes if code.startswith(group.prefixes))
         if members:
-            found.append(CodeGroup(name=group.name, label=group.label, kind=group.kind, unit=group.unit,
-                                   codes=tuple(members), code_hashes=tuple(codes[code] for code in members)))
+            found.append(CodeGroup.model_validate({
+                "name": group.name, "label": group.label, "kind": group.kind, "unit": group.unit,
+                "codes": tuple(members), "code_hashes": tuple(codes[code] for code in members)}))
     return found

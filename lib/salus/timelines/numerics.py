@@ -4,6 +4,7 @@ import numpy as np
 
 from salus.timelines.clocks import MICROSECONDS_PER_DAY
 from salus.timelines.entries import Entries, chunks, reach, visible_pairs
+from salus.timelines.spec import WINDOWED_NUMERICS
 from salus.timelines.windows import days_since_last, in_windows, sums
 
 SLOPE_DAYS = 30
@@ -31,7 +32,7 @@ def numeric_aggregates(events: Entries, sample_row, prediction_times, groups: in
     width = len(windows_days)
     samples = sample_row.size
     result = {name: np.empty((samples, groups), np.float32) for name in ("last", "days_since_last")}
-    result |= {name: np.empty((width, samples, groups), np.float32) for name in ("mean", "min", "max", "slope", "count")}
+    result |= {name: np.empty((width, samples, groups), np.float32) for name in WINDOWED_NUMERICS}
     first, end = reach(events, sample_row, prediction_times)
     for part in chunks(end - first, groups * max(1, width)):
         at = prediction_times[part]

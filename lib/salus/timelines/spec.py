@@ -20,7 +20,6 @@ import numpy as np
 from salus.settings import Strict
 from salus.timelines.vocabulary import Vocabulary
 
-WINDOWED_COUNTS = ("count", "exists")
 WINDOWED_NUMERICS = ("mean", "min", "max", "slope", "count")
 ANY_EVENT = "any_event"
 
