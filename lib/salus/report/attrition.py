@@ -49,7 +49,7 @@ def _funnel(steps):
     names, left = [step.criterion for step in steps], [step.left for step in steps]
     if steps[0].lost:
         names, left = ["everybody at every prediction time", *names], [steps[0].before, *left]
-    names = [plots.wrapped(name, 52) for name in names]
+    names = [plots.wrapped(name, 62) for name in names]
     lines = max(name.count("<br>") + 1 for name in names)
     figure = plots.plain(48 + len(names) * (12 + 17 * lines))
     figure.add_trace(go.Funnel(
