@@ -12,7 +12,7 @@ the manifest names are taken, and their rows counted.
 
 import random
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import closing
 
 import numpy as np
@@ -23,7 +23,7 @@ from salus.datasets.parquet import SAMPLES, Samples
 from salus.errors import Refused
 
 GROUPS_A_POOL = 4
-Reader = Callable[[Split, Sequence[RowGroup], int, int, int], Iterator[Samples]]
+Reader = Callable[[Split, Sequence[RowGroup], int, int, int], Generator[Samples, None, None]]
 
 
 def dealt(split: Split, rank: int, ranks: int, order_seed: int) -> list[RowGroup]:

@@ -5,7 +5,7 @@ the shard's own, writes the row groups that lie within it, and keeps the ends fo
 """
 
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -65,7 +65,7 @@ def samples_of(batch: pa.RecordBatch, inputs: Inputs) -> Samples:
     )
 
 
-def shard_writer(plan: Plan, inputs: Inputs) -> Callable[[Iterator[pa.RecordBatch]], Iterator[pa.RecordBatch]]:
+def shard_writer(plan: Plan, inputs: Inputs) -> Callable[[Iterable[pa.RecordBatch]], Iterator[pa.RecordBatch]]:
     """A function for ``mapInArrow`` that writes whole shards and yields a ``WRITTEN`` row a file."""
 
     def write(batches):

@@ -18,10 +18,21 @@ ARCHITECTURES = ("logistic", "mlp")
 class NetworkSettings(Protocol):
     """What an architecture may ask of a task's model settings."""
 
-    hidden: list[int]
-    dropout: float
-    l2: float
-    seed: int
+    @property
+    def hidden(self) -> list[int]:
+        """Units of each hidden layer."""
+
+    @property
+    def dropout(self) -> float:
+        """Share of hidden units dropped a step."""
+
+    @property
+    def l2(self) -> float:
+        """L2 penalty of the weights."""
+
+    @property
+    def seed(self) -> int:
+        """Of initial weights and dropout."""
 
 
 def build(architecture: str, width: int, settings: NetworkSettings) -> "keras.Model":

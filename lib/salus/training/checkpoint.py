@@ -62,7 +62,7 @@ def load(folder: Folder, name: str) -> State | None:
     except (OSError, ValueError, KeyError, BadZipFile) as error:
         raise Refused(f"Received the checkpoint {folder.url}/{name}.npz, which can't be read; expected one of Salus. "
                       "Remove it, or train without --resume.") from error
-    return State(**parts, **header)
+    return State(**parts, history=header["history"], finished=header["finished"])
 
 
 def _count(file, part):
