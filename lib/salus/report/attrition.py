@@ -38,8 +38,8 @@ def attrition(tables: Tables, task_id: str) -> list[Step]:
 
 def attrition_section(steps: Sequence[Step]) -> Section:
     """The table and the funnel of ``steps``."""
-    question = ("One row is one person at one prediction time. Each criterion sees only what was available at that "
-                "time; labels are made afterwards.")
+    question = ("One row is one person at one prediction time. Who is eligible follows from what was available at that "
+                "time; whether there is a label, from what is known today.")
     if not steps:
         return Section("attrition", TITLE, question, [Missing("The cohort", "cohort")])
     return Section("attrition", TITLE, question, [_funnel(steps), _table(steps)])

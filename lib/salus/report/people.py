@@ -33,8 +33,8 @@ def people_section(rows: Sequence[Row], as_of: date) -> Section:
     method = rows[0]["reason_method"]
     return Section("people", TITLE, question, [
         _plot(rows),
-        Text(f"Contributions are on the logit before calibration ({method})." if method else
-             "Contributions are on the logit before calibration."),
+        Text("Contributions are on the logit before calibration"
+             + (f", by {method.replace('_', ' ')}." if method else ".")),
         People([_person(rank, row, as_of) for rank, row in enumerate(rows, 1)]),
     ])
 
