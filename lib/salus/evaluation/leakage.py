@@ -39,7 +39,7 @@ def twice(labelled: DataFrame, timelines: DataFrame, package: "Broadcast[bytes]"
     Returns:
         Rows of ``LOGITS``.
     """
-    row = F.struct("prediction_time", F.col("label").cast("float"), F.col("weight").cast("float"))
+    row = F.struct("prediction_time", *(F.col(name).cast("float").alias(name) for name in ("label", "weight")))
     people = labelled.groupBy("subject_id").agg(F.sort_array(F.collect_list(row)).alias("samples"))
     return timelines.join(F.broadcast(people), "subject_id").mapInArrow(_asked_twice(package), LOGITS)
 
