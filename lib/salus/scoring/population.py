@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Iterator
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 from pyspark import Broadcast
@@ -49,7 +50,7 @@ def score_udf(package: "Broadcast[bytes]", calibration: Calibration) -> Callable
     def probability(batches: Iterator[pd.Series]) -> Iterator[pd.Series]:
         scorer = loaded(package.value)
         for inputs in batches:
-            rows = pa.array(inputs, pa.list_(pa.float32())).flatten().to_numpy().reshape(len(inputs), -1)
+            rows = np.concatenate(inputs.to_numpy()).reshape(len(inputs), -1)
             yield pd.Series(calibration.probability(scorer.network.logits(rows)))
 
     return probability

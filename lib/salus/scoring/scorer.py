@@ -14,8 +14,8 @@ from salus.explanation.reasons import by_feature, reasons
 from salus.scoring.flags import quality_flags
 from salus.scoring.outcome import NO_DATA, NOT_FINITE, OUTCOME, Night
 from salus.timelines.clocks import STATIC
+from salus.timelines.entries import lists
 from salus.timelines.model_inputs import last_times, model_inputs
-from salus.timelines.recency import data_through
 from salus.timelines.spec import ANY_EVENT
 from salus.timelines.standardise import baseline, standardise
 from salus.training.package import Package
@@ -38,7 +38,7 @@ class Scorer:
         raw = model_inputs(batch, row, at, self.spec)
         columns = {
             **self._scores(batch, row, at, raw, night),
-            "data_available_through": _instants(data_through(batch, row, at)),
+            "data_available_through": _instants(np.full(row.size, newest_fact(batch, night.as_of))),
             "enrolled_days": pa.array(enrolled_days[row]),
             "data_quality_flags": quality_flags(
                 raw, enrolled_days[row], batch.column("events_dropped").to_numpy()[row], night.rules, self.spec),
@@ -73,6 +73,15 @@ class Scorer:
             "reasons": why.take(pa.array(place, mask=place < 0)),
             "days_since_last_event": pa.array(days.astype(np.float64), mask=np.isnan(days)),
         }
+
+
+def newest_fact(batch: pa.RecordBatch, as_of: int) -> int:
+    """When the newest fact about anybody of ``batch`` that ``as_of`` can see became available; STATIC = none did.
+
+    A night's rows all carry the newest of the night: it says how far the data reach, not when a person was seen last.
+    """
+    available = lists(batch, "available")[1]
+    return int(available.max(initial=STATIC, where=available <= as_of))
 
 
 def _instants(micros):
