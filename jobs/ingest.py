@@ -1,7 +1,7 @@
 """Take in a delivery: every record of its files lands in the tables, or in quarantine with its reason."""
 
 import sys
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 
 from salus.job import parser, run, spark_job
 from salus.privacy.pseudonyms import create_key, read_key
@@ -14,8 +14,12 @@ def main(argv=None):
     arguments.add_argument("--input", required=True, metavar="DIR", help="folder of the delivery's files")
     arguments.add_argument("--site", help="the site whose data this is (SALUS_SITE; default: conf/base.yml)")
     arguments.add_argument("--create-key", action="store_true", help="make the site's key where there is none yet")
-    arguments.add_argument("--delivered-at", type=_instant, metavar="TIMESTAMP",
-                           help="when it was delivered, UTC (default: when each file was last changed)")
+    arguments.add_argument(
+        "--delivered-at",
+        type=_instant,
+        metavar="TIMESTAMP",
+        help="when it was delivered, UTC (default: when each file was last changed)",
+    )
     args = arguments.parse_args(argv)
     with spark_job("ingest", args) as job:
         key = (create_key if args.create_key else read_key)(job.settings.key_path)
@@ -25,7 +29,7 @@ def main(argv=None):
 
 def _instant(text):
     moment = datetime.fromisoformat(text)
-    return moment if moment.tzinfo is None else moment.astimezone(timezone.utc).replace(tzinfo=None)
+    return moment if moment.tzinfo is None else moment.astimezone(UTC).replace(tzinfo=None)
 
 
 if __name__ == "__main__":

@@ -37,13 +37,16 @@ def test_a_sound_source_is_named_after_its_file(tmp_path):
     assert read_source(written(tmp_path, SOUND)).name == "registry"
 
 
-@pytest.mark.parametrize(("line", "wrong", "at", "named"), [
-    ("    subject: person\n", "    subjcet: person\n", 7, "subject"),
-    ("    declares_subject: true\n", "    declares_subject: true\n    subjcet: person\n", 13, "subjcet"),
-    ("      visit: {code: \"'VISIT/' || code\"}\n", "      visit: {code: \"fhir_code(code, day)\"}\n", 15, "code"),
-    ("    time: day\n", "", 7, "needs a time"),
-    ("system_priority: 4\n", "system_priority: first\n", 3, "system_priority"),
-])
+@pytest.mark.parametrize(
+    ("line", "wrong", "at", "named"),
+    [
+        ("    subject: person\n", "    subjcet: person\n", 7, "subject"),
+        ("    declares_subject: true\n", "    declares_subject: true\n    subjcet: person\n", 13, "subjcet"),
+        ("      visit: {code: \"'VISIT/' || code\"}\n", '      visit: {code: "fhir_code(code, day)"}\n', 15, "code"),
+        ("    time: day\n", "", 7, "needs a time"),
+        ("system_priority: 4\n", "system_priority: first\n", 3, "system_priority"),
+    ],
+)
 def test_what_is_wrong_is_refused_with_its_line(tmp_path, line, wrong, at, named):
     assert line in SOUND
     with pytest.raises(Refused, match=named) as refused:
@@ -52,7 +55,7 @@ def test_what_is_wrong_is_refused_with_its_line(tmp_path, line, wrong, at, named
 
 
 def test_an_unknown_source_is_refused_with_those_that_exist():
-    with pytest.raises(Refused, match="fhir_r4.*payer_extract.*wearable_daily"):
+    with pytest.raises(Refused, match=r"fhir_r4.*payer_extract.*wearable_daily"):
         load_source("fhir_r5")
     with pytest.raises(Refused):
         load_source("../tasks/admission_90d")

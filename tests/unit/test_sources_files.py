@@ -19,7 +19,7 @@ field = st.text(alphabet='a", \n', max_size=6)
 def counted(content: bytes, size: int, quoted: bool) -> RecordCounter:
     counter = RecordCounter(quoted)
     for start in range(0, len(content), size):
-        counter.feed(content[start:start + size])
+        counter.feed(content[start : start + size])
     return counter
 
 

@@ -18,7 +18,8 @@ def test_commas_within_brackets_and_literals_do_not_part_arguments():
 
 def test_names_within_literals_and_fields_are_left_alone():
     macros = Macros({"sum_of(code)": "x.code + code + 'code'"})
-    assert macros.expand("concat('sum_of(a)', sum_of(item.code))") == "concat('sum_of(a)', (x.code + item.code + 'code'))"
+    text = "concat('sum_of(a)', sum_of(item.code))"
+    assert macros.expand(text) == "concat('sum_of(a)', (x.code + item.code + 'code'))"
 
 
 def test_an_argument_is_never_taken_for_another_parameter():

@@ -14,9 +14,14 @@ def test_a_pseudonym_is_a_positive_long_that_depends_on_all_that_goes_in():
     one = pseudonym(KEY, "main", "fhir", "pt-1")
     assert 0 <= one < 2**63
     assert one == pseudonym(KEY, "main", "fhir", "pt-1")
-    others = {pseudonym(KEY[::-1], "main", "fhir", "pt-1"), pseudonym(KEY, "north", "fhir", "pt-1"),
-              pseudonym(KEY, "main", "payer", "pt-1"), pseudonym(KEY, "main", "fhir", "pt-2"),
-              pseudonym(KEY, "mainf", "hir", "pt-1"), pseudonym(KEY, "main", "fhirpt", "-1")}
+    others = {
+        pseudonym(KEY[::-1], "main", "fhir", "pt-1"),
+        pseudonym(KEY, "north", "fhir", "pt-1"),
+        pseudonym(KEY, "main", "payer", "pt-1"),
+        pseudonym(KEY, "main", "fhir", "pt-2"),
+        pseudonym(KEY, "mainf", "hir", "pt-1"),
+        pseudonym(KEY, "main", "fhirpt", "-1"),
+    }
     assert one not in others
     assert len(others) == 6
 

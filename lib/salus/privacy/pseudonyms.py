@@ -40,8 +40,10 @@ def read_key(path: Path) -> bytes:
     except (UnicodeDecodeError, ValueError):
         key = b""
     if len(key) < KEY_BYTES:
-        raise Refused(f"Received the key file {path}, which holds no key; expected {2 * KEY_BYTES} or more "
-                      "hexadecimal digits. Name the right file.")
+        raise Refused(
+            f"Received the key file {path}, which holds no key; expected {2 * KEY_BYTES} or more "
+            "hexadecimal digits. Name the right file."
+        )
     return key
 
 
@@ -57,8 +59,10 @@ def create_key(path: Path) -> bytes:
         path.parent.mkdir(parents=True, exist_ok=True)
         handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     except OSError as error:
-        raise EnvironmentFault(f"Received {path} for the site's key, which cannot be written ({error.strerror}); "
-                               "expected a folder that can. Name another with SALUS_KEY_FILE.") from error
+        raise EnvironmentFault(
+            f"Received {path} for the site's key, which cannot be written ({error.strerror}); "
+            "expected a folder that can. Name another with SALUS_KEY_FILE."
+        ) from error
     with os.fdopen(handle, "w", encoding="ascii") as file:
         file.write(secrets.token_hex(KEY_BYTES) + "\n")
     return read_key(path)

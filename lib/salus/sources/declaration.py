@@ -31,7 +31,7 @@ class Event(Strict):
     code: str = Field(description="vocabulary/code; null = this record has no such event")
     time: str | None = Field(None, description="text of the time; default: the record's")
     at: Literal["start", "end"] = Field("start", description="which end of what `time` names, e.g. a day's end")
-    known: Literal["in time", "always"] = Field("in time", description="always: available without a time")
+    known: Literal["in time", "always"] = Field("in time", description="always: available as soon as it happens")
     static: bool = Field(False, description="has no time at all, such as sex")
     available_time: str | None = Field(None, description="text of the time; default: the record's")
     numeric_value: str | None = Field(None, description="text of the number")
@@ -111,7 +111,9 @@ class Record(Strict):
     visit: str | None = Field(None, description="the visit's own id")
     visit_type: str | None = Field(None, description="record type of the visit; default: this one")
     time: str | None = Field(None, description="text of the time")
-    known: Literal["in time", "always"] = Field("in time", description="always: the version replaces its forerunner for good")
+    known: Literal["in time", "always"] = Field(
+        "in time", description="always: the version replaces its forerunner for good"
+    )
     available_time: str | None = Field(None, description="text of the time at which it was released")
     available_at: Literal["start", "end"] = Field("end", description="which end of what `available_time` names")
     assumed_lag: str | None = Field(None, description="interval from `lag_from` where there is no available_time")
@@ -198,26 +200,31 @@ def read_source(path: Path) -> Source:
         try:
             source.macro.expand(text)
         except MacroError as error:
-            raise Refused(f"{path}:{_line_of(content, where)}: received `{'.'.join(map(str, where))}`: {error}. "
-                          "Mend that expression.") from error
+            raise Refused(
+                f"{path}:{_line_of(content, where)}: received `{'.'.join(map(str, where))}`: {error}. "
+                "Mend that expression."
+            ) from error
     return source
 
 
 def expressions(source: Source) -> list[tuple[tuple, str]]:
     """Every expression of ``source`` with where it stands."""
-    found = []
+    found: list[tuple[tuple, str]] = []
     for kind, record in source.records.items():
-        at = ("records", kind)
+        at: tuple = ("records", kind)
         found += [((*at, "accept", rule), text) for rule, text in record.accept.items()]
         for key in ("id", "version", "void", "subject", "visit", "time", "available_time", "lag_from"):
             found += [((*at, key), text) for text in [getattr(record, key)] if text]
-        parts = {("events", name): event for name, event in record.events.items()}
+        parts: dict[tuple, Strict | None] = {("events", name): event for name, event in record.events.items()}
         parts |= {(key,): getattr(record, key) for key in ("person", "coverage", "cost", "note")}
         parts |= {("identifiers", number): one for number, one in enumerate(record.identifiers)}
         for place, part in parts.items():
             if part is not None:
-                found += [((*at, *place, key), text) for key, text in part.model_dump().items()
-                          if isinstance(text, str) and key not in ("at", "known")]
+                found += [
+                    ((*at, *place, key), text)
+                    for key, text in part.model_dump().items()
+                    if isinstance(text, str) and key not in ("at", "known")
+                ]
     return found
 
 

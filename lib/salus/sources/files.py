@@ -12,7 +12,7 @@ import os
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from fnmatch import fnmatchcase
 from pathlib import Path
 
@@ -57,13 +57,16 @@ def listed(folder: str) -> list[str]:
         raise Refused(f"Received the input {folder}; expected a folder of files. Name one that exists.")
     files = sorted(
         os.path.join(parent, name)
-        for parent, _, names in os.walk(root.resolve()) for name in names
-        if not name.startswith((".", "_")) and not any(
-            part.startswith((".", "_")) for part in Path(parent).relative_to(root.resolve()).parts)
+        for parent, _, names in os.walk(root.resolve())
+        for name in names
+        if not name.startswith((".", "_"))
+        and not any(part.startswith((".", "_")) for part in Path(parent).relative_to(root.resolve()).parts)
     )
     if not files:
-        raise Refused(f"Received the input folder {folder}, which holds no file; expected at least one. "
-                      "Name the folder that the delivery lies in.")
+        raise Refused(
+            f"Received the input folder {folder}, which holds no file; expected at least one. "
+            "Name the folder that the delivery lies in."
+        )
     return files
 
 
@@ -85,12 +88,14 @@ def inspect(path: str, root: str, source: Source) -> Landed:
     first_lines, error = b"", None
     counter = RecordCounter(quoted=source.format == "csv")
     try:
-        for chunk in _decompressed(path):
+        for chunk in decompressed(path):
             if len(first_lines) < CHUNK_BYTES:
                 first_lines += chunk
             counter.feed(chunk)
     except (OSError, EOFError, zlib.error) as fault:
         error = f"cannot be read to its end ({type(fault).__name__})"
+    if counter.is_open:
+        error = error or "ends within quotes"
     records = counter.total()
     lines = first_lines.removeprefix(BOM).split(b"\n")[:LINES_LOOKED_AT]
     first_line = lines[0].rstrip(b"\r").decode("utf-8", "replace")
@@ -98,10 +103,16 @@ def inspect(path: str, root: str, source: Source) -> Landed:
         records = max(0, records - 1)
     name = os.path.relpath(path, root)
     return Landed(
-        path=path, name=name, bytes=status.st_size, file_id=int.from_bytes(digest.digest()[:8], "big") >> 1,
-        modified=datetime.fromtimestamp(int(status.st_mtime), timezone.utc).replace(tzinfo=None),
-        records=1 if error else records, first_line=first_line,
-        record_type=record_type_of(source, os.path.basename(path), lines), has_wrapped_rows=counter.wrapped, error=error,
+        path=path,
+        name=name,
+        bytes=status.st_size,
+        file_id=int.from_bytes(digest.digest()[:8], "big") >> 1,
+        modified=datetime.fromtimestamp(int(status.st_mtime), UTC).replace(tzinfo=None),
+        records=1 if error else records,
+        first_line=first_line,
+        record_type=record_type_of(source, os.path.basename(path), lines),
+        has_wrapped_rows=counter.wrapped,
+        error=error,
     )
 
 
@@ -112,8 +123,14 @@ def record_type_of(source: Source, name: str, lines: list[bytes]) -> str | None:
     """
     if any(fnmatchcase(name, pattern) for pattern in source.ignored_files):
         return ""
-    promised = next((kind for kind, record in source.records.items()
-                     if any(fnmatchcase(name, pattern) for pattern in record.files)), None)
+    promised = next(
+        (
+            kind
+            for kind, record in source.records.items()
+            if any(fnmatchcase(name, pattern) for pattern in record.files)
+        ),
+        None,
+    )
     if not source.type_field:
         return promised
     kinds = (_type_in(line, source.type_field) for line in lines)
@@ -159,12 +176,39 @@ class RecordCounter:
             self._pending = False
         self._pending |= bool(written[-1] > at_ends[-1])
 
+    @property
+    def is_open(self) -> bool:
+        """Whether the bytes so far end within quotes."""
+        return self._open == 1
+
     def total(self) -> int:
         """The records so far, with an unended last one."""
         return self._records + self._pending
 
 
-def _decompressed(path) -> Iterator[bytes]:
+def quoted_rows(chunks: Iterator[bytes]) -> Iterator[bytes]:
+    """The rows of quoted text that hold more than blanks: a line break within quotes ends no row."""
+    rest, is_first = b"", True
+    for chunk in chunks:
+        if is_first:
+            chunk, is_first = chunk.removeprefix(BOM), False
+        lines = (rest + chunk).split(b"\n")
+        rest = b""
+        for line in lines[:-1]:
+            rest += line
+            if rest.count(b'"') % 2:
+                rest += b"\n"
+                continue
+            if rest.strip(b" \t\r"):
+                yield rest
+            rest = b""
+        rest += lines[-1]
+    if rest.strip(b" \t\r\n"):
+        yield rest
+
+
+def decompressed(path: str) -> Iterator[bytes]:
+    """The bytes of the file ``path`` in chunks, unpacked where its name says that it is packed."""
     opened = gzip.open if path.endswith(".gz") else bz2.open if path.endswith(".bz2") else open
     with opened(path, "rb") as file:
         while chunk := file.read(CHUNK_BYTES):

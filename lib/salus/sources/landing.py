@@ -5,8 +5,12 @@ from pyspark.sql import functions as F
 
 from salus.schemas import COSTS, COVERAGE, EVENTS, LINKS, NOTES, PERSONS, RECORDS
 
-PAYLOAD_TABLES = {"persons": ("person", PERSONS), "coverage": ("coverage", COVERAGE), "costs": ("cost", COSTS),
-                  "notes": ("note", NOTES)}
+PAYLOAD_TABLES = {
+    "persons": ("person", PERSONS),
+    "coverage": ("coverage", COVERAGE),
+    "costs": ("cost", COSTS),
+    "notes": ("note", NOTES),
+}
 """Table: the column of a head row that fills it, and its schema."""
 
 
@@ -33,9 +37,21 @@ def _payload_column(column, name):
 def records(rows: DataFrame, source: str) -> DataFrame:
     """``RECORDS``: the index of every version that was written."""
     kind = F.concat(F.lit(f"{source}/"), F.col("record_type"))
-    return rows.where("is_head").select(
-        "record_id", "version", "source_subject_id", kind.alias("record_type"), "content_hash",
-        F.col("record_available").alias("available_time"), "is_void", "file_id", "record").select(*RECORDS.names)
+    return (
+        rows.where("is_head")
+        .select(
+            "record_id",
+            "version",
+            "source_subject_id",
+            kind.alias("record_type"),
+            "content_hash",
+            F.col("record_available").alias("available_time"),
+            "is_void",
+            "file_id",
+            "record",
+        )
+        .select(*RECORDS.names)
+    )
 
 
 def links(rows: DataFrame, known: DataFrame, priority: int) -> DataFrame:
@@ -43,10 +59,20 @@ def links(rows: DataFrame, known: DataFrame, priority: int) -> DataFrame:
     heads = rows.where("is_head AND declares_subject AND NOT is_void")
     own = F.array("source_subject_id")
     carried = heads.select(
-        "source_subject_id", F.explode(F.concat(own, F.coalesce("identifiers", F.array()))).alias("identifier_id"),
-        F.struct(F.col("record_available").alias("at"), "file_id", "record").alias("told"))
+        "source_subject_id",
+        F.explode(F.concat(own, F.coalesce("identifiers", F.array()))).alias("identifier_id"),
+        F.struct(F.col("record_available").alias("at"), "file_id", "record").alias("told"),
+    )
     first = carried.groupBy("source_subject_id", "identifier_id").agg(F.min("told").alias("told"))
-    new = first.join(known.select("source_subject_id", "identifier_id"), ["source_subject_id", "identifier_id"], "left_anti")
+    new = first.join(
+        known.select("source_subject_id", "identifier_id"), ["source_subject_id", "identifier_id"], "left_anti"
+    )
     return new.select(
-        "source_subject_id", "identifier_id", F.lit(priority).alias("system_priority"), F.col("told.at").alias("known_from"),
-        F.lit(None).cast("timestamp_ntz").alias("known_until"), "told.file_id", "told.record").select(*LINKS.names)
+        "source_subject_id",
+        "identifier_id",
+        F.lit(priority).alias("system_priority"),
+        F.col("told.at").alias("known_from"),
+        F.lit(None).cast("timestamp_ntz").alias("known_until"),
+        "told.file_id",
+        "told.record",
+    ).select(*LINKS.names)

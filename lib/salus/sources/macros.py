@@ -35,7 +35,7 @@ BUILT_IN = {
     "fhir_code(concept)": "fhir_coding(concept.coding)",
     "fhir_reference(reference)": "nullif(regexp_extract(reference, '^(?:.*[/:])?([A-Za-z0-9.-]+)$', 1), '')",
     "icd10cm(code)": "CASE WHEN length(code) > 3 THEN 'ICD10CM/' || left(code, 3) || '.' || substring(code, 4) "
-                     "ELSE 'ICD10CM/' || code END",
+    "ELSE 'ICD10CM/' || code END",
 }
 """The helpers that every source may use; a source's ``macros`` add to them."""
 
@@ -73,7 +73,7 @@ class Macros:
     def _once(self, text):
         parts, position = [], 0
         for start, end, name in _names(text):
-            if start < position or name not in self._bodies or text[end:end + 1] != "(":
+            if start < position or name not in self._bodies or text[end : end + 1] != "(":
                 continue
             arguments, after = _arguments(text, end)
             parameters, body = self._bodies[name]

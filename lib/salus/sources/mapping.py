@@ -14,17 +14,51 @@ from salus.sources.declaration import Event, Record, Source
 from salus.sources.parsing import PLACE
 from salus.sources.values import Times, money, number
 
-RAW_EVENT = ("struct<code:string,time:string,at_end:boolean,known:boolean,available:string,"
-             "number:string,text_value:string,unit:string>")
-MONEY_COLUMNS = ("total_charge", "total_paid", "amount_allowed", "paid_by_payer", "paid_by_patient",
-                 "paid_patient_copay", "paid_patient_coinsurance", "paid_patient_deductible")
+RAW_EVENT = (
+    "struct<code:string,time:string,at_end:boolean,known:boolean,available:string,"
+    "number:string,text_value:string,unit:string>"
+)
+MONEY_COLUMNS = (
+    "total_charge",
+    "total_paid",
+    "amount_allowed",
+    "paid_by_payer",
+    "paid_by_patient",
+    "paid_patient_copay",
+    "paid_patient_coinsurance",
+    "paid_patient_deductible",
+)
 PROVIDED = {column.name for column in PROVENANCE}
 PAYLOADS = {"person": PERSONS, "coverage": COVERAGE, "cost": COSTS, "note": NOTES}
 """The tables that a record fills beside events: its mapping's key, and the schema."""
 
-STAGED = [*PLACE, "record_type", "has_bom", "rule", "is_head", "is_void", "declares_subject", "source_subject_id",
-          "record_id", "version", "content_hash", "record_available", "visit_id", "ordinal", "time", "available_time",
-          "code", "numeric_value", "text_value", "unit", "person", "coverage", "cost", "note", "identifiers"]
+STAGED = [
+    *PLACE,
+    "record_type",
+    "has_bom",
+    "rule",
+    "is_head",
+    "is_void",
+    "declares_subject",
+    "source_subject_id",
+    "record_id",
+    "version",
+    "content_hash",
+    "record_available",
+    "visit_id",
+    "ordinal",
+    "time",
+    "available_time",
+    "code",
+    "numeric_value",
+    "text_value",
+    "unit",
+    "person",
+    "coverage",
+    "cost",
+    "note",
+    "identifiers",
+]
 """What a mapped record is: a row for each of its events, the first of which (``is_head``) carries all else.
 
 ``rule`` is what the record broke, seen so far; ``code`` is null where a row is no event.
@@ -57,6 +91,7 @@ def _sql(source: Source, text: str | None, default: str = "NULL") -> str:
 
 def _raw_columns(source, record) -> list[Column]:
     """The record's own columns as its YAML words them: texts still."""
+
     def text(expression, name):
         return F.expr(f"CAST({_sql(source, expression)} AS STRING)").alias(name)
 
@@ -65,28 +100,57 @@ def _raw_columns(source, record) -> list[Column]:
 
     refused = F.col("_broken")
     for rule, condition in record.accept.items():
-        refused = F.coalesce(refused, F.expr(f"CASE WHEN NOT coalesce({_sql(source, condition)}, false) THEN '{rule}' END"))
+        refused = F.coalesce(
+            refused, F.expr(f"CASE WHEN NOT coalesce({_sql(source, condition)}, false) THEN '{rule}' END")
+        )
     columns = [
-        refused.alias("_refused"), unless_blank(record.id, "_id"), unless_blank(record.subject, "_subject"),
-        unless_blank(record.visit, "_visit"), text(record.version, "_version"),
+        refused.alias("_refused"),
+        unless_blank(record.id, "_id"),
+        unless_blank(record.subject, "_subject"),
+        unless_blank(record.visit, "_visit"),
+        text(record.version, "_version"),
         F.expr(f"coalesce({_sql(source, record.void)}, false)").alias("_void"),
-        text(record.time, "t_time"), text(record.available_time, "t_available"), text(record.lag_from, "t_lag_from"),
-        _events(source, record).alias("_events"), _identifiers(source, record).alias("_identifiers"),
+        text(record.time, "t_time"),
+        text(record.available_time, "t_available"),
+        text(record.lag_from, "t_lag_from"),
+        _events(source, record).alias("_events"),
+        _identifiers(source, record).alias("_identifiers"),
     ]
     person, coverage, cost, note = record.person, record.coverage, record.cost, record.note
     if person:
-        columns += [text(person.birth, "t_birth"), text(person.death, "t_death"), text(person.sex, "_sex"),
-                    text(person.race, "_race"), text(person.ethnicity, "_ethnicity"), text(person.care_site, "_care_site")]
+        columns += [
+            text(person.birth, "t_birth"),
+            text(person.death, "t_death"),
+            text(person.sex, "_sex"),
+            text(person.race, "_race"),
+            text(person.ethnicity, "_ethnicity"),
+            text(person.care_site, "_care_site"),
+        ]
     if coverage:
-        columns += [text(coverage.start, "t_coverage_start"), text(coverage.end, "t_coverage_end"),
-                    text(coverage.payer, "_payer"), text(coverage.plan, "_plan"), text(coverage.kind, "_kind")]
+        columns += [
+            text(coverage.start, "t_coverage_start"),
+            text(coverage.end, "t_coverage_end"),
+            text(coverage.payer, "_payer"),
+            text(coverage.plan, "_plan"),
+            text(coverage.kind, "_kind"),
+        ]
     if cost:
-        columns += [text(cost.incurred, "t_incurred"), text(cost.paid, "t_paid"), text(cost.domain, "_domain"),
-                    text(cost.currency, "_currency"), text(cost.revenue_code, "_revenue_code"), text(cost.drg, "_drg")]
+        columns += [
+            text(cost.incurred, "t_incurred"),
+            text(cost.paid, "t_paid"),
+            text(cost.domain, "_domain"),
+            text(cost.currency, "_currency"),
+            text(cost.revenue_code, "_revenue_code"),
+            text(cost.drg, "_drg"),
+        ]
         columns += [text(getattr(cost, name), f"m_{name}") for name in MONEY_COLUMNS]
     if note:
-        columns += [text(note.time or record.time, "t_note"), text(note.text, "_note_text"), text(note.kind, "_note_kind"),
-                    text(note.language, "_language")]
+        columns += [
+            text(note.time or record.time, "t_note"),
+            text(note.text, "_note_text"),
+            text(note.kind, "_note_kind"),
+            text(note.language, "_language"),
+        ]
     return columns
 
 
@@ -94,8 +158,11 @@ def _events(source: Source, record: Record) -> Column:
     """All events of a record as one array of raw structs, in the order of the YAML."""
     single = [_event(source, event) for event in record.events.values() if not event.each]
     parts = [f"array({', '.join(single)})"] if single else []
-    parts += [f"coalesce(transform({_sql(source, event.each)}, item -> {_event(source, event)}), array())"
-              for event in record.events.values() if event.each]
+    parts += [
+        f"coalesce(transform({_sql(source, event.each)}, item -> {_event(source, event)}), array())"
+        for event in record.events.values()
+        if event.each
+    ]
     if not parts:
         return F.expr(f"CAST(array() AS array<{RAW_EVENT}>)")
     return F.expr(f"concat({', '.join(parts)})" if len(parts) > 1 else parts[0]).cast(f"array<{RAW_EVENT}>")
@@ -105,20 +172,29 @@ def _event(source, event: Event) -> str:
     def text(expression):
         return f"CAST({_sql(source, expression)} AS STRING)"
 
-    return (f"named_struct('code', {text(event.code)}, 'time', {text(event.time)}, 'at_end', {event.at == 'end'}, "
-            f"'known', {event.static or event.known == 'always'}, 'available', {text(event.available_time)}, "
-            f"'number', {text(event.numeric_value)}, 'text_value', {text(event.text_value)}, 'unit', {text(event.unit)})")
+    return (
+        f"named_struct('code', {text(event.code)}, 'time', {text(event.time)}, 'at_end', {event.at == 'end'}, "
+        f"'known', {event.static or event.known == 'always'}, 'available', {text(event.available_time)}, "
+        f"'number', {text(event.numeric_value)}, 'text_value', {text(event.text_value)}, 'unit', {text(event.unit)})"
+    )
 
 
 def _identifiers(source, record) -> Column:
     """The record's identifiers as texts that name system and value without a doubt."""
+
     def named(one):
         system, value = _sql(source, one.system), _sql(source, one.value)
         return f"length({system}) || ':' || {system} || nullif(trim({value}), '')"
 
-    parts = [f"coalesce(transform({_sql(source, one.each)}, item -> {named(one)}), array())" if one.each
-             else f"array({named(one)})" for one in record.identifiers]
-    return F.expr(f"filter(concat({', '.join(parts)}), one -> one IS NOT NULL)" if parts else "CAST(NULL AS array<string>)")
+    parts = [
+        f"coalesce(transform({_sql(source, one.each)}, item -> {named(one)}), array())"
+        if one.each
+        else f"array({named(one)})"
+        for one in record.identifiers
+    ]
+    return F.expr(
+        f"filter(concat({', '.join(parts)}), one -> one IS NOT NULL)" if parts else "CAST(NULL AS array<string>)"
+    )
 
 
 def _with_times(raw: DataFrame, times: Times) -> DataFrame:
@@ -142,8 +218,12 @@ def _record_rule(record: Record) -> Column:
     unread = F.lit(False)
     for name in times:
         unread = unread | (F.col(f"t_{name}").isNotNull() & F.col(f"s_{name}").isNull())
-    rule = (F.when(F.col("_refused").isNotNull(), F.col("_refused"))
-            .when(F.col("_subject").isNull(), "no_subject").when(F.col("_id").isNull(), "no_id").when(unread, "not_a_time"))
+    rule = (
+        F.when(F.col("_refused").isNotNull(), F.col("_refused"))
+        .when(F.col("_subject").isNull(), "no_subject")
+        .when(F.col("_id").isNull(), "no_id")
+        .when(unread, "not_a_time")
+    )
     if record.version:
         rule = rule.when(F.col("_version").isNotNull() & _version().isNull(), "not_a_time")
     if record.cost:
@@ -161,54 +241,102 @@ def _version() -> Column:
 
 def _with_ids(rows: DataFrame, source: Source, kind: str, record: Record, site: str, pads: DataFrame) -> DataFrame:
     """Pseudonyms for all that names somebody or something, and a hash of what the record says."""
-    content = [column for column in rows.columns
-               if column[:2] in ("t_", "m_") or column in ("_events", "_identifiers", "_sex", "_race", "_ethnicity",
-                                                          "_care_site", "_payer", "_plan", "_kind", "_domain", "_currency",
-                                                          "_revenue_code", "_drg", "_note_text", "_note_kind", "_subject")]
+    content = [
+        column
+        for column in rows.columns
+        if column[:2] in ("t_", "m_")
+        or column
+        in (
+            "_events",
+            "_identifiers",
+            "_sex",
+            "_race",
+            "_ethnicity",
+            "_care_site",
+            "_payer",
+            "_plan",
+            "_kind",
+            "_domain",
+            "_currency",
+            "_revenue_code",
+            "_drg",
+            "_note_text",
+            "_note_kind",
+            "_subject",
+        )
+    ]
     visit = f"{source.name}/{record.visit_type or kind}"
-    return rows.crossJoin(F.broadcast(pads)).withColumns({
-        "source_subject_id": pseudonym_of(site, source.system, F.col("_subject")),
-        "record_id": pseudonym_of(site, f"record:{source.name}/{kind}", F.col("_id")),
-        "visit_id": pseudonym_of(site, f"record:{visit}", F.col("_visit")),
-        "content_hash": F.when(F.col("_void"), F.lit(0)).otherwise(F.xxhash64(F.to_json(F.struct(*content)))),
-        "identifiers": F.transform("_identifiers", lambda one: pseudonym_of("", "identifier", one)),
-    }).drop("_inner_pad", "_outer_pad", "_identifiers", "_subject", "_id", "_visit")
+    return (
+        rows.crossJoin(F.broadcast(pads))
+        .withColumns(
+            {
+                "source_subject_id": pseudonym_of(site, source.system, F.col("_subject")),
+                "record_id": pseudonym_of(site, f"record:{source.name}/{kind}", F.col("_id")),
+                "visit_id": pseudonym_of(site, f"record:{visit}", F.col("_visit")),
+                "content_hash": F.when(F.col("_void"), F.lit(0)).otherwise(F.xxhash64(F.to_json(F.struct(*content)))),
+                "identifiers": F.transform("_identifiers", lambda one: pseudonym_of("", "identifier", one)),
+            }
+        )
+        .drop("_inner_pad", "_outer_pad", "_identifiers", "_subject", "_id", "_visit")
+    )
 
 
 def _events_or_void(record: Record) -> Column:
     """The events to explode: those of the record, one that withdraws it, or none where it is refused."""
-    void = F.expr(f"array(named_struct('code', '{VOID_CODE}', 'time', CAST(NULL AS STRING), 'at_end', false, "
-                  "'known', false, 'available', CAST(NULL AS STRING), 'number', CAST(NULL AS STRING), "
-                  "'text_value', CAST(NULL AS STRING), 'unit', CAST(NULL AS STRING)))").cast(f"array<{RAW_EVENT}>")
-    return (F.when(F.col("_rule").isNotNull(), F.expr(f"CAST(array() AS array<{RAW_EVENT}>)"))
-            .when(F.col("_void"), void).otherwise(F.col("_events")))
+    void = F.expr(
+        f"array(named_struct('code', '{VOID_CODE}', 'time', CAST(NULL AS STRING), 'at_end', false, "
+        "'known', false, 'available', CAST(NULL AS STRING), 'number', CAST(NULL AS STRING), "
+        "'text_value', CAST(NULL AS STRING), 'unit', CAST(NULL AS STRING)))"
+    ).cast(f"array<{RAW_EVENT}>")
+    return (
+        F.when(F.col("_rule").isNotNull(), F.expr(f"CAST(array() AS array<{RAW_EVENT}>)"))
+        .when(F.col("_void"), void)
+        .otherwise(F.col("_events"))
+    )
 
 
 def _with_values(rows: DataFrame, kind: str, record: Record, times: Times, units: DataFrame) -> DataFrame:
     """The exploded rows with times, numbers and units read, and the head's payloads built: ``STAGED``."""
     has_text = F.col("_event.time").isNotNull()
-    fields = rows.where("_position IS NULL OR _position = 0 OR _event.code IS NOT NULL").withColumns({
-        "code": F.col("_event.code"), "t_event": F.col("_event.time"), "t_known": F.col("_event.available"),
-        "_number": F.col("_event.number"), "_unit": F.nullif(F.trim("_event.unit"), F.lit("")),
-        "_ordinal": F.coalesce("_position", F.lit(0)),
-    })
-    read = fields.withColumns({"f_event": times.format_of(F.col("t_event")), "f_known": times.format_of(F.col("t_known"))})
-    read = read.withColumns({"s_event": times.start("t_event", "f_event"), "s_known": times.start("t_known", "f_known")})
-    read = read.withColumns({
-        "e_event": F.when(has_text, times.end("s_event", "f_event")).otherwise(F.col("e_time")),
-        "s_event": F.when(has_text, F.col("s_event")).otherwise(F.col("s_time")),
-        "e_known": times.end("s_known", "f_known"),
-    })
+    fields = rows.where("_position IS NULL OR _position = 0 OR _event.code IS NOT NULL").withColumns(
+        {
+            "code": F.col("_event.code"),
+            "t_event": F.col("_event.time"),
+            "t_known": F.col("_event.available"),
+            "_number": F.col("_event.number"),
+            "_unit": F.nullif(F.trim("_event.unit"), F.lit("")),
+            "_ordinal": F.coalesce("_position", F.lit(0)),
+        }
+    )
+    read = fields.withColumns(
+        {"f_event": times.format_of(F.col("t_event")), "f_known": times.format_of(F.col("t_known"))}
+    )
+    read = read.withColumns(
+        {"s_event": times.start("t_event", "f_event"), "s_known": times.start("t_known", "f_known")}
+    )
+    read = read.withColumns(
+        {
+            "e_event": F.when(has_text, times.end("s_event", "f_event")).otherwise(F.col("e_time")),
+            "s_event": F.when(has_text, F.col("s_event")).otherwise(F.col("s_time")),
+            "e_known": times.end("s_known", "f_known"),
+        }
+    )
     static = _static_positions(record)
-    read = read.withColumns({
-        "time": F.when(F.col("_ordinal").isin(static) & ~F.col("_void") if static else F.lit(False), None)
-                .when(F.col("_event.at_end"), F.col("e_event")).otherwise(F.col("s_event")),
-        "_value": number(F.col("_number")), "_always": F.coalesce(F.col("_event.known"), F.lit(False)) & ~F.col("_void"),
-    })
+    read = read.withColumns(
+        {
+            "time": F.when(F.col("_ordinal").isin(static) & ~F.col("_void") if static else F.lit(False), None)
+            .when(F.col("_event.at_end"), F.col("e_event"))
+            .otherwise(F.col("s_event")),
+            "_value": number(F.col("_number")),
+            "_always": F.coalesce(F.col("_event.known"), F.lit(False)) & ~F.col("_void"),
+        }
+    )
     if any(event.unit for event in record.events.values()):
         read = read.join(F.broadcast(units), "code", "left")
     else:
-        read = read.withColumns({"_slopes": F.lit(None).cast("map<string,struct<unit:string,slope:double,offset:double>>")})
+        read = read.withColumns(
+            {"_slopes": F.lit(None).cast("map<string,struct<unit:string,slope:double,offset:double>>")}
+        )
     read = read.withColumn("_scale", F.when(F.col("_value").isNotNull(), F.try_element_at("_slopes", "_unit")))
     return _staged(read, kind, record)
 
@@ -231,30 +359,62 @@ def _available(record: Record, declared: Column, time: Column, time_end: Column)
 
 def _staged(rows, kind, record) -> DataFrame:
     is_event = F.col("code").isNotNull()
-    rule = (F.when(F.col("_rule").isNotNull(), F.col("_rule"))
-            .when(is_event & (F.col("t_event").isNotNull() & F.col("s_event").isNull()
-                              | F.col("t_known").isNotNull() & F.col("s_known").isNull()), "not_a_time")
-            .when(is_event & F.col("time").isNull() & ~F.col("_always") & ~F.col("_void")
-                  & ~F.col("_ordinal").isin(_static_positions(record) or [-1]), "no_time")
-            .when(is_event & F.col("_number").isNotNull() & F.col("_value").isNull(), "not_a_number")
-            .when(is_event & F.col("_value").isNotNull() & F.col("_slopes").isNotNull() & F.col("_unit").isNotNull()
-                  & F.col("_scale").isNull(), "unknown_unit"))
+    rule = (
+        F.when(F.col("_rule").isNotNull(), F.col("_rule"))
+        .when(
+            is_event
+            & (
+                F.col("t_event").isNotNull() & F.col("s_event").isNull()
+                | F.col("t_known").isNotNull() & F.col("s_known").isNull()
+            ),
+            "not_a_time",
+        )
+        .when(
+            is_event
+            & F.col("time").isNull()
+            & ~F.col("_always")
+            & ~F.col("_void")
+            & ~F.col("_ordinal").isin(_static_positions(record) or [-1]),
+            "no_time",
+        )
+        .when(is_event & F.col("_number").isNotNull() & F.col("_value").isNull(), "not_a_number")
+        .when(
+            is_event
+            & F.col("_value").isNotNull()
+            & F.col("_slopes").isNotNull()
+            & F.col("_unit").isNotNull()
+            & F.col("_scale").isNull(),
+            "unknown_unit",
+        )
+    )
     declared_time = F.coalesce(F.col("s_time"), *[F.col(f"s_{name}") for name in _payload_times(record)])
-    record_available = (F.lit(None).cast("timestamp_ntz") if record.known == "always"
-                        else _available(record, F.lit(None).cast("timestamp_ntz"), declared_time,
-                                        F.coalesce(F.col("e_time"), declared_time)))
+    record_available = (
+        F.lit(None).cast("timestamp_ntz")
+        if record.known == "always"
+        else _available(
+            record, F.lit(None).cast("timestamp_ntz"), declared_time, F.coalesce(F.col("e_time"), declared_time)
+        )
+    )
     head = (F.col("_ordinal") == 0) & rule.isNull() & ~F.col("_void")
-    value = F.when(F.col("_scale").isNotNull(), F.col("_value") * F.col("_scale.slope") + F.col("_scale.offset")).otherwise(
-        F.col("_value"))
+    value = F.when(
+        F.col("_scale").isNotNull(), F.col("_value") * F.col("_scale.slope") + F.col("_scale.offset")
+    ).otherwise(F.col("_value"))
     columns = {
-        "record_type": F.lit(kind), "has_bom": F.col("_has_bom"), "rule": rule, "is_head": F.col("_ordinal") == 0,
-        "is_void": F.col("_void"), "declares_subject": F.lit(record.declares_subject),
-        "version": _version() if record.version else F.lit(None).cast("bigint"), "record_available": record_available,
-        "ordinal": F.col("_ordinal"), "text_value": F.col("_event.text_value"),
-        "available_time": F.when(F.col("_void"), record_available).when(
-            ~F.col("_always") & F.col("time").isNotNull(),
-            _available(record, F.col("e_known"), F.col("time"), F.col("e_event"))),
-        "numeric_value": value.cast("float"), "unit": F.coalesce(F.col("_scale.unit"), F.col("_unit")),
+        "record_type": F.lit(kind),
+        "has_bom": F.col("_has_bom"),
+        "rule": rule,
+        "is_head": F.col("_ordinal") == 0,
+        "is_void": F.col("_void"),
+        "declares_subject": F.lit(record.declares_subject),
+        "version": _version() if record.version else F.lit(None).cast("bigint"),
+        "record_available": record_available,
+        "ordinal": F.col("_ordinal"),
+        "text_value": F.col("_event.text_value"),
+        "available_time": F.when(F.col("_void"), record_available)
+        .when(F.col("_always"), F.col("time"))
+        .when(F.col("time").isNotNull(), _available(record, F.col("e_known"), F.col("time"), F.col("e_event"))),
+        "numeric_value": value.cast("float"),
+        "unit": F.coalesce(F.col("_scale.unit"), F.col("_unit")),
         "identifiers": F.when(head, F.col("identifiers")),
     }
     built = rows.withColumn("_record_available", record_available)
@@ -270,7 +430,11 @@ def _payload_times(record):
 def _payload(name, schema, record) -> Column:
     """The head's row of another table, without its provenance; null where the mapping names none."""
     columns = [column for column in schema if column.name not in PROVIDED and column.name != "visit_id"]
-    kind = "struct<available_time:timestamp_ntz," + ",".join(f"{c.name}:{c.dataType.simpleString()}" for c in columns) + ">"
+    kind = (
+        "struct<available_time:timestamp_ntz,"
+        + ",".join(f"{c.name}:{c.dataType.simpleString()}" for c in columns)
+        + ">"
+    )
     if getattr(record, name) is None:
         return F.lit(None).cast(kind)
     values = {"person": _person, "coverage": _coverage, "cost": _cost, "note": _note}[name](record)
@@ -282,13 +446,19 @@ def _person(record) -> dict[str, Column]:
     whole = F.col("e_birth") <= F.col("s_birth") + F.expr("INTERVAL 1 DAY")
     month = F.col("e_birth") <= F.col("s_birth") + F.expr("INTERVAL 1 MONTH")
     return {
-        "available_time": F.when(F.col("s_death").isNotNull(), _available(
-            record, F.lit(None).cast("timestamp_ntz"), F.col("s_death"), F.col("e_death"))),
+        "available_time": F.when(
+            F.col("s_death").isNotNull(),
+            _available(record, F.lit(None).cast("timestamp_ntz"), F.col("s_death"), F.col("e_death")),
+        ),
         "gender_concept_id": F.when(sex.isin("male", "m"), 8507).when(sex.isin("female", "f"), 8532).otherwise(0),
-        "year_of_birth": F.year("s_birth"), "month_of_birth": F.when(month, F.month("s_birth")),
-        "day_of_birth": F.when(whole, F.dayofmonth("s_birth")), "birth_datetime": F.when(whole, F.col("s_birth")),
-        "death_datetime": F.col("s_death"), "race_source_value": F.col("_race"),
-        "ethnicity_source_value": F.col("_ethnicity"), "gender_source_value": F.col("_sex"),
+        "year_of_birth": F.year("s_birth"),
+        "month_of_birth": F.when(month, F.month("s_birth")),
+        "day_of_birth": F.when(whole, F.dayofmonth("s_birth")),
+        "birth_datetime": F.when(whole, F.col("s_birth")),
+        "death_datetime": F.col("s_death"),
+        "race_source_value": F.col("_race"),
+        "ethnicity_source_value": F.col("_ethnicity"),
+        "gender_source_value": F.col("_sex"),
         "care_site_source_value": F.col("_care_site"),
     }
 
@@ -297,22 +467,31 @@ def _coverage(_) -> dict[str, Column]:
     return {
         "available_time": F.col("_record_available"),
         "payer_plan_period_start_date": F.col("s_coverage_start").cast("date"),
-        "payer_plan_period_end_date": F.col("s_coverage_end").cast("date"), "payer_source_value": F.col("_payer"),
-        "plan_source_value": F.col("_plan"), "family_source_value": F.col("_kind"),
+        "payer_plan_period_end_date": F.col("s_coverage_end").cast("date"),
+        "payer_source_value": F.col("_payer"),
+        "plan_source_value": F.col("_plan"),
+        "family_source_value": F.col("_kind"),
     }
 
 
 def _cost(_) -> dict[str, Column]:
     amounts = {name: money(F.col(f"m_{name}")) for name in MONEY_COLUMNS}
     return amounts | {
-        "available_time": F.col("_record_available"), "cost_domain_id": F.col("_domain"),
-        "incurred_date": F.col("s_incurred").cast("date"), "paid_date": F.col("s_paid").cast("date"),
-        "currency": F.col("_currency"), "revenue_code_source_value": F.col("_revenue_code"), "drg_source_value": F.col("_drg"),
+        "available_time": F.col("_record_available"),
+        "cost_domain_id": F.col("_domain"),
+        "incurred_date": F.col("s_incurred").cast("date"),
+        "paid_date": F.col("s_paid").cast("date"),
+        "currency": F.col("_currency"),
+        "revenue_code_source_value": F.col("_revenue_code"),
+        "drg_source_value": F.col("_drg"),
     }
 
 
 def _note(_) -> dict[str, Column]:
     return {
-        "available_time": F.greatest("_record_available", "s_note"), "note_datetime": F.col("s_note"),
-        "note_class_source_value": F.col("_note_kind"), "note_text": F.col("_note_text"), "language": F.col("_language"),
+        "available_time": F.greatest("_record_available", "s_note"),
+        "note_datetime": F.col("s_note"),
+        "note_class_source_value": F.col("_note_kind"),
+        "note_text": F.col("_note_text"),
+        "language": F.col("_language"),
     }

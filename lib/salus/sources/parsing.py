@@ -6,12 +6,17 @@ every expression that reads a field (11 to 271 copies were seen), and each copy 
 
 import csv
 import secrets
+from collections.abc import Iterable, Iterator
+from itertools import islice
 
+import pyarrow as pa
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from salus.sources.declaration import Source
+from salus.sources.files import decompressed, quoted_rows
 
+ROWS_AT_ONCE = 2000
 BOM = "\ufeff"
 BROKEN = {"ndjson": "not_one_json_object", "csv": "not_a_row"}
 """The rule that a line breaks when it is no record at all, by format."""
@@ -25,15 +30,59 @@ def lines(spark: SparkSession, paths: list[str]) -> DataFrame:
 
     A lone carriage return is no end of a line, so the separator is given; a file's BOM is no part of its first line.
     """
-    text = (spark.read.option("lineSep", "\n").option("recursiveFileLookup", "true").text(paths)
-            .select("value", F.col("_metadata.file_path").alias("_path"),
-                    F.col("_metadata.file_block_start").alias("_block")))
+    text = (
+        spark.read.option("lineSep", "\n")
+        .option("recursiveFileLookup", "true")
+        .text(paths)
+        .select(
+            "value", F.col("_metadata.file_path").alias("_path"), F.col("_metadata.file_block_start").alias("_block")
+        )
+    )
     filled = text.where(F.length(F.btrim("value", F.lit(" \t\r"))) > 0)
     has_bom = (F.col("_block") == 0) & F.startswith("value", F.lit(BOM))
     return filled.select(
-        "_path", "_block", F.monotonically_increasing_id().alias("_line_id"), has_bom.alias("_has_bom"),
+        "_path",
+        "_block",
+        F.monotonically_increasing_id().alias("_line_id"),
+        has_bom.alias("_has_bom"),
         F.when(has_bom, F.substring("value", 2, 2_000_000_000)).otherwise(F.col("value")).alias("_line"),
     )
+
+
+def wrapped_rows(spark: SparkSession, paths: list[str]) -> DataFrame:
+    """``lines`` of quoted text whose rows run over several lines: each file by one task, a row when its quotes close."""
+    schema = "_path string, _line_id long, _line binary"
+    rows = (
+        spark.createDataFrame([(path,) for path in paths], "path string")
+        .repartition(len(paths))
+        .mapInArrow(_rows_of, schema)
+    )
+    return rows.select(
+        "_path",
+        F.lit(0).cast("long").alias("_block"),
+        "_line_id",
+        F.lit(False).alias("_has_bom"),
+        F.col("_line").cast("string").alias("_line"),
+    )
+
+
+def _rows_of(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    for batch in batches:
+        for path in batch["path"].to_pylist():
+            number = 0
+            for rows in batched(quoted_rows(decompressed(path))):
+                numbers = range(number, number + len(rows))
+                yield pa.RecordBatch.from_arrays(
+                    [pa.array([path] * len(rows)), pa.array(numbers, pa.int64()), pa.array(rows, pa.binary())],
+                    names=["_path", "_line_id", "_line"],
+                )
+                number += len(rows)
+
+
+def batched(rows: Iterator[bytes]) -> Iterator[list[bytes]]:
+    """``rows`` in lists of ``ROWS_AT_ONCE``."""
+    while several := list(islice(rows, ROWS_AT_ONCE)):
+        yield several
 
 
 def parsed(rows: DataFrame, source: Source, columns: str) -> DataFrame:
@@ -45,8 +94,9 @@ def parsed(rows: DataFrame, source: Source, columns: str) -> DataFrame:
         columns: NDJSON: the fields' types, as Spark writes a schema; CSV: the file's header line.
     """
     parse, name, whole = (_json if source.format == "ndjson" else _delimited)(source, columns)
-    record = rows.select(*PLACE, "_has_bom", F.is_valid_utf8("_line").alias("_is_text"),
-                         F.explode(F.array(parse)).alias("_parsed"))
+    record = rows.select(
+        *PLACE, "_has_bom", F.is_valid_utf8("_line").alias("_is_text"), F.explode(F.array(parse)).alias("_parsed")
+    )
     broken = F.when(~F.col("_is_text"), "not_utf8").when(~whole, BROKEN[source.format])
     return record.select(*PLACE, "_has_bom", broken.alias("_broken"), f"{name}.*")
 
@@ -64,20 +114,31 @@ def _json(_, columns) -> tuple[Column, str, Column]:
     """
     nonce = secrets.token_hex(8)
     inner, end = f"r{nonce}", f"e{nonce}"
-    options = {"mode": "PERMISSIVE", "columnNameOfCorruptRecord": "_corrupt",
-               "allowSingleQuotes": "false", "allowNonNumericNumbers": "false"}
+    options = {
+        "mode": "PERMISSIVE",
+        "columnNameOfCorruptRecord": "_corrupt",
+        "allowSingleQuotes": "false",
+        "allowNonNumericNumbers": "false",
+    }
     wrapped = F.concat(F.lit(f'{{"{inner}":'), F.col("_line"), F.lit(f',"{end}":1}}'))
     schema = f"`{inner}` STRUCT<{columns}>, `{end}` INT, _corrupt STRING"
-    whole = (F.col("_parsed._corrupt").isNull() & F.col(f"_parsed.{inner}").isNotNull()
-             & F.col(f"_parsed.{end}").isNotNull())
+    whole = (
+        F.col("_parsed._corrupt").isNull() & F.col(f"_parsed.{inner}").isNotNull() & F.col(f"_parsed.{end}").isNotNull()
+    )
     return F.from_json(wrapped, schema, options), f"_parsed.{inner}", whole
 
 
 def _delimited(source, columns) -> tuple[Column, str, Column]:
     """The line as RFC 4180 has it; a row with more or fewer columns than the header is broken."""
     names = header_columns(columns, source.delimiter)
-    options = {"mode": "PERMISSIVE", "columnNameOfCorruptRecord": "_corrupt", "sep": source.delimiter,
-               "quote": '"', "escape": '"', "maxCharsPerColumn": "-1"}
+    options = {
+        "mode": "PERMISSIVE",
+        "columnNameOfCorruptRecord": "_corrupt",
+        "sep": source.delimiter,
+        "quote": '"',
+        "escape": '"',
+        "maxCharsPerColumn": "-1",
+    }
     schema = ", ".join([*(f"`{name.replace('`', '``')}` STRING" for name in names), "_corrupt STRING"])
     line = F.rtrim("_line", F.lit("\r"))
     return F.from_csv(line, schema, options), "_parsed", F.col("_parsed._corrupt").isNull()

@@ -31,8 +31,9 @@ def read_units(path: Path) -> dict[str, dict[str, tuple[str, float, float]]]:
                 code, unit, canonical = (row[column] for column in COLUMNS[:3])
                 conversion = (canonical, float(row["slope"]), float(row["offset"]))
             except (KeyError, TypeError, ValueError) as error:
-                raise Refused(f"{path}: received a row that is no conversion; expected {', '.join(COLUMNS)}. "
-                              "Mend that row.") from error
+                raise Refused(
+                    f"{path}: received a row that is no conversion; expected {', '.join(COLUMNS)}. Mend that row."
+                ) from error
             if {canonical} != {known for known, _, _ in found[code].values()} | {canonical}:
                 raise Refused(f"{path}: received two canonical units for {code}; expected one. Mend its rows.")
             found[code][unit] = conversion

@@ -38,8 +38,11 @@ class Times:
 
     def end(self, start: str, chosen: str) -> Column:
         """The first instant after what the text names: an instant itself, a date's next midnight."""
-        lasting = [f"WHEN {number} THEN {start} + {LASTS[written.lasts]}"
-                   for number, written in enumerate(self.formats) if written.lasts != "instant"]
+        lasting = [
+            f"WHEN {number} THEN {start} + {LASTS[written.lasts]}"
+            for number, written in enumerate(self.formats)
+            if written.lasts != "instant"
+        ]
         return F.expr(f"CASE {chosen} {' '.join(lasting)} ELSE {start} END") if lasting else F.col(start)
 
 

@@ -1,0 +1,121 @@
+"""A batch: the files of one ingest, parsed and mapped once, each record with its file and its place in it."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from functools import reduce
+from urllib.parse import quote
+
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
+
+from salus.errors import EnvironmentFault
+from salus.privacy.pseudonyms import pads
+from salus.sources.declaration import Source
+from salus.sources.files import Landed
+from salus.sources.mapping import mapped
+from salus.sources.parsing import lines, parsed, wrapped_rows
+from salus.sources.units import conversions, read_units, units_path
+
+PLACES = (
+    "_path string, _block long, file_id long, file_order int, first_line_id long, first_record long, "
+    "delivered_version long, delivered_at timestamp_ntz"
+)
+EPOCH = datetime(1970, 1, 1)
+
+
+@dataclass(frozen=True)
+class Batch:
+    """What is ingested: files of a source, at a site, under a mapping."""
+
+    source: Source
+    site: str
+    mapping_hash: str
+    files: list[Landed]
+    delivered_at: datetime | None
+    number: int
+
+    @property
+    def mapped(self) -> list[Landed]:
+        """The files that hold records which become something."""
+        return [file for file in self.files if file.record_type and file.records]
+
+    def delivered(self, file: Landed) -> datetime:
+        """When ``file`` came, by the delivery's own clock: as stated, else when it was last changed."""
+        return self.delivered_at or file.modified
+
+
+def staged_rows(spark: SparkSession, batch: Batch, key: bytes) -> DataFrame:
+    """Every record of the batch mapped: one parse a record type and header, all in one frame."""
+    source, keyed = batch.source, pads(spark, key)
+    units = conversions(spark, read_units(units_path()))
+    groups: dict[tuple[str, str, bool], list[str]] = {}
+    for file in batch.mapped:
+        kind = str(file.record_type)
+        columns = source.records[kind].columns if source.format == "ndjson" else file.first_line
+        groups.setdefault((kind, columns, file.has_wrapped_rows), []).append(file.path)
+    frames = []
+    for (kind, columns, is_wrapped), paths in groups.items():
+        rows = (wrapped_rows if is_wrapped else lines)(spark, paths)
+        frames.append(mapped(parsed(rows, source, columns), source, kind, batch.site, keyed, units))
+    return reduce(DataFrame.unionByName, frames)
+
+
+def placed(spark: SparkSession, batch: Batch, rows: DataFrame) -> DataFrame:
+    """Staged ``rows`` with ``file_id``, ``record`` and ``file_order``; versions and clocks that the delivery gives.
+
+    A task numbers the lines of its blocks in their order, so a record's place follows from the least number of its
+    block and the records of the blocks before it.
+
+    Raises:
+        EnvironmentFault: the parser saw another number of records than the file's bytes hold.
+    """
+    by_path = {quote(file.path): file for file in batch.mapped} | {file.path: file for file in batch.mapped}
+    order = {file.file_id: number for number, file in enumerate(batch.mapped)}
+    header = 1 if batch.source.format == "csv" else 0
+    found = (
+        rows.where("is_head")
+        .groupBy("_path", "_block")
+        .agg(F.min("_line_id").alias("least"), F.count("*").alias("records"))
+        .orderBy("_path", "_block")
+        .collect()
+    )
+    seen: dict[int, int] = {}
+    places = []
+    for row in found:
+        file = by_path["/" + row["_path"].removeprefix("file:").lstrip("/")]
+        delivered = batch.delivered(file)
+        version = int((delivered - EPOCH).total_seconds()) * 1_000_000
+        first = seen.get(file.file_id, 0)
+        places.append(
+            (
+                row["_path"],
+                row["_block"],
+                file.file_id,
+                order[file.file_id],
+                row["least"],
+                first - header,
+                version,
+                delivered,
+            )
+        )
+        seen[file.file_id] = first + row["records"]
+    for file in batch.mapped:
+        if (parsed_records := seen.get(file.file_id, 0) - header) != file.records:
+            raise EnvironmentFault(
+                f"Received {parsed_records} records from the parser for {file.name}; expected the {file.records} that its "
+                "bytes hold. Its rows were split wrongly; please report the file's form."
+            )
+    joined = rows.join(F.broadcast(spark.createDataFrame(places, PLACES)), ["_path", "_block"])
+    if batch.source.clock == "live":
+        joined = joined.withColumns(
+            {
+                name: F.when(F.col(name).isNotNull(), F.greatest(name, "delivered_at"))
+                for name in ("available_time", "record_available")
+            }
+        )
+    return joined.withColumns(
+        {
+            "record": F.col("_line_id") - F.col("first_line_id") + F.col("first_record"),
+            "version": F.coalesce("version", "delivered_version"),
+        }
+    ).where("record >= 0")
