@@ -148,5 +148,7 @@ def _write(job: Job, task: Task, model: Trained, baseline: Trained, rows: list[d
 
 
 def _number(value):
-    """NaN, which means that there is nothing to say, as null."""
-    return None if isinstance(value, float) and math.isnan(value) else value
+    """numpy's floats as Python's, and NaN, which means that there is nothing to say, as null."""
+    if not isinstance(value, float):
+        return value
+    return None if math.isnan(value) else float(value)
