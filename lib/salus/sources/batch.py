@@ -102,8 +102,8 @@ def placed(spark: SparkSession, batch: Batch, rows: DataFrame) -> DataFrame:
     for file in batch.mapped:
         if (parsed_records := seen.get(file.file_id, 0) - header) != file.records:
             raise EnvironmentFault(
-                f"Received {parsed_records} records from the parser for {file.name}; expected the {file.records} that its "
-                "bytes hold. Its rows were split wrongly; please report the file's form."
+                f"Received {parsed_records} records from the parser for {file.name}; expected the {file.records} that "
+                "its bytes hold. Its rows were split wrongly; please report the file's form."
             )
     joined = rows.join(F.broadcast(spark.createDataFrame(places, PLACES)), ["_path", "_block"])
     if batch.source.clock == "live":

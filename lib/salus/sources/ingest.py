@@ -225,9 +225,9 @@ def _hold_too_many(batch: Batch, counts: dict[int, dict[str, int]]):
     worst = max(refused, key=refused.__getitem__)
     first = next(file.name for file in batch.mapped if worst in counts.get(file.file_id, {}))
     raise Held(
-        f"Received {sum(refused.values()):,} of {read:,} records that {batch.source.name} refuses, {refused[worst]:,} of them "
-        f"under {worst}, first in {first}; expected at most {batch.source.refuse_above:.0%}. Have the files mended, or raise "
-        "`refuse_above`; nothing was published."
+        f"Received {sum(refused.values()):,} of {read:,} records that {batch.source.name} refuses, {refused[worst]:,} of "
+        f"them under {worst}, first in {first}; expected at most {batch.source.refuse_above:.0%}. Have the files mended, "
+        "or raise `refuse_above`; nothing was published."
     )
 
 

@@ -31,7 +31,8 @@ BUILT_IN = {
     "coded(coding)": "vocabulary(coding.system) || '/' || coding.code",
     "fhir_coding(codings)": """
         CASE WHEN get(codings, 1) IS NULL THEN coded(get(codings, 0))
-             ELSE array_min(transform(codings, c -> struct(coding_rank(c.system) AS rank, coded(c) AS code))).code END""",
+             ELSE array_min(transform(filter(codings, c -> c.code IS NOT NULL),
+                                      c -> struct(coding_rank(c.system) AS rank, coded(c) AS code))).code END""",
     "fhir_code(concept)": "fhir_coding(concept.coding)",
     "fhir_reference(reference)": "nullif(regexp_extract(reference, '^(?:.*[/:])?([A-Za-z0-9.-]+)$', 1), '')",
     "icd10cm(code)": "CASE WHEN length(code) > 3 THEN 'ICD10CM/' || left(code, 3) || '.' || substring(code, 4) "

@@ -50,7 +50,7 @@ def lines(spark: SparkSession, paths: list[str]) -> DataFrame:
 
 
 def wrapped_rows(spark: SparkSession, paths: list[str]) -> DataFrame:
-    """``lines`` of quoted text whose rows run over several lines: each file by one task, a row when its quotes close."""
+    """``lines`` of quoted text whose rows run over several lines: a file a task, a row when its quotes close."""
     schema = "_path string, _line_id long, _line binary"
     rows = (
         spark.createDataFrame([(path,) for path in paths], "path string")
@@ -86,7 +86,7 @@ def batched(rows: Iterator[bytes]) -> Iterator[list[bytes]]:
 
 
 def parsed(rows: DataFrame, source: Source, columns: str) -> DataFrame:
-    """``lines`` with their fields: ``PLACE``, ``_has_bom``, ``_broken`` (the rule that the line breaks, or null), fields.
+    """``lines`` with their fields: ``PLACE``, ``_has_bom``, ``_broken`` (the rule that a line breaks, or null), fields.
 
     Args:
         rows: what ``lines`` gives.
@@ -98,7 +98,8 @@ def parsed(rows: DataFrame, source: Source, columns: str) -> DataFrame:
         *PLACE, "_has_bom", F.is_valid_utf8("_line").alias("_is_text"), F.explode(F.array(parse)).alias("_parsed")
     )
     broken = F.when(~F.col("_is_text"), "not_utf8").when(~whole, BROKEN[source.format])
-    return record.select(*PLACE, "_has_bom", broken.alias("_broken"), f"{name}.*")
+    fields = record.select(*PLACE, "_has_bom", broken.alias("_broken"), F.expr(name).alias("_fields"))
+    return fields.select(*PLACE, "_has_bom", "_broken", "_fields.*")
 
 
 def header_columns(header: str, delimiter: str) -> list[str]:
@@ -107,10 +108,10 @@ def header_columns(header: str, delimiter: str) -> list[str]:
 
 
 def _json(_, columns) -> tuple[Column, str, Column]:
-    """The line inside an object of ours, under keys that it cannot guess.
+    """The line in a list in an object of ours, under keys that it cannot guess.
 
-    Spark's JSON parser silently drops what follows the first object on a line; wrapped up, a second object, trailing
-    text, a truncated line, an array or a NUL leave the whole broken or without its last key.
+    Spark's JSON parser silently drops what follows the first object on a line; wrapped up, a second object is a second
+    element, and trailing text, a further key, a truncated line or a NUL leave the whole broken or without its last key.
     """
     nonce = secrets.token_hex(8)
     inner, end = f"r{nonce}", f"e{nonce}"
@@ -120,12 +121,16 @@ def _json(_, columns) -> tuple[Column, str, Column]:
         "allowSingleQuotes": "false",
         "allowNonNumericNumbers": "false",
     }
-    wrapped = F.concat(F.lit(f'{{"{inner}":'), F.col("_line"), F.lit(f',"{end}":1}}'))
-    schema = f"`{inner}` STRUCT<{columns}>, `{end}` INT, _corrupt STRING"
+    wrapped = F.concat(F.lit(f'{{"{inner}":['), F.col("_line"), F.lit(f'],"{end}":1}}'))
+    schema = f"`{inner}` ARRAY<STRUCT<{columns}>>, `{end}` INT, _corrupt STRING"
+    record = f"get(_parsed.{inner}, 0)"
     whole = (
-        F.col("_parsed._corrupt").isNull() & F.col(f"_parsed.{inner}").isNotNull() & F.col(f"_parsed.{end}").isNotNull()
+        F.col("_parsed._corrupt").isNull()
+        & F.col(f"_parsed.{end}").isNotNull()
+        & (F.size(f"_parsed.{inner}") == 1)
+        & F.expr(record).isNotNull()
     )
-    return F.from_json(wrapped, schema, options), f"_parsed.{inner}", whole
+    return F.from_json(wrapped, schema, options), record, F.coalesce(whole, F.lit(False))
 
 
 def _delimited(source, columns) -> tuple[Column, str, Column]:

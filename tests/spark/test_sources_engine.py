@@ -1,0 +1,114 @@
+"""The traps of reading and mapping, each held by a test."""
+
+import shutil
+from datetime import datetime
+from pathlib import Path
+
+import pytest
+from pyspark.sql import functions as F
+
+from salus.privacy.pseudonyms import pads, pseudonym, pseudonym_of
+from salus.sources.batch import Batch, placed, staged_rows
+from salus.sources.declaration import load_source
+from salus.sources.files import inspected
+from salus.sources.parsing import lines, parsed, wrapped_rows
+
+KEY = bytes(range(100, 140))
+FHIR = Path(__file__).resolve().parents[1] / "data" / "fhir_r4" / "input"
+
+
+def batch_of(spark, source_name: str, folder: Path) -> Batch:
+    source = load_source(source_name)
+    return Batch(source, "main", "0" * 64, inspected(spark, source, str(folder)), datetime(2021, 12, 1), 0)
+
+
+@pytest.fixture(scope="module")
+def plan(spark):
+    """The optimized plan of a delivery of four record types."""
+    rows = staged_rows(spark, batch_of(spark, "fhir_r4", FHIR), KEY)
+    return rows._jdf.queryExecution().toString()
+
+
+def test_each_record_type_is_parsed_once(plan):
+    optimized = plan.split("== Optimized Logical Plan ==")[1].split("== Physical Plan ==")[0]
+    assert optimized.count("from_json(") == 5
+
+
+def test_the_key_and_its_pads_stand_in_no_plan(plan):
+    for form in (KEY, bytes(byte ^ 0x36 for byte in KEY), bytes(byte ^ 0x5C for byte in KEY)):
+        assert form.hex() not in plan.lower().replace(" ", "")
+        assert str(list(form))[1:-1] not in plan
+
+
+@pytest.mark.parametrize("key", [KEY, b"k" * 64, b"k" * 65], ids=["40 bytes", "a block", "more than a block"])
+def test_a_pseudonym_is_the_same_in_spark_and_in_python(spark, key):
+    identifiers = ["pt-1", "", "Zoë", "名前", "a" * 200]
+    rows = spark.createDataFrame([(one,) for one in [*identifiers, None]], "identifier string").crossJoin(
+        pads(spark, key)
+    )
+    found = rows.select("identifier", pseudonym_of("main", "fhir", F.col("identifier")).alias("id")).collect()
+    expected = {one: pseudonym(key, "main", "fhir", one) for one in identifiers}
+    assert {row["identifier"]: row["id"] for row in found} == expected | {None: None}
+
+
+def test_every_line_keeps_its_place_whatever_the_splits(spark, tmp_path):
+    people = 400
+    text = "".join(
+        f'{{"resourceType":"Patient",\r "id":"p{number}","birthDate":"1950-01-01"}}\n'
+        + ("\n" if number % 7 == 0 else "")
+        for number in range(people)
+    )
+    (tmp_path / "Patient.000.ndjson").write_text(text, newline="")
+    (tmp_path / "Patient.a b%20c.ndjson").write_text(text.replace('"p', '"q'), newline="")
+    before = spark.conf.get("spark.sql.files.maxPartitionBytes")
+    spark.conf.set("spark.sql.files.maxPartitionBytes", "1500")
+    try:
+        batch = batch_of(spark, "fhir_r4", tmp_path)
+        assert lines(spark, [batch.files[0].path]).select("_block").distinct().count() > 10
+        rows = placed(spark, batch, staged_rows(spark, batch, KEY)).where("is_head")
+        found = {(row["file_id"], row["record"]): row["record_id"] for row in rows.collect()}
+    finally:
+        spark.conf.set("spark.sql.files.maxPartitionBytes", before)
+    expected = {
+        (file.file_id, number): pseudonym(KEY, "main", "record:fhir_r4/Patient", f"{letter}{number}")
+        for file, letter in zip(batch.files, "pq", strict=True)
+        for number in range(people)
+    }
+    assert found == expected
+
+
+def test_rows_over_several_lines_are_read_as_the_csv_module_reads_them(spark, tmp_path):
+    source = load_source("wearable_daily")
+    content = '\ufeffa,b\r\n1,"x\ny"\r\n\r\n2,"says ""no"", twice"\n3,\n4\n'
+    (tmp_path / "dailyActivity.csv").write_bytes(content.encode())
+    (file,) = inspected(spark, source, str(tmp_path))
+    assert file.has_wrapped_rows
+    assert file.records == 4
+    rows = parsed(wrapped_rows(spark, [file.path]), source, file.first_line).orderBy("_line_id")
+    assert [(row["a"], row["b"], row["_broken"]) for row in rows.collect()][1:] == [
+        ("1", "x\ny", None),
+        ("2", 'says "no", twice', None),
+        ("3", None, None),
+        ("4", None, "not_a_row"),
+    ]
+
+
+def test_an_expression_on_an_empty_array_gives_null(spark, tmp_path):
+    (tmp_path / "Patient.ndjson").write_text('{"resourceType":"Patient","id":"p","gender":"male"}\n')
+    (tmp_path / "DocumentReference.ndjson").write_text(
+        '{"resourceType":"DocumentReference","id":"d","type":{"coding":[]},"subject":{"reference":"Patient/p"},"content":[]}\n'
+    )
+    batch = batch_of(spark, "fhir_r4", tmp_path)
+    rules = {row["record_type"]: row["rule"] for row in staged_rows(spark, batch, KEY).where("is_head").collect()}
+    assert rules == {"Patient": None, "DocumentReference": "has_type"}
+
+
+def test_packed_files_are_read_like_plain_ones(spark, tmp_path):
+    import gzip
+
+    shutil.copy(FHIR / "Encounter.000.ndjson", tmp_path / "Encounter.ndjson")
+    packed = tmp_path / "Encounter.001.ndjson.gz"
+    packed.write_bytes(gzip.compress((FHIR / "Encounter.000.ndjson").read_bytes()))
+    batch = batch_of(spark, "fhir_r4", tmp_path)
+    rows = placed(spark, batch, staged_rows(spark, batch, KEY)).groupBy("record_id", "ordinal", "code").count()
+    assert {row["count"] for row in rows.collect()} == {2}

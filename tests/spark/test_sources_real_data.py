@@ -1,0 +1,158 @@
+"""Real exports go through as they are: people, records and money as plain Python counts them in the raw files."""
+
+import csv
+import json
+from collections import Counter
+from datetime import datetime
+from decimal import Decimal
+
+import pytest
+from pyspark.sql import functions as F
+
+from salus.privacy.pseudonyms import create_key
+from salus.sources.declaration import load_source
+from salus.sources.ingest import ingest
+
+pytestmark = pytest.mark.real_data
+FOLDERS = ["ndjson_13_patients", "ndjson_9_patients", "ndjson_mixed"]
+
+
+def ingested(job_in, warehouse, source, folder, site):
+    with job_in(warehouse, "ingest") as job:
+        ingest(job, source, str(folder), create_key(job.settings.key_path), site, datetime(2024, 1, 1))
+    return job
+
+
+@pytest.fixture(scope="module")
+def fhir(spark, real_data, tmp_path_factory):
+    """The three FHIR exports in one warehouse, each a site of its own."""
+    from argparse import Namespace
+
+    from salus.job import spark_job
+
+    warehouse = tmp_path_factory.mktemp("fhir") / "warehouse"
+
+    def enter(folder, name):
+        return spark_job(name, Namespace(warehouse=str(folder)), quiet=True)
+
+    for folder in FOLDERS:
+        job = ingested(enter, warehouse, "fhir_r4", real_data / "fhir" / folder, folder)
+    return job
+
+
+def raw(folder):
+    """Every resource in ``folder`` by its file."""
+    return {
+        path.name: [json.loads(line) for line in path.read_text().splitlines() if line.strip()]
+        for path in sorted(folder.glob("*.ndjson"))
+    }
+
+
+@pytest.mark.parametrize("folder", FOLDERS)
+def test_every_record_of_every_file_is_accounted_for(fhir, real_data, folder):
+    rows = fhir.tables.read("ingested_files").where(F.col("site") == folder).collect()
+    assert {row["file"]: row["rows_read"] for row in rows} == {
+        name: len(content) for name, content in raw(real_data / "fhir" / folder).items()
+    }
+    assert sum(row["rows_quarantined"] for row in rows) == 0
+
+
+@pytest.mark.parametrize("folder", FOLDERS)
+def test_people_and_events_are_those_of_the_files(fhir, real_data, folder):
+    files = fhir.tables.read("ingested_files").where(F.col("site") == folder).select("file_id", "record_type")
+    persons = fhir.tables.read("persons").join(files, "file_id")
+    found = Counter(
+        {
+            row["code"]: row["count"]
+            for row in fhir.tables.read("events")
+            .join(files, "file_id")
+            .groupBy(F.concat_ws("|", "record_type", F.substring_index("code", "/", 1)).alias("code"))
+            .count()
+            .collect()
+        }
+    )
+    resources = [one for content in raw(real_data / "fhir" / folder).values() for one in content]
+    kinds = {
+        kind: [one for one in resources if one.get("resourceType") == kind] for kind in load_source("fhir_r4").records
+    }
+    assert persons.count() == len(kinds["Patient"]) == persons.select("source_subject_id").distinct().count()
+    assert found["Encounter|ENCOUNTER"] == len(kinds["Encounter"])
+    assert found["Encounter|ENCOUNTER_END"] == sum("end" in one["period"] for one in kinds["Encounter"])
+    assert found["Condition|CONDITION_END"] == sum("abatementDateTime" in one for one in kinds["Condition"])
+    assert found["Condition|SNOMED"] == len(kinds["Condition"])
+    assert found["Observation|LOINC"] == len(kinds["Observation"]) + sum(
+        len(one.get("component", [])) for one in kinds["Observation"]
+    )
+    assert found["MedicationRequest|RxNorm"] == len(kinds["MedicationRequest"])
+    assert found["Procedure|SNOMED"] == len(kinds["Procedure"])
+    assert found["Immunization|CVX"] == len(kinds["Immunization"])
+    assert found["Patient|MEDS_DEATH"] == sum("deceasedDateTime" in one for one in kinds["Patient"])
+
+
+def test_notes_hold_the_decoded_text(fhir, real_data):
+    notes = fhir.tables.read("notes").where("note_text IS NOT NULL")
+    resources = raw(real_data / "fhir" / "ndjson_13_patients")["DocumentReference.000.ndjson"]
+    assert notes.count() == len(resources)
+    assert notes.where("note_text LIKE '%Chief Complaint%'").count() > len(resources) / 2
+
+
+def test_payments_sum_to_the_cent(fhir, real_data):
+    paid = fhir.tables.read("costs").agg(F.sum("paid_by_payer")).head()[0]
+    told = [
+        one["payment"]["amount"]["value"]
+        for one in raw(real_data / "fhir" / "ndjson_9_patients")["ExplanationOfBenefit.ndjson"]
+    ]
+    assert (
+        paid
+        == sum((Decimal(str(value)) for value in told), Decimal()).quantize(Decimal("0.01"))
+        == Decimal("691797.18")
+    )
+
+
+def test_a_payers_extract_agrees_with_its_files(spark, real_data, job_in, tmp_path):
+    folder = real_data / "claims" / "tuva_10_members"
+    tables = ingested(job_in, tmp_path / "warehouse", "payer_extract", folder, "tuva").tables
+    raw_rows = {}
+    for path in sorted(folder.glob("*.csv")):
+        with open(path, newline="", encoding="utf-8") as file:
+            raw_rows[path.name] = list(csv.DictReader(file))
+    files = {row["file"]: row for row in tables.read("ingested_files").collect()}
+    # Two files hold a header and nothing else; they differ, so each is a file of its own.
+    assert {name: row["rows_read"] for name, row in files.items()} == {
+        name: len(rows) for name, rows in raw_rows.items()
+    }
+    assert sum(row["rows_quarantined"] for row in files.values()) == 0
+    medical, pharmacy = raw_rows["medical_claim_seed.csv"], raw_rows["pharmacy_claim_seed.csv"]
+    sums = (
+        tables.read("costs")
+        .groupBy("file_id")
+        .agg(
+            F.sum("paid_by_payer").alias("paid"),
+            F.sum("amount_allowed").alias("allowed"),
+            F.sum("total_charge").alias("charge"),
+        )
+    )
+    by_file = {row["file_id"]: row for row in sums.collect()}
+    for name, rows in (("medical_claim_seed.csv", medical), ("pharmacy_claim_seed.csv", pharmacy)):
+        found = by_file[files[name]["file_id"]]
+        for column, key in (("paid", "paid_amount"), ("allowed", "allowed_amount"), ("charge", "charge_amount")):
+            assert (found[column] or 0) == sum((Decimal(row[key]) for row in rows if row[key]), Decimal()), (name, key)
+    assert tables.read("coverage").count() == len(raw_rows["eligibility_seed.csv"])
+    members = {row["member_id"] for row in raw_rows["eligibility_seed.csv"]}
+    assert tables.read("coverage").select("source_subject_id").distinct().count() == len(members)
+    found = Counter(
+        {
+            row["kind"]: row["count"]
+            for row in tables.read("events").groupBy(F.substring_index("code", "/", 1).alias("kind")).count().collect()
+        }
+    )
+    assert found["CLAIM"] == len({row["claim_id"] for row in medical})
+    assert found["HCPCS"] == sum(bool(row["hcpcs_code"]) for row in medical)
+    assert found["NDC"] == len(pharmacy)
+    assert found["ICD10CM"] == sum(
+        len({row[f"diagnosis_code_{n}"] for n in range(1, 26)} - {""})
+        for row in medical
+        if row["claim_line_number"] == "1"
+    )
+    assert found["LOINC"] == len(raw_rows["lab_result_seed.csv"]) + len(raw_rows["observation_seed.csv"])
+    assert found["CVX"] == len(raw_rows["immunization_seed.csv"])
