@@ -23,8 +23,12 @@ class BuildWithSettings(build_py):
         if getattr(self, "editable_mode", False):
             return
         for folder in SHIPPED:
-            shutil.copytree(ROOT / folder, Path(self.build_lib) / "salus" / folder, dirs_exist_ok=True,
-                            ignore=shutil.ignore_patterns("__pycache__"))
+            shutil.copytree(
+                ROOT / folder,
+                Path(self.build_lib) / "salus" / folder,
+                dirs_exist_ok=True,
+                ignore=shutil.ignore_patterns("__pycache__"),
+            )
 
 
 def version():

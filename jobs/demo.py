@@ -13,7 +13,6 @@ import score
 import simulate
 import timelines
 import train
-
 from salus.cohorts.task import Task
 from salus.evaluation.truth import demo_truth
 from salus.job import parser, run, spark_job
@@ -28,8 +27,13 @@ def main(argv=None):
     made = parser(__doc__, task=True)
     made.add_argument("--people", type=int, default=5000, help="simulated people (default: %(default)s)")
     made.add_argument("--seed", type=int, default=7, help="of the simulation (default: %(default)s)")
-    made.add_argument("--as-of", type=date.fromisoformat, default=date(2026, 6, 30), metavar="YYYY-MM-DD",
-                      help="predict at 00:00 UTC of this day (default: %(default)s)")
+    made.add_argument(
+        "--as-of",
+        type=date.fromisoformat,
+        default=date(2026, 6, 30),
+        metavar="YYYY-MM-DD",
+        help="predict at 00:00 UTC of this day (default: %(default)s)",
+    )
     made.add_argument("--landing", type=Path, help="folder of the raw files (default: <warehouse>.landing)")
     args = made.parse_args(argv)
     task = Task.load(args.task)

@@ -6,7 +6,6 @@ import ingest
 import report
 import score
 import timelines
-
 from salus.errors import Refused
 from salus.job import parser, run, spark_job
 
@@ -14,8 +13,15 @@ from salus.job import parser, run, spark_job
 def main(argv=None):
     """Run a night: ``--in SOURCE=DIR`` for each source that delivered."""
     made = parser(__doc__, task=True, as_of=True)
-    made.add_argument("--in", dest="inputs", action="append", default=[], metavar="SOURCE=DIR", type=delivery,
-                      help="a source of conf/sources and the folder of its files; once for each")
+    made.add_argument(
+        "--in",
+        dest="inputs",
+        action="append",
+        default=[],
+        metavar="SOURCE=DIR",
+        type=delivery,
+        help="a source of conf/sources and the folder of its files; once for each",
+    )
     args = made.parse_args(argv)
     shared = [f"--warehouse={args.warehouse}"] if args.warehouse else []
     night = [*shared, f"--task={args.task}", f"--as-of={args.as_of}"]

@@ -6,6 +6,8 @@ the ``spark`` fixture and from the folder.
 
 import argparse
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -31,8 +33,9 @@ def pytest_collection_modifyitems(items):
             item.add_marker(BY_FOLDER[folder])
         if "spark" in getattr(item, "fixturenames", ()):
             item.add_marker("spark")
-    items.sort(key=lambda item: (item.get_closest_marker("parallel") is not None,
-                                 item.get_closest_marker("spark") is not None))
+    items.sort(
+        key=lambda item: (item.get_closest_marker("parallel") is not None, item.get_closest_marker("spark") is not None)
+    )
 
 
 @pytest.fixture(scope="session")
@@ -46,11 +49,18 @@ def spark(request, tmp_path_factory):
     # A worker cannot import a test's module, so its functions travel by value.
     for module in {item.module for item in request.session.items if getattr(item, "module", None)}:
         register_pickle_by_value(module)
-    session = spark_session(load_settings(master="local[2]", driver_memory="2g", spark={
-        "spark.sql.shuffle.partitions": "4",
-        "spark.default.parallelism": "2",
-        "spark.sql.warehouse.dir": str(tmp_path_factory.mktemp("spark-warehouse")),
-    }), name="tests")
+    session = spark_session(
+        load_settings(
+            master="local[2]",
+            driver_memory="2g",
+            spark={
+                "spark.sql.shuffle.partitions": "4",
+                "spark.default.parallelism": "2",
+                "spark.sql.warehouse.dir": str(tmp_path_factory.mktemp("spark-warehouse")),
+            },
+        ),
+        name="tests",
+    )
     yield session
     session.stop()
 
@@ -72,6 +82,31 @@ def job_in(spark):
         return spark_job(name, argparse.Namespace(warehouse=str(warehouse), **arguments), quiet=True)
 
     return enter
+
+
+@pytest.fixture(scope="session")
+def first_demo(tmp_path_factory):
+    """A first demo of 400 people, started as submit.sh starts it: how it ended, and the folder where it worked."""
+    folder = tmp_path_factory.mktemp("demo")
+    ended = subprocess.run(
+        [
+            sys.executable,
+            "-m",
+            "salus.launch",
+            "demo",
+            "--people=400",
+            "--seed=7",
+            "--warehouse",
+            str(folder / "warehouse"),
+        ],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=folder,
+        env=os.environ | {"SALUS_MASTER": "local[2,4]", "SALUS_DRIVER_MEMORY": "2g"},
+    )
+    assert ended.returncode == 0, ended.stderr[-4000:]
+    return ended, folder
 
 
 @pytest.fixture(scope="session")

@@ -76,11 +76,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         return error.exit_code
     sys.stdout.flush()
     os.execve(asked[0], asked, environment(dict(os.environ)))
+    return 0
 
 
 def _split(arguments):
     position = list(arguments).index("--spark") if "--spark" in arguments else len(arguments)
-    return list(arguments[:position]), "--spark", list(arguments[position + 1:])
+    return list(arguments[:position]), "--spark", list(arguments[position + 1 :])
 
 
 def _option(arguments, name):

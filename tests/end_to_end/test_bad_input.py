@@ -5,23 +5,28 @@ import gzip
 import json
 import shutil
 
+import pytest
+
 import evaluate
 import export
 import ingest
-import pytest
 import report
+import salus.settings
 import score
 import train
-
-import salus.settings
 from salus.job import run
 from salus.storage import Tables
 from salus.storage.lock import LOCK_FILE
 
 PATIENT = {"resourceType": "Patient", "id": "p1", "gender": "female", "birthDate": "1970-01-01"}
-CONDITION = {"resourceType": "Condition", "id": "c1", "subject": {"reference": "Patient/p1"},
-             "code": {"coding": [{"system": "http://hl7.org/fhir/sid/icd-10-cm", "code": "E11.9"}]},
-             "onsetDateTime": "2025-02-03", "recordedDate": "2025-02-03"}
+CONDITION = {
+    "resourceType": "Condition",
+    "id": "c1",
+    "subject": {"reference": "Patient/p1"},
+    "code": {"coding": [{"system": "http://hl7.org/fhir/sid/icd-10-cm", "code": "E11.9"}]},
+    "onsetDateTime": "2025-02-03",
+    "recordedDate": "2025-02-03",
+}
 
 
 @pytest.fixture
@@ -119,7 +124,7 @@ def test_a_file_that_is_not_what_its_name_says(ends, landing):
     (landing / "Observation.ndjson").write_bytes(b"\x89PNG\r\n\x1a\n" + bytes(range(256)) * 40)
     code, line = ends(*take_in(landing))
     assert code == 3
-    assert "Received Observation.ndjson" in line
+    assert "first in Observation.ndjson; expected at most" in line
 
 
 def test_a_warehouse_that_another_run_holds(ends, landing, tmp_path):

@@ -1,38 +1,55 @@
 """The demo, as a newcomer starts it, at a few hundred people; and once more, when there is nothing left to do."""
 
 import json
-import os
 import re
-import subprocess
-import sys
 from collections import Counter
 from pathlib import Path
 
-import demo
 import pytest
 from pyspark.sql import functions as F
 
+import demo
 from salus.schemas import TABLES
 from salus.storage import Tables
 
-ROOT = Path(__file__).resolve().parents[2]
-PHASES = ["simulate", "ingest", "ingest", "ingest", "demo_truth", "timelines", "cohort", "export", "train", "evaluate",
-          "score", "report"]
-FIGURES = ["files", "records read", "accepted", "quarantined", "people", "events", "training rows", "AUROC model",
-           "AUROC baseline", "AUROC attainable", "AUROC oracle", "eligible", "scored", "not scored", "seconds", "report"]
-ARGUMENTS = ["--people=400", "--seed=7"]
+PHASES = [
+    "simulate",
+    "ingest",
+    "ingest",
+    "ingest",
+    "demo_truth",
+    "timelines",
+    "cohort",
+    "export",
+    "train",
+    "evaluate",
+    "score",
+    "report",
+]
+FIGURES = [
+    "files",
+    "records read",
+    "accepted",
+    "quarantined",
+    "people",
+    "events",
+    "training rows",
+    "AUROC model",
+    "AUROC baseline",
+    "AUROC attainable",
+    "AUROC oracle",
+    "eligible",
+    "scored",
+    "not scored",
+    "seconds",
+    "report",
+]
 
 
 @pytest.fixture(scope="module")
-def shown(tmp_path_factory):
-    """What a first demo printed, and where it worked, through spark-submit as submit.sh calls it."""
-    folder = tmp_path_factory.mktemp("demo")
-    ended = subprocess.run(
-        [sys.executable, "-m", "salus.launch", "demo", *ARGUMENTS, "--warehouse", str(folder / "warehouse")],
-        capture_output=True, text=True, check=False, cwd=folder,
-        env=os.environ | {"SALUS_MASTER": "local[2,4]", "SALUS_DRIVER_MEMORY": "2g"})
-    assert ended.returncode == 0, ended.stderr[-4000:]
-    return ended, folder
+def shown(first_demo):
+    """What a first demo printed, and where it worked."""
+    return first_demo
 
 
 @pytest.fixture(scope="module")
@@ -93,7 +110,7 @@ def test_the_sites_key_is_nowhere_in_the_warehouse(shown):
 def test_a_second_demo_ingests_nothing_and_changes_no_row(shown, warehouse, capsys):
     before = versions(warehouse)
     figures = shown[0].stdout.partition("\n\n")[2]
-    demo.main([*ARGUMENTS, f"--warehouse={warehouse.warehouse}"])
+    demo.main([*shown[0].args[4:6], f"--warehouse={warehouse.warehouse}"])
     phases, _, table = capsys.readouterr().out.partition("\n\n")
     assert [line.split()[0] for line in phases.splitlines()] == PHASES
     for line in phases.splitlines():
@@ -102,6 +119,7 @@ def test_a_second_demo_ingests_nothing_and_changes_no_row(shown, warehouse, caps
 
     def without_times(text):
         return [line for line in text.splitlines() if not line.startswith(("  seconds", "  report"))]
+
     assert without_times(table) == without_times(figures)
 
 

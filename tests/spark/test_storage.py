@@ -14,7 +14,6 @@ from salus.storage.tables import Tables, conform
 TIME = datetime(2026, 6, 30)
 
 
-
 def identities(tables, *subjects):
     return tables.frame("identity", [{"source_subject_id": subject, "subject_id": subject} for subject in subjects])
 
@@ -24,9 +23,20 @@ def codes(tables, *names):
 
 
 def truths(tables, task, *subjects):
-    return tables.frame("demo_truth", [
-        {"subject_id": subject, "task_id": task, "as_of": date(2026, 6, 30), "split": "train",
-         "true_probability": 0.2, "attainable_probability": 0.1} for subject in subjects])
+    return tables.frame(
+        "demo_truth",
+        [
+            {
+                "subject_id": subject,
+                "task_id": task,
+                "as_of": date(2026, 6, 30),
+                "split": "train",
+                "true_probability": 0.2,
+                "attainable_probability": 0.1,
+            }
+            for subject in subjects
+        ],
+    )
 
 
 def seen(tables, name="identity", column="source_subject_id"):
@@ -79,8 +89,14 @@ def test_snapshots_ascend_even_where_the_clock_goes_back(tables, monkeypatch):
     later = again(tables)
     later.append("identity", identities(tables, 3))
     later.publish("run-3")
-    instants = [row[0] for row in tables.spark.read.format("delta").load(tables.path("snapshots"))
-                .orderBy("published_at").select("published_at").collect()]
+    instants = [
+        row[0]
+        for row in tables.spark.read.format("delta")
+        .load(tables.path("snapshots"))
+        .orderBy("published_at")
+        .select("published_at")
+        .collect()
+    ]
     assert instants[1] == ahead
     assert instants[2] > ahead
     assert seen(again(tables)) == [1, 2, 3]
@@ -137,9 +153,10 @@ def test_rows_of_another_schema_are_refused_and_nothing_is_written(tables):
 
 
 def test_conform_orders_the_columns_and_drops_the_others(spark):
-    rows = spark.createDataFrame([("x", 2, 1, TIME, None)],
-                                 "other string, subject_id long, source_subject_id long, known_from timestamp_ntz, "
-                                 "known_until timestamp_ntz")
+    rows = spark.createDataFrame(
+        [("x", 2, 1, TIME, None)],
+        "other string, subject_id long, source_subject_id long, known_from timestamp_ntz, known_until timestamp_ntz",
+    )
     assert conform(rows, schema_of("identity")).columns == schema_of("identity").names
 
 
@@ -165,9 +182,15 @@ def test_a_job_publishes_at_its_end_and_stands_in_the_ledger(job_in, tables):
     assert runs.where("status = 'succeeded'").head()["figures"] == '{"people": 1}'
 
 
-@pytest.mark.parametrize(("error", "status"), [
-    (Refused("x"), "refused"), (Held("x"), "held"), (ValueError("x"), "failed"), (KeyboardInterrupt(), "failed"),
-])
+@pytest.mark.parametrize(
+    ("error", "status"),
+    [
+        (Refused("x"), "refused"),
+        (Held("x"), "held"),
+        (ValueError("x"), "failed"),
+        (KeyboardInterrupt(), "failed"),
+    ],
+)
 def test_a_job_that_fails_publishes_nothing_and_says_so_in_the_ledger(job_in, tables, error, status):
     with pytest.raises(type(error)), job_in(tables.warehouse, "some_job") as job:
         job.tables.append("identity", identities(tables, 1))

@@ -43,6 +43,7 @@ class Holder:
 def holder(tmp_path):
     """``holder(jvm)``: another process that holds ``tmp_path``'s lock."""
     with ExitStack() as ending:
+
         def hold(jvm=None):
             holding = Holder(tmp_path, jvm)
             ending.callback(holding.kill)
@@ -61,8 +62,7 @@ def alive():
 
 def test_a_second_run_is_refused_and_told_who_holds_the_warehouse(tmp_path, holder):
     pid = holder().process.pid
-    with pytest.raises(EnvironmentFault, match=rf"job score, process {pid}\)"), warehouse_lock(
-            str(tmp_path), "ingest"):
+    with pytest.raises(EnvironmentFault, match=rf"job score, process {pid}\)"), warehouse_lock(str(tmp_path), "ingest"):
         pass
 
 
@@ -109,9 +109,16 @@ def test_a_reused_process_number_is_not_taken_for_the_jvm(tmp_path, alive):
         assert json.loads((tmp_path / LOCK_FILE).read_text())["pid"] == os.getpid()
 
 
-@pytest.mark.parametrize(("warehouse", "folder"), [
-    ("/data/w", "/data/w"), ("file:/data/w", "/data/w"), ("file:///data/w", "/data/w"),
-    ("s3a://bucket/w", None), ("hdfs://name/w", None), ("abfss://c@a.dfs.core.windows.net/w", None),
-])
+@pytest.mark.parametrize(
+    ("warehouse", "folder"),
+    [
+        ("/data/w", "/data/w"),
+        ("file:/data/w", "/data/w"),
+        ("file:///data/w", "/data/w"),
+        ("s3a://bucket/w", None),
+        ("hdfs://name/w", None),
+        ("abfss://c@a.dfs.core.windows.net/w", None),
+    ],
+)
 def test_only_a_local_folder_can_be_locked(warehouse, folder):
     assert local_folder(warehouse) == (folder and type(local_folder("/"))(folder))

@@ -59,12 +59,15 @@ def test_a_wrong_value_from_the_environment_is_refused(conf, monkeypatch):
         load_settings()
 
 
-@pytest.mark.parametrize(("text", "line", "what"), [
-    ("a: 1\nb: [1, 2\n", 3, "not YAML"),
-    ("- a\n- b\n", 1, "no mapping"),
-    ("", 1, "no mapping"),
-    ("a: 1\na: 2\n", 2, "not YAML"),
-])
+@pytest.mark.parametrize(
+    ("text", "line", "what"),
+    [
+        ("a: 1\nb: [1, 2\n", 3, "not YAML"),
+        ("- a\n- b\n", 1, "no mapping"),
+        ("", 1, "no mapping"),
+        ("a: 1\na: 2\n", 2, "not YAML"),
+    ],
+)
 def test_what_is_no_yaml_mapping_is_refused_with_its_line(tmp_path, text, line, what):
     path = tmp_path / "some.yml"
     path.write_text(text, encoding="utf-8")

@@ -13,7 +13,7 @@ from salus.session import DELTA_PACKAGE
 from salus.settings import Settings
 
 ROOT = Path(__file__).resolve().parents[2]
-JAVA = 'echo \'openjdk version "{version}" 2025-04-15\' >&2\n'
+JAVA = "echo 'openjdk version \"{version}\" 2025-04-15' >&2\n"
 TOOLS = ("bash", "env", "dirname", "basename", "sed", "head", "uname", "cut", "sha256sum", "cat")
 
 
@@ -42,17 +42,26 @@ def machine(tmp_path):
 
 
 def submit(environment, *arguments):
-    return subprocess.run(["bash", str(ROOT / "submit.sh"), *arguments], env=environment, capture_output=True,
-                          text=True, check=False, cwd=environment["HOME"])
+    return subprocess.run(
+        ["bash", str(ROOT / "submit.sh"), *arguments],
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=environment["HOME"],
+    )
 
 
-@pytest.mark.parametrize(("tool", "named", "package"), [
-    ("python3.11", "Python 3.11", "python3.11-venv"),
-    ("java", "Java", "openjdk-17-jdk-headless"),
-    ("c++", "a C++17 compiler", "g++"),
-    ("cmake", "cmake", "cmake"),
-    ("make", "make", "make"),
-])
+@pytest.mark.parametrize(
+    ("tool", "named", "package"),
+    [
+        ("python3.11", "Python 3.11", "python3.11-venv"),
+        ("java", "Java", "openjdk-17-jdk-headless"),
+        ("c++", "a C++17 compiler", "g++"),
+        ("cmake", "cmake", "cmake"),
+        ("make", "make", "make"),
+    ],
+)
 def test_what_is_missing_is_named_with_the_line_that_installs_it(machine, tmp_path, tool, named, package):
     ended = submit(machine(without=tool), "setup")
     assert ended.returncode == 4
@@ -98,8 +107,11 @@ def test_the_lock_names_no_registry_and_has_a_hash_for_every_pin():
 
 
 def test_a_job_goes_through_spark_submit_with_the_settings():
-    asked = launch.command(ROOT / "jobs" / "score.py", ["--as-of", "2026-06-30"],
-                           Settings(master="spark://head:7077", spark={"spark.sql.shuffle.partitions": "64"}))
+    asked = launch.command(
+        ROOT / "jobs" / "score.py",
+        ["--as-of", "2026-06-30"],
+        Settings(master="spark://head:7077", spark={"spark.sql.shuffle.partitions": "64"}),
+    )
     assert asked[0].endswith("/bin/spark-submit")
     assert asked[1:3] == ["--master", "spark://head:7077"]
     assert f"spark.jars.packages={DELTA_PACKAGE}" in asked
@@ -109,11 +121,12 @@ def test_a_job_goes_through_spark_submit_with_the_settings():
 
 
 def test_what_stands_after_spark_goes_to_spark_submit_and_wins_by_standing_last():
-    asked = launch.command(ROOT / "jobs" / "score.py", ["--as-of", "2026-06-30", "--spark", "--conf", "spark.ui.enabled=true"],
-                           Settings())
+    asked = launch.command(
+        ROOT / "jobs" / "score.py", ["--as-of", "2026-06-30", "--spark", "--conf", "spark.ui.enabled=true"], Settings()
+    )
     job = asked.index(str(ROOT / "jobs" / "score.py"))
-    assert asked[job - 2:job] == ["--conf", "spark.ui.enabled=true"]
-    assert asked[job + 1:] == ["--as-of", "2026-06-30"]
+    assert asked[job - 2 : job] == ["--conf", "spark.ui.enabled=true"]
+    assert asked[job + 1 :] == ["--as-of", "2026-06-30"]
     assert asked.index("spark.ui.enabled=false") < job - 1
 
 
@@ -126,7 +139,10 @@ def test_the_job_may_name_its_master():
 @pytest.mark.parametrize(("job", "arguments"), [("simulate", ["--people", "5"]), ("score", ["--help"])])
 def test_what_needs_no_spark_starts_none(job, arguments):
     assert launch.command(ROOT / "jobs" / f"{job}.py", arguments, Settings()) == [
-        sys.executable, str(ROOT / "jobs" / f"{job}.py"), *arguments]
+        sys.executable,
+        str(ROOT / "jobs" / f"{job}.py"),
+        *arguments,
+    ]
 
 
 def test_another_spark_on_the_machine_is_not_used():

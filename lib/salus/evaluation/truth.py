@@ -31,8 +31,10 @@ def demo_truth(job: Job, task: Task, folder: Path) -> None:
     """
     files = sorted(folder.glob("truth.*.parquet"))
     if not files:
-        raise Refused(f"Received the folder {folder}; expected truth.*.parquet in it, as `simulate` writes them. "
-                      "Simulate again, or name the folder that simulate wrote.")
+        raise Refused(
+            f"Received the folder {folder}; expected truth.*.parquet in it, as `simulate` writes them. "
+            "Simulate again, or name the folder that simulate wrote."
+        )
     content = hashlib.sha256(b"".join(hashlib.sha256(file.read_bytes()).digest() for file in files)).hexdigest()
     if not job.needed({"task": task.id}, reads=["identity"], truth=content, splits=task.splits.model_dump()):
         return
@@ -63,11 +65,17 @@ def truth_of_subjects(
         Rows without those of a subject in whom two simulated people were taken for one: it has no one truth.
     """
     today = identity.where(F.col("known_until").isNull()).select("source_subject_id", "subject_id")
-    known = reduce(DataFrame.unionByName, (
-        truth.where(F.col(column).isNotNull()).select("person", F.col(column).alias("id")).distinct().crossJoin(key)
-        .select("person", pseudonym_of(site, system, F.col("id")).alias("source_subject_id"))
-        for column, system in systems.items()
-    ))
+    known = reduce(
+        DataFrame.unionByName,
+        (
+            truth.where(F.col(column).isNotNull())
+            .select("person", F.col(column).alias("id"))
+            .distinct()
+            .crossJoin(key)
+            .select("person", pseudonym_of(site, system, F.col("id")).alias("source_subject_id"))
+            for column, system in systems.items()
+        ),
+    )
     subjects = known.join(today, "source_subject_id").select("person", "subject_id").distinct()
     alone = subjects.groupBy("subject_id").agg(F.min("person").alias("person"), F.count("*").alias("people"))
     rows = truth.join(alone.where(F.col("people") == 1).drop("people"), "person")
