@@ -74,12 +74,16 @@ check_prerequisites() {
 
 # ---- set-up --------------------------------------------------------------------------------------------------
 
-wanted() {   # what the environment is made of; it is set up again whenever this changes, or the checkout moved
-    printf '%s %s %s\n' "$checkout" "$python" "horovod $horovod_version"
-    sha256sum "$checkout/requirements.lock" "$checkout/setup.py"
+wanted_environment() {   # what .venv is made of; it is made anew whenever this changes, or the checkout moved
+    printf '%s %s horovod %s\n' "$checkout" "$python" "$horovod_version"
+    sha256sum "$checkout/requirements.lock"
 }
 
-is_set_up() { [[ -f $stamp && -x $venv/bin/python && $(<"$stamp") == "$(wanted)" ]]; }
+wanted() { wanted_environment && sha256sum "$checkout/setup.py"; }
+
+holds() { [[ -f $1 && $(<"$1") == "$2" ]]; }
+
+is_set_up() { [[ -x $venv/bin/python ]] && holds "$stamp" "$(wanted)"; }
 
 tensorflow() {   # the lock's, such as tensorflow-cpu-2.18.1
     sed -n -E 's/^(tensorflow(-cpu)?)==([^ ;\]+).*/\1-\3/p' "$checkout/requirements.lock"
@@ -143,14 +147,30 @@ set_up() {
         say "waiting for another set-up on this machine to end"
         flock 9
     fi
-    is_set_up || rebuild
+    set -o errtrace
+    trap 'fault "The set-up did not end well; what went wrong stands above. Mend it, and call this again."' ERR
+    if ! is_set_up; then
+        rebuild
+    fi
+    trap - ERR
     flock --unlock 9
     exec 9>&-
 }
 
 rebuild() {
     local seconds=$SECONDS
-    [[ -e $venv ]] && say "setting up again: the environment is unfinished, or belongs to another lock or place"
+    if ! [[ -x $venv/bin/python ]] || ! holds "$stamp.environment" "$(wanted_environment)"; then
+        make_environment
+    fi
+    "$venv/bin/python" -m pip install --quiet --disable-pip-version-check --no-index --no-deps --no-build-isolation \
+        --editable "$checkout" >&2
+    wanted >"$stamp.part"
+    mv "$stamp.part" "$stamp"
+    say "set up in $((SECONDS - seconds)) s"
+}
+
+make_environment() {
+    [[ ! -e $venv ]] || say "setting up again: the environment is unfinished, or belongs to another lock or place"
     rm -rf "$venv"
     say "setting up $venv"
     "$python" -m venv "$venv"
@@ -160,11 +180,8 @@ rebuild() {
     link "$wheels"/*.whl
     build_horovod
     link "$horovod_wheel"
-    "$venv/bin/python" -m pip install --quiet --disable-pip-version-check --no-index --no-deps --no-build-isolation \
-        --editable "$checkout" >&2
-    wanted >"$stamp.part"
-    mv "$stamp.part" "$stamp"
-    say "set up in $((SECONDS - seconds)) s"
+    wanted_environment >"$stamp.part"
+    mv "$stamp.part" "$stamp.environment"
 }
 
 # Delta's jars, resolved once by Spark itself; a folder of them in SALUS_JARS needs no network.
@@ -203,8 +220,12 @@ main() {
     esac
     shift
     check_prerequisites
-    is_set_up || set_up
-    [[ " $* " == *" --help "* ]] || find_jars
+    if ! is_set_up; then
+        set_up
+    fi
+    if [[ " $* " != *" --help "* ]]; then
+        find_jars
+    fi
     export SALUS_CONF=${SALUS_CONF:-$checkout/conf}
     case $job in
         setup) ;;
