@@ -108,8 +108,10 @@ def stopped(spark, plan):
             frozen.append(next(rank for rank in ranks() if rank.environ()["HOROVOD_RANK"] == "1"))
             frozen[0].send_signal(signal.SIGSTOP)
 
+    handlers = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
     with pytest.raises(EnvironmentFault) as raised:
         run_ranks(spark, plan, 2, stop_one)
+    assert handlers == [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
     return SimpleNamespace(told=told, frozen=frozen, error=raised.value, left=[*ranks(), *guardians()])
 
 
@@ -203,7 +205,6 @@ def test_a_rank_that_hangs_ends_the_run_with_one_clear_error_and_no_orphan(stopp
     assert "--resume" in str(stopped.error)
     assert stopped.left == []
     assert not any(rank.is_running() for rank in stopped.frozen)
-    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
 def test_a_resumed_run_ends_with_the_weights_of_an_undisturbed_one(undisturbed, stopped, resumed):

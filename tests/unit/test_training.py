@@ -217,12 +217,11 @@ def test_a_guardian_kills_a_process_that_no_longer_beats_and_leaves_one_that_doe
 
 
 def test_the_driver_hears_what_ranks_tell_in_whatever_pieces_it_comes():
-    heard = []
-    listener = Listener(heard.append)
+    listener = Listener()
     text = f"[0]<stdout>:{TOLD}{json.dumps({'epoch': 1})}\n[1]<stderr>:some warning\n[0]<stdout>:{TOLD}{{}}\n"
     for piece in (text[:20], text[20:45], text[45:]):
         listener.write(piece)
-    assert heard == [{"epoch": 1}, {}]
+    assert listener.heard == [{"epoch": 1}, {}]
     assert list(listener.last) == ["[1]<stderr>:some warning"]
     assert isinstance(listener, io.TextIOBase)
 

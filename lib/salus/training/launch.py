@@ -19,9 +19,10 @@ from typing import Any
 from pyspark.sql import SparkSession
 
 import salus
+from salus.datasets.folder import Folder
 from salus.errors import EnvironmentFault, Held, Refused
 from salus.training.plan import TrainingPlan
-from salus.training.rank import TOLD
+from salus.training.rank import EPOCHS, TOLD
 
 START_SECONDS = 300
 RANK_ENVIRONMENT = {
@@ -29,18 +30,19 @@ RANK_ENVIRONMENT = {
     "PYTHONUNBUFFERED": "1", "PYTHONWARNINGS": "ignore",
 }
 LINES_KEPT = 40
+SECONDS_BETWEEN_LOOKS = 0.5
 
 
 class Listener(io.TextIOBase):
-    """Where the ranks' output goes: what they tell the driver is acted on, the last of the rest is kept.
+    """Where the ranks' output goes: what they tell the driver is heard, the last of the rest is kept.
 
-    Args:
-        heard: called with each thing told.
+    Horovod forwards output in blocks of 64 kB, so most of it comes when the ranks have ended.
     """
 
-    def __init__(self, heard: Callable[[dict[str, Any]], None]):
+    def __init__(self) -> None:
         super().__init__()
-        self.heard, self.last = heard, deque[str](maxlen=LINES_KEPT)
+        self.heard: list[dict[str, Any]] = []
+        self.last = deque[str](maxlen=LINES_KEPT)
         self._line, self._lock = "", threading.Lock()
 
     def write(self, text: str) -> int:
@@ -50,7 +52,7 @@ class Listener(io.TextIOBase):
             for line in lines:
                 _, told, content = line.partition(TOLD)
                 if told:
-                    self.heard(json.loads(content))
+                    self.heard.append(json.loads(content))
                 elif line.strip():
                     self.last.append(line)
         return len(text)
@@ -65,24 +67,14 @@ def run_ranks(spark: SparkSession, plan: TrainingPlan, ranks: int, progress: Cal
         EnvironmentFault: a rank died or hung.
     """
     _has_room(spark, ranks)
-    started: list[dict[str, Any]] = []
-    refusals: list[dict[str, Any]] = []
-
-    def heard(told: dict[str, Any]) -> None:
-        if "refused" in told:
-            refusals.append(told)
-        elif "started" in told:
-            started.append(told)
-        else:
-            progress(progress_line(told))
-
-    listener = Listener(heard)
+    listener = Listener()
     try:
-        with _own_signals(), _gloo_taken_for_built(), _quiet_threads(debug):
+        with _own_signals(), _gloo_taken_for_built(), _quiet_thread(debug), _epochs_told(plan, progress):
             return _run(spark, plan, ranks, listener)
     except Exception as error:
         if debug:
             print("\n".join(listener.last), file=sys.stderr)
+        started, refusals = ([told for told in listener.heard if key in told] for key in ("started", "refused"))
         if refusals:
             kind = {Refused.exit_code: Refused, Held.exit_code: Held}.get(refusals[0]["exit_code"], EnvironmentFault)
             raise kind(refusals[0]["refused"]) from error
@@ -165,11 +157,43 @@ def _gloo_taken_for_built() -> Iterator[None]:
 
 
 @contextmanager
-def _quiet_threads(debug: bool) -> Iterator[None]:
+def _epochs_told(plan: TrainingPlan, progress: Callable[[str], None]) -> Iterator[None]:
+    """Tell each epoch while it is news: rank 0 leaves them beside its checkpoints, a thread looks there."""
+    folder, ended, told = Folder(plan.checkpoints), threading.Event(), 0
+    folder.delete(EPOCHS)
+
+    def look():
+        nonlocal told
+        if folder.has(EPOCHS):
+            epochs = folder.read_json(EPOCHS)
+            for epoch in epochs[told:]:
+                told += 1
+                progress(progress_line(epoch))
+
+    def keep_looking():
+        while not ended.wait(SECONDS_BETWEEN_LOOKS):
+            look()
+
+    thread = threading.Thread(target=keep_looking, name="salus-epochs", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        thread.join()
+        look()
+
+
+@contextmanager
+def _quiet_thread(debug: bool) -> Iterator[None]:
     """Horovod's thread that waits for the Spark job prints its whole trace where a rank dies; one line is enough."""
     before = threading.excepthook
-    if not debug:
-        threading.excepthook = lambda failed: None
+
+    def say(failed):
+        if debug or "run_spark" not in getattr(failed.thread, "name", ""):
+            before(failed)
+
+    threading.excepthook = say
     try:
         yield
     finally:

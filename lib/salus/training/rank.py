@@ -12,7 +12,10 @@ from salus.training.guardian import Heartbeat
 from salus.training.plan import TrainingPlan, checkpoint_key
 
 TOLD = "SALUS "
-"""What the driver is told stands on a line of stdout that begins with this."""
+"""What the driver is told at the end stands on a line of stdout that begins with this."""
+
+EPOCHS = "epochs.json"
+"""What rank 0 tells while it trains: the metrics of every epoch so far, beside the checkpoints."""
 
 
 def train_rank(plan_json: str) -> dict[str, Any]:
@@ -50,11 +53,18 @@ def _train(plan, heartbeat):
                       "unchanged. Train again.")
     for split in ("train", "tuning"):
         dataset.split(split).verify(rank, ranks)
-    networks = {}
+    checkpoints = Folder(plan.checkpoints)
+    networks: dict[str, Any] = {}
+    told: list[dict[str, Any]] = []
+
+    def report(epoch):
+        if rank == 0:
+            told.append(epoch)
+            checkpoints.write_json(EPOCHS, told)
+
     for network in plan.networks:
         loop = Loop(dataset, network, heartbeat.beat)
-        state = loop.run(Folder(plan.checkpoints), checkpoint_key(plan, network, ranks), plan.resume,
-                         tell if rank == 0 else lambda _: None)
+        state = loop.run(checkpoints, checkpoint_key(plan, network, ranks), plan.resume, report)
         networks[network.name] = {
             "history": state.history,
             "weights": sha256(b"".join(array.tobytes() for array in state.best)),
