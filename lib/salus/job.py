@@ -39,8 +39,13 @@ def parser(description: str, task: bool = False, as_of: bool = False) -> argpars
     if task:
         made.add_argument("--task", default="admission_90d", help="task in conf/tasks (default: %(default)s)")
     if as_of:
-        made.add_argument("--as-of", type=date.fromisoformat, required=True, metavar="YYYY-MM-DD",
-                          help="predict at 00:00 UTC of this day")
+        made.add_argument(
+            "--as-of",
+            type=date.fromisoformat,
+            required=True,
+            metavar="YYYY-MM-DD",
+            help="predict at 00:00 UTC of this day",
+        )
     return made
 
 
@@ -85,11 +90,18 @@ class Job:
         self.tables.publish(self.run_id)
 
     def _record(self, status):
-        write_run(self.tables, {
-            "run_id": self.run_id, "job": self.name, "status": status, "seconds": time.monotonic() - self._started,
-            "work_key": self.key, "arguments": json.dumps(self.arguments, default=str, sort_keys=True),
-            "figures": json.dumps(self.figures, default=str),
-        })
+        write_run(
+            self.tables,
+            {
+                "run_id": self.run_id,
+                "job": self.name,
+                "status": status,
+                "seconds": time.monotonic() - self._started,
+                "work_key": self.key,
+                "arguments": json.dumps(self.arguments, default=str, sort_keys=True),
+                "figures": json.dumps(self.figures, default=str),
+            },
+        )
 
     def _last_line(self):
         done = " · ".join(f"{_readable(value)} {name.replace('_', ' ')}" for name, value in self.figures.items())
@@ -107,6 +119,7 @@ def spark_job(name: str, args: argparse.Namespace, quiet: bool = False) -> Itera
     settings = load_settings(**overrides)
     outer = SparkSession.getActiveSession()
     spark = spark_session(settings)
+    assert spark._jvm is not None
     jvm_pid = spark._jvm.java.lang.ProcessHandle.current().pid()
     try:
         with warehouse_lock(settings.warehouse, name, jvm_pid):
@@ -140,7 +153,7 @@ def run(main: Callable[[], int | None]) -> int:
     except SalusError as error:
         print(f"salus: {error}", file=sys.stderr)
         return error.exit_code
-    except (Exception, KeyboardInterrupt) as error:
+    except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 (the end of the process: it becomes an exit code)
         if os.environ.get("SALUS_DEBUG"):
             traceback.print_exc()
         kind = type(error).__name__
@@ -149,9 +162,12 @@ def run(main: Callable[[], int | None]) -> int:
         elif isinstance(error, Py4JError):
             kind = f"{kind} of Spark's JVM"
         where = traceback.extract_tb(error.__traceback__)[-1]
-        print(f"salus: received an unforeseen {kind} at {os.path.basename(where.filename)}:{where.lineno}; "
-              "expected the job to end well. Nothing half done is visible; set SALUS_DEBUG=1 to see all of it "
-              "(it may quote patients' data).", file=sys.stderr)
+        print(
+            f"salus: received an unforeseen {kind} at {os.path.basename(where.filename)}:{where.lineno}; "
+            "expected the job to end well. Nothing half done is visible; set SALUS_DEBUG=1 to see all of it "
+            "(it may quote patients' data).",
+            file=sys.stderr,
+        )
         return 4
 
 

@@ -75,8 +75,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"salus: {error}", file=sys.stderr)
         return error.exit_code
     sys.stdout.flush()
-    os.execve(asked[0], asked, environment(dict(os.environ)))
-    return 0
+    return os.execve(asked[0], asked, environment(dict(os.environ)))
 
 
 def _split(arguments):

@@ -55,7 +55,8 @@ def spark_settings(settings: Settings) -> dict[str, str]:
     log4j = conf_dir() / "log4j2.properties"
     if log4j.is_file():
         conf["spark.driver.extraJavaOptions"] = (
-            f"-Dlog4j2.configurationFile=file:{log4j.resolve()} -Dderby.system.home=/tmp")
+            f"-Dlog4j2.configurationFile=file:{log4j.resolve()} -Dderby.system.home=/tmp"
+        )
     return conf | settings.spark
 
 
@@ -73,7 +74,7 @@ def spark_session(settings: Settings, name: str = "salus") -> SparkSession:
     if given is None:
         builder = builder.master(settings.master)
         if settings.master.startswith("local"):
-            os.environ.setdefault("PYSPARK_PYTHON", sys.executable)   # workers need this environment, not the PATH's
+            os.environ.setdefault("PYSPARK_PYTHON", sys.executable)  # workers need this environment, not the PATH's
     else:
         settings = settings.model_copy(update={"master": given.get("spark.master", settings.master)})
     for key, value in spark_settings(settings).items():

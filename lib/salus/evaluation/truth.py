@@ -44,8 +44,8 @@ def demo_truth(job: Job, task: Task, folder: Path) -> None:
     rows = truth_of_subjects(truth, key, job.settings.site, systems, job.tables.read("identity"), task)
     job.tables.replace("demo_truth", rows, where=f"task_id = '{task.id}'")
     people = job.tables.read("demo_truth").where(F.col("task_id") == task.id)
-    counted = people.agg(F.countDistinct("subject_id").alias("people"), F.count("*").alias("rows")).head()
-    job.count(people=counted["people"], truths=counted["rows"])
+    [[subjects, truths]] = people.agg(F.countDistinct("subject_id"), F.count("*")).collect()
+    job.count(people=subjects, truths=truths)
 
 
 def truth_of_subjects(

@@ -3,7 +3,7 @@
 import hashlib
 import json
 import subprocess
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
 
@@ -19,7 +19,10 @@ def code_version() -> str:
     try:
         commit = subprocess.run(
             ["git", "-C", str(Path(__file__).parent), "rev-parse", "--short=12", "HEAD"],
-            capture_output=True, text=True, check=True, timeout=5,
+            capture_output=True,
+            text=True,
+            check=True,
+            timeout=5,
         ).stdout.strip()
     except (OSError, subprocess.SubprocessError):
         return salus.__version__
@@ -36,8 +39,12 @@ def done_before(tables: Tables, key: str) -> dict | None:
     if tables.version("runs") is None:
         return None
     slot = key.partition(":")[0]
-    last = (tables.read("runs").where(F.col("status") == "succeeded").where(F.col("work_key").startswith(f"{slot}:"))
-            .agg(F.max_by(F.struct("work_key", "figures"), "at").alias("last")).head()["last"])
+    succeeded = tables.read("runs").where(F.col("status") == "succeeded")
+    [[last]] = (
+        succeeded.where(F.col("work_key").startswith(f"{slot}:"))
+        .agg(F.max_by(F.struct("work_key", "figures"), "at"))
+        .collect()
+    )
     return json.loads(last["figures"] or "{}") if last is not None and last["work_key"] == key else None
 
 
@@ -48,7 +55,7 @@ def write_run(tables: Tables, run: dict) -> None:
 
 def now() -> datetime:
     """Now in UTC, without a zone, as every table holds it."""
-    return datetime.now(timezone.utc).replace(tzinfo=None)
+    return datetime.now(UTC).replace(tzinfo=None)
 
 
 def _hash(content: dict) -> str:

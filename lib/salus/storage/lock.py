@@ -51,8 +51,16 @@ def warehouse_lock(warehouse: str, job: str, jvm_pid: int | None = None) -> Iter
         return
     with open(folder / LOCK_FILE, "a+", encoding="utf-8") as file:
         _take(file, key)
-        _write(file, {"job": job, "pid": os.getpid(), "pid_started": started(os.getpid()),
-                      "jvm": jvm_pid, "jvm_started": started(jvm_pid)})
+        _write(
+            file,
+            {
+                "job": job,
+                "pid": os.getpid(),
+                "pid_started": started(os.getpid()),
+                "jvm": jvm_pid,
+                "jvm_started": started(jvm_pid),
+            },
+        )
         _held[key] = 1
         try:
             yield

@@ -17,6 +17,7 @@ def staged(tables: Tables, rows: DataFrame) -> Iterator[DataFrame]:
     Whoever holds the warehouse's lock owns the folder, so what a run that died left there is removed first.
     """
     jvm, path = tables.spark._jvm, f"{tables.warehouse}/{FOLDER}"
+    assert jvm is not None
     folder = jvm.org.apache.hadoop.fs.Path(path)
     files = folder.getFileSystem(tables.spark._jsc.hadoopConfiguration())
     files.delete(folder, True)

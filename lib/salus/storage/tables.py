@@ -6,7 +6,7 @@ and publishes by appending one last row there. What a run that died had written 
 """
 
 from collections.abc import Sequence
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from delta.tables import DeltaTable
@@ -14,11 +14,16 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 from pyspark.sql.types import ArrayType, StructType
 
+from salus.errors import EnvironmentFault
 from salus.schemas import TABLES, schema_of
 
 CLUSTERED_BY = {
-    "events": ["source_subject_id"], "persons": ["source_subject_id"], "coverage": ["source_subject_id"],
-    "costs": ["source_subject_id"], "notes": ["source_subject_id"], "timelines": ["subject_id"],
+    "events": ["source_subject_id"],
+    "persons": ["source_subject_id"],
+    "coverage": ["source_subject_id"],
+    "costs": ["source_subject_id"],
+    "notes": ["source_subject_id"],
+    "timelines": ["subject_id"],
 }
 PARTITIONED_BY = {"scores": ["task_id", "as_of"], "evaluations": ["task_id"], "demo_truth": ["task_id"]}
 STATISTICS_ON = ("source_subject_id", "subject_id", "time", "record_id")
@@ -71,9 +76,14 @@ class Tables:
         self._create(name)
         self._at_what_is_seen(name)
         table = DeltaTable.forPath(self.spark, self.path(name))
-        (table.alias("old").merge(conform(rows, schema_of(name)).alias("new"), f"old.{key} = new.{key}")
-         .whenMatchedUpdateAll().whenNotMatchedInsertAll().execute())
-        self.written[name] = self._newest(name)
+        (
+            table.alias("old")
+            .merge(conform(rows, schema_of(name)).alias("new"), f"old.{key} = new.{key}")
+            .whenMatchedUpdateAll()
+            .whenNotMatchedInsertAll()
+            .execute()
+        )
+        self.written[name] = self._written(name)
 
     def publish(self, run_id: str) -> bool:
         """Make what this run wrote visible, all at once; False where it wrote nothing."""
@@ -82,7 +92,9 @@ class Tables:
         versions = self.published | self.written
         snapshot = {
             "snapshot_id": f"{run_id}-{len(versions)}-{max(versions.values())}",
-            "published_at": self._next_instant(), "run_id": run_id, "versions": versions,
+            "published_at": self._next_instant(),
+            "run_id": run_id,
+            "versions": versions,
         }
         self._write("snapshots", self.frame("snapshots", [snapshot]), "append")
         self.published, self.written = versions, {}
@@ -122,7 +134,7 @@ class Tables:
             writer = writer.option("replaceWhere", where)
         writer.save(self.path(name))
         if name not in UNPUBLISHED:
-            self.written[name] = self._newest(name)
+            self.written[name] = self._written(name)
 
     def _at_what_is_seen(self, name):
         """Undo what another run left in ``name`` before this one builds on it."""
@@ -135,12 +147,19 @@ class Tables:
         if self._newest(name) is not None:
             return
         schema = schema_of(name)
-        statistics = [column for column in STATISTICS_ON
-                      if column in schema.names and not isinstance(schema[column].dataType, ArrayType)]
-        builder = (DeltaTable.createIfNotExists(self.spark).location(self.path(name)).addColumns(schema)
-                   .property("delta.enableDeletionVectors", "false")
-                   .property("delta.dataSkippingStatsColumns", ",".join(statistics))
-                   .property("delta.logRetentionDuration", "interval 3650 days"))
+        statistics = [
+            column
+            for column in STATISTICS_ON
+            if column in schema.names and not isinstance(schema[column].dataType, ArrayType)
+        ]
+        builder = (
+            DeltaTable.createIfNotExists(self.spark)
+            .location(self.path(name))
+            .addColumns(schema)
+            .property("delta.enableDeletionVectors", "false")
+            .property("delta.dataSkippingStatsColumns", ",".join(statistics))
+            .property("delta.logRetentionDuration", "interval 3650 days")
+        )
         if not statistics:
             builder = builder.property("delta.dataSkippingNumIndexedCols", "0")
         if name in CLUSTERED_BY:
@@ -154,7 +173,9 @@ class Tables:
 
     def _restored_to(self, name):
         """The version that the newest commit of ``name`` restored, or None where it did something else."""
-        last = DeltaTable.forPath(self.spark, self.path(name)).history(1).select("operation", "operationParameters").head()
+        last = (
+            DeltaTable.forPath(self.spark, self.path(name)).history(1).select("operation", "operationParameters").head()
+        )
         if last is None or last["operation"] != "RESTORE":
             return None
         return int(last["operationParameters"].get("version") or -1)
@@ -162,16 +183,20 @@ class Tables:
     def _published(self) -> dict[str, int]:
         if self._newest("snapshots") is None:
             return {}
-        newest = (self.spark.read.format("delta").load(self.path("snapshots"))
-                  .agg(F.max_by("versions", "published_at").alias("versions")).head())
+        newest = (
+            self.spark.read.format("delta")
+            .load(self.path("snapshots"))
+            .agg(F.max_by("versions", "published_at").alias("versions"))
+            .head()
+        )
         return dict(newest["versions"] or {}) if newest else {}
 
     def _next_instant(self):
         """Now, but later than the newest snapshot, whatever the clock did."""
-        now = datetime.now(timezone.utc).replace(tzinfo=None)
+        now = datetime.now(UTC).replace(tzinfo=None)
         if self._newest("snapshots") is None:
             return now
-        last = self.spark.read.format("delta").load(self.path("snapshots")).agg(F.max("published_at")).head()[0]
+        [[last]] = self.spark.read.format("delta").load(self.path("snapshots")).agg(F.max("published_at")).collect()
         return now if last is None or now > last else last + timedelta(microseconds=1)
 
     def _names(self):
@@ -180,12 +205,26 @@ class Tables:
 
     def _newest(self, name) -> int | None:
         """The newest Delta version of ``name``, from the names of its log's files."""
-        commits = [int(file[:20]) for file in self._listed(f"{self.path(name)}/_delta_log")
-                   if file.endswith(".json") and file[:20].isdigit()]
+        commits = [
+            int(file[:20])
+            for file in self._listed(f"{self.path(name)}/_delta_log")
+            if file.endswith(".json") and file[:20].isdigit()
+        ]
         return max(commits, default=None)
+
+    def _written(self, name) -> int:
+        """The version that this run just wrote."""
+        version = self._newest(name)
+        if version is None:
+            raise EnvironmentFault(
+                f"Received no commit of {self.path(name)}, which was just written; expected one. "
+                "Look whether somebody removes files of the warehouse."
+            )
+        return version
 
     def _listed(self, folder) -> list[str]:
         jvm = self.spark._jvm
+        assert jvm is not None
         path = jvm.org.apache.hadoop.fs.Path(folder)
         files = path.getFileSystem(self.spark._jsc.hadoopConfiguration())
         if not files.exists(path):
