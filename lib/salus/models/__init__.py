@@ -1,7 +1,7 @@
 """Keras architectures, one a file, by name.
 
-Each module has ``build(width, settings) -> keras.Model``: (samples, width) float32 standardised inputs to one logit a
-sample, in the functional API, so that a saved model needs no code of ours to be loaded.
+Each module has ``build(width, settings, prior_logit) -> keras.Model``: (samples, width) float32 standardised inputs
+to one logit a sample, in the functional API, so that a saved model needs no code of ours to be loaded.
 """
 
 from importlib import import_module
@@ -35,8 +35,15 @@ class NetworkSettings(Protocol):
         """Of initial weights and dropout."""
 
 
-def build(architecture: str, width: int, settings: NetworkSettings) -> "keras.Model":
+def build(architecture: str, width: int, settings: NetworkSettings, prior_logit: float = 0.0) -> "keras.Model":
     """The untrained model of ``architecture`` for ``width`` inputs.
+
+    Args:
+        architecture: one of ``ARCHITECTURES``.
+        width: standardised inputs a sample.
+        settings: the task's model settings.
+        prior_logit: what the untrained model says of everybody: the log odds of the training labels, so that no
+            epoch is spent on learning that most people are not admitted.
 
     Raises:
         Refused: there is no such architecture.
@@ -44,4 +51,4 @@ def build(architecture: str, width: int, settings: NetworkSettings) -> "keras.Mo
     if architecture not in ARCHITECTURES:
         raise Refused(f"Received the architecture {architecture!r}; expected one of {', '.join(ARCHITECTURES)}. "
                       "Mend `model.architecture` of the task.")
-    return import_module(f"salus.models.{architecture}").build(width, settings)
+    return import_module(f"salus.models.{architecture}").build(width, settings, prior_logit)

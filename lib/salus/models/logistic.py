@@ -12,9 +12,10 @@ Shapes: inputs (samples, width) float32, standardised; logit (samples, 1) float3
 import keras
 
 
-def build(width, settings):
-    """A logistic regression of ``width`` inputs, with the penalty ``settings.l2``."""
+def build(width, settings, prior_logit):
+    """A logistic regression of ``width`` inputs, with the penalty ``settings.l2``, that starts at ``prior_logit``."""
     inputs = keras.Input((width,), name="inputs")
-    logit = keras.layers.Dense(1, kernel_initializer="zeros", kernel_regularizer=keras.regularizers.L2(settings.l2),
-                               name="logit")(inputs)
+    logit = keras.layers.Dense(
+        1, kernel_initializer="zeros", bias_initializer=keras.initializers.Constant(prior_logit),
+        kernel_regularizer=keras.regularizers.L2(settings.l2), name="logit")(inputs)
     return keras.Model(inputs, logit, name="logistic")

@@ -11,8 +11,11 @@ Shapes: inputs (samples, width) float32, standardised; hidden layers (samples, u
 import keras
 
 
-def build(width, settings):
-    """An MLP of ``width`` inputs with ``settings.hidden`` units a layer, ``settings.dropout`` and ``settings.l2``."""
+def build(width, settings, prior_logit):
+    """An MLP of ``width`` inputs with ``settings.hidden`` units a layer, ``settings.dropout`` and ``settings.l2``.
+
+    It starts at ``prior_logit`` for everybody, since both paths begin with zeros.
+    """
     penalty = keras.regularizers.L2(settings.l2)
     seeds = iter(range(settings.seed, settings.seed + 2 * len(settings.hidden) + 2))
     inputs = keras.Input((width,), name="inputs")
@@ -22,7 +25,9 @@ def build(width, settings):
             units, activation="gelu", kernel_initializer=keras.initializers.HeNormal(seed=next(seeds)),
             kernel_regularizer=penalty, name=f"hidden_{number}")(hidden)
         hidden = keras.layers.Dropout(settings.dropout, seed=next(seeds), name=f"dropout_{number}")(hidden)
-    linear = keras.layers.Dense(1, kernel_initializer="zeros", kernel_regularizer=penalty, name="linear")(inputs)
+    linear = keras.layers.Dense(
+        1, kernel_initializer="zeros", bias_initializer=keras.initializers.Constant(prior_logit),
+        kernel_regularizer=penalty, name="linear")(inputs)
     layered = keras.layers.Dense(1, kernel_initializer="zeros", use_bias=False, kernel_regularizer=penalty,
                                  name="layered")(hidden)
     logit = keras.layers.Add(name="logit")([linear, layered]) if settings.hidden else linear

@@ -5,6 +5,7 @@ weighted sum over its batch, divided by what a batch holds on average, and Horov
 Epochs stop when the tuning loss, over all tuning samples of all ranks, no longer falls; the best weights are kept.
 """
 
+import math
 import time
 from collections.abc import Callable
 from typing import Any
@@ -39,7 +40,8 @@ class Loop:
         keras.utils.set_random_seed(plan.seed)
         self.plan, self.beat = plan, beat
         self.train, self.tuning = dataset.split("train"), dataset.split("tuning")
-        self.model = build(plan.architecture, dataset.width, plan)
+        odds = self.train.positives / (self.train.rows - self.train.positives)
+        self.model = build(plan.architecture, dataset.width, plan, math.log(odds))
         self.optimiser = keras.optimizers.Adam(plan.learning_rate)
         self.optimiser.build(self.model.trainable_variables)
         self.steps = steps_an_epoch(self.train, hvd.size(), plan.batch_size)
