@@ -73,13 +73,12 @@ def simulated():
     return people, samples
 
 
-def package(folder, spec, weight):
-    """A network that adds ``weight`` for each admission's log."""
+def package(folder, spec, feature, weight):
+    """A network that looks at one feature only."""
     given = keras.Input((spec.width,))
     model = keras.Model(given, keras.layers.Dense(1)(given))
     kernel = np.zeros((spec.width, 1), np.float32)
-    kernel[spec.names.index("admission.count.90d")] = weight
-    kernel[spec.names.index("age")] = 0 if weight > 0.5 else -3
+    kernel[spec.names.index(feature)] = weight
     model.set_weights([kernel, np.array([0.2], np.float32)])
     return write_package(folder, {
         "model.keras": model_bytes(model), "spec.json": spec.to_json().encode(), "training.json": b"{}"})
@@ -124,13 +123,14 @@ def warehouse(tmp_path_factory, spark, spec, task):
                 for number, at, label, split, _ in samples)], COHORT))
         job.tables.replace("demo_truth", spark.createDataFrame([
             (number, task.id, np.datetime64(at, "us").astype(datetime).date(), float(true), float(true), label, split)
-            for number, at, label, split, true in samples if number % 10], DEMO_TRUTH))
+            for number, at, label, split, true in samples if number % 5], DEMO_TRUTH))
         job.tables.append("models", job.tables.frame("models", [{
             "task_id": task.id, "model_name": name, "model_version": "3", "architecture": "any",
             "feature_spec_hash": spec.hash, "dataset_hash": dataset_hash,
-            "package_hash": package(f"{folder}/_packages/{name}", spec, weight), "package_path": f"_packages/{name}",
-            "inputs": {}, "prevalence": 0.2, "trained_at": datetime(2026, 1, 1), "run_id": "train",
-        } for name, weight in (("tiny", 1.5), ("tiny-logistic", 0.1))]))
+            "package_hash": package(f"{folder}/_packages/{name}", spec, feature, weight),
+            "package_path": f"_packages/{name}", "inputs": {}, "prevalence": 0.2, "trained_at": datetime(2026, 1, 1), "run_id": "train",
+        } for name, feature, weight in (
+            ("tiny", "admission.count.90d", 1.5), ("tiny-logistic", "any_event.days_since_last", -0.7))]))
     return folder
 
 
@@ -147,7 +147,7 @@ def test_an_evaluation(job_in, warehouse, task):
     assert (rows["model", "auroc"]["model_version"], rows["oracle", "auroc"]["model_version"]) == ("3", "")
     assert {row["split"] for row in rows.values()} == {"held_out"}
 
-    # The model knows what the truth is made of; the baseline follows age, which is the same for all but time.
+    # The model knows what the truth is made of; the baseline looks at recency alone.
     assert rows["model", "share_of_attainable_lift"]["value"] == pytest.approx(1, abs=0.02)
     assert rows["model", "auroc_over_baseline"]["low"] > 0
     slope = rows["model", "calibration_slope"]
@@ -175,11 +175,11 @@ def test_an_evaluation(job_in, warehouse, task):
 
 def test_a_model_of_another_data_set_is_refused(job_in, warehouse, task):
     other = task.model_copy(update={"id": "tiny", "model": Model(architecture="logistic")})
-    folder = Folder(f"{warehouse}/{DATASETS}/{task.id}")
-    kept = folder.read_json("one/manifest.json")
+    folder = Folder(f"{warehouse}/{DATASETS}/{task.id}/one")
+    kept = folder.read_json(MANIFEST)
     try:
-        folder.write_json("one/manifest.json", kept | {"format": 2})
+        folder.write_json(MANIFEST, kept | {"format": 2})
         with pytest.raises(Refused, match="another data set"), job_in(warehouse, "other evaluate") as job:
             evaluate(job, other)
     finally:
-        folder.write_json("one/manifest.json", kept)
+        folder.write_json(MANIFEST, kept)

@@ -163,7 +163,7 @@ def fit_platt(
         )
     design = np.column_stack([np.ones_like(logits), logits])
     fitted = expit(intercept + coefficient * logits)
-    bread = np.linalg.inv((design * (weights * fitted * (1 - fitted))[:, None]).T @ design)
+    bread = np.linalg.pinv((design * (weights * fitted * (1 - fitted))[:, None]).T @ design)
     distinct, person = np.unique(people, return_inverse=True)
     residual = weights * (labels - fitted)
     scores = np.column_stack([np.bincount(person, residual * column, distinct.size) for column in design.T])
