@@ -128,7 +128,8 @@ def warehouse(tmp_path_factory, spark, spec, task):
             "task_id": task.id, "model_name": name, "model_version": "3", "architecture": "any",
             "feature_spec_hash": spec.hash, "dataset_hash": dataset_hash,
             "package_hash": package(f"{folder}/_packages/{name}", spec, feature, weight),
-            "package_path": f"_packages/{name}", "inputs": {}, "prevalence": 0.2, "trained_at": datetime(2026, 1, 1), "run_id": "train",
+            "package_path": f"_packages/{name}", "inputs": {}, "prevalence": 0.2,
+            "trained_at": datetime(2026, 1, 1), "run_id": "train",
         } for name, feature, weight in (
             ("tiny", "admission.count.90d", 1.5), ("tiny-logistic", "any_event.days_since_last", -0.7))]))
     return folder
