@@ -34,7 +34,8 @@ def identities(links: DataFrame, persons: DataFrame) -> Identities:
         persons: ``PERSONS``, whose birth dates and sexes tell people apart.
     """
     subjects = links.groupBy("source_subject_id").agg(
-        F.min("system_priority").alias("priority"), F.min("known_from").alias("known_from")
+        F.min("system_priority").alias("priority"),
+        F.when(F.every(F.col("known_from").isNotNull()), F.min("known_from")).alias("known_from"),
     )
     shared = links.select("identifier_id", "source_subject_id").distinct()
     by_identifier = shared.groupBy("identifier_id").count().where("count > 1")
@@ -63,7 +64,10 @@ def identities(links: DataFrame, persons: DataFrame) -> Identities:
 
 
 def history(before: DataFrame, current: DataFrame, changed_at: datetime) -> DataFrame:
-    """``IDENTITY``: the rows of ``before``, closed where ``current`` says otherwise, and what is new."""
+    """``IDENTITY``: the rows of ``before``, closed where ``current`` says otherwise, and what is new.
+
+    A person who was always known to be another is so from always on, in whatever order the sources came.
+    """
     open_rows = before.where("known_until IS NULL")
     differing = open_rows.join(
         current.select("source_subject_id", F.col("subject_id").alias("_now")), "source_subject_id", "left"
@@ -78,7 +82,7 @@ def history(before: DataFrame, current: DataFrame, changed_at: datetime) -> Data
         .select(
             "source_subject_id",
             "subject_id",
-            F.when(F.col("_was").isNull(), F.col("known_from"))
+            F.when(F.col("_was").isNull() | F.col("known_from").isNull(), F.col("known_from"))
             .otherwise(F.lit(changed_at).cast("timestamp_ntz"))
             .alias("known_from"),
             F.lit(None).cast("timestamp_ntz").alias("known_until"),

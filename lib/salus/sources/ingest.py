@@ -138,7 +138,7 @@ def _append(job: Job, batch: Batch, accepted: DataFrame):
 def _join_people(job: Job, batch: Batch, accepted: DataFrame):
     """Keep new links, and derive who is who anew where links came or persons changed."""
     tables = job.tables
-    new = landing.links(accepted, tables.read("links"), batch.source.system_priority).persist()
+    new = landing.links(accepted, tables.read("links"), batch.source.system_priority, batch.source.clock).persist()
     if not new.isEmpty():
         tables.append("links", new)
     elif accepted.where("person IS NOT NULL").isEmpty():
@@ -225,8 +225,8 @@ def _hold_too_many(batch: Batch, counts: dict[int, dict[str, int]]):
     worst = max(refused, key=refused.__getitem__)
     first = next(file.name for file in batch.mapped if worst in counts.get(file.file_id, {}))
     raise Held(
-        f"Received {sum(refused.values()):,} of {read:,} records that {batch.source.name} refuses, {refused[worst]:,} of "
-        f"them under {worst}, first in {first}; expected at most {batch.source.refuse_above:.0%}. Have the files mended, "
+        f"Received {sum(refused.values()):,} of {read:,} records that {batch.source.name} refuses, {refused[worst]:,} "
+        f"of them under {worst}, first in {first}; expected at most {batch.source.refuse_above:.0%}. Mend the files, "
         "or raise `refuse_above`; nothing was published."
     )
 

@@ -54,8 +54,11 @@ def records(rows: DataFrame, source: str) -> DataFrame:
     )
 
 
-def links(rows: DataFrame, known: DataFrame, priority: int) -> DataFrame:
-    """``LINKS`` that are not yet ``known``: each declared subject's identifiers, its own id among them."""
+def links(rows: DataFrame, known: DataFrame, priority: int, clock: str) -> DataFrame:
+    """``LINKS`` that are not yet ``known``: each declared subject's identifiers, its own id among them.
+
+    Who somebody is counts as a static fact in a backfill: known always. Live, it is known from its delivery on.
+    """
     heads = rows.where("is_head AND declares_subject AND NOT is_void")
     own = F.array("source_subject_id")
     carried = heads.select(
@@ -71,7 +74,7 @@ def links(rows: DataFrame, known: DataFrame, priority: int) -> DataFrame:
         "source_subject_id",
         "identifier_id",
         F.lit(priority).alias("system_priority"),
-        F.col("told.at").alias("known_from"),
+        F.when(F.lit(clock == "live"), F.col("told.at")).alias("known_from"),
         F.lit(None).cast("timestamp_ntz").alias("known_until"),
         "told.file_id",
         "told.record",
