@@ -3,6 +3,7 @@
 Without a report, the demo is run in a scratch folder first. Needs Chromium and its driver.
 """
 
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -20,7 +21,7 @@ def photograph(report: Path) -> None:
     options = webdriver.ChromeOptions()
     for argument in ("--headless=new", "--no-sandbox", "--hide-scrollbars", f"--window-size={WIDTH},{HEIGHT}"):
         options.add_argument(argument)
-    with webdriver.Chrome(options=options) as browser:
+    with webdriver.Chrome(options=options, service=webdriver.ChromeService(shutil.which("chromedriver"))) as browser:
         browser.get(report.resolve().as_uri())
         browser.save_screenshot(str(PICTURE))
 
