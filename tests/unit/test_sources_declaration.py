@@ -40,7 +40,7 @@ def test_a_sound_source_is_named_after_its_file(tmp_path):
 @pytest.mark.parametrize(
     ("line", "wrong", "at", "named"),
     [
-        ("    subject: person\n", "    subjcet: person\n", 7, "subject"),
+        ("    subject: person\n", "    subjcet: person\n", 11, "subjcet"),
         ("    declares_subject: true\n", "    declares_subject: true\n    subjcet: person\n", 13, "subjcet"),
         ("      visit: {code: \"'VISIT/' || code\"}\n", '      visit: {code: "fhir_code(code, day)"}\n', 15, "code"),
         ("    time: day\n", "", 7, "needs a time"),
