@@ -63,16 +63,20 @@ def main(argv=None):
         package_hash = packaged(f"{folder}/package", spec, task)
         calibration = Calibration(-1.0, 0.9, 0.01, -0.002, 0.004, package_hash, 100, 1000, 90)
         archive = package_bytes(f"{folder}/package")
-        results = [udf_or_predict(spark, archive, calibration, spec, args.runs),
-                   spark_or_plain(spark, Path(folder), archive, calibration, task, spec, args)]
+        results = [
+            udf_or_predict(spark, archive, calibration, spec, args.runs),
+            spark_or_plain(spark, Path(folder), archive, calibration, task, spec, args),
+        ]
         spark.stop()
     for name, result in zip(("scoring_predict", "scoring_plain"), results, strict=True):
         show(result)
         save(name, result)
     ratio = results[0]["times_faster"]["a UDF that calls model.predict"]
     share = results[1]["times_faster"]["two plain processes"]
-    print(f"{ratio:.1f} times model.predict (at least {FASTER_THAN_PREDICT:g}); "
-          f"{share:.2f} of two plain processes (at least {SHARE_OF_PLAIN:g})")
+    print(
+        f"{ratio:.1f} times model.predict (at least {FASTER_THAN_PREDICT:g}); "
+        f"{share:.2f} of two plain processes (at least {SHARE_OF_PLAIN:g})"
+    )
     return 0 if ratio >= FASTER_THAN_PREDICT and share >= SHARE_OF_PLAIN else 1
 
 
@@ -81,8 +85,10 @@ def fitted_spec() -> FeatureSpec:
     settings = FeatureSettings()
     prefixes = sorted({prefix for group in codeset(settings.codeset) for prefix in group.prefixes})
     groups = tuple(code_groups(settings, {prefix: number for number, prefix in enumerate(prefixes, start=1000)}))
-    shared = {name: getattr(settings, name) for name in (
-        "windows_days", "numeric_windows_days", "count_statistics", "numeric_statistics", "enrolment_days")}
+    shared = {
+        name: getattr(settings, name)
+        for name in ("windows_days", "numeric_windows_days", "count_statistics", "numeric_statistics", "enrolment_days")
+    }
     spec = FeatureSpec(**shared, groups=groups)
     features = len(spec.names)
     return spec.model_copy(update={"statistics": Statistics(mean=(0.4,) * features, std=(1.3,) * features)})
@@ -95,8 +101,9 @@ def packaged(url: str, spec: FeatureSpec, task: Task) -> str:
     model = build(task.model.architecture, spec.width, task.model.settings)
     random = np.random.default_rng(3)
     model.set_weights([random.normal(0, 0.1, weights.shape).astype(np.float32) for weights in model.get_weights()])
-    return write_package(url, {
-        "model.keras": model_bytes(model), "spec.json": spec.to_json().encode(), "training.json": b"{}"})
+    return write_package(
+        url, {"model.keras": model_bytes(model), "spec.json": spec.to_json().encode(), "training.json": b"{}"}
+    )
 
 
 def udf_or_predict(spark, archive, calibration, spec, runs):
@@ -125,9 +132,13 @@ def udf_or_predict(spark, archive, calibration, spec, runs):
         frame = spark.read.parquet(folder)
         return compare(
             f"probabilities of {PREDICT_ROWS:,} rows of {spec.width} inputs",
-            {"Salus's UDF": lambda: frame.select("id", ours("inputs").alias("p")).toArrow(),
-             "a UDF that calls model.predict": lambda: frame.select("id", predicted("inputs").alias("p")).toArrow()},
-            runs, check=lambda outputs: _same([table.sort_by("id")["p"] for table in outputs.values()]))
+            {
+                "Salus's UDF": lambda: frame.select("id", ours("inputs").alias("p")).toArrow(),
+                "a UDF that calls model.predict": lambda: frame.select("id", predicted("inputs").alias("p")).toArrow(),
+            },
+            runs,
+            check=lambda outputs: _same([table.sort_by("id")["p"] for table in outputs.values()]),
+        )
 
 
 def spark_or_plain(spark, folder, archive, calibration, task, spec, args):
@@ -153,15 +164,19 @@ def spark_or_plain(spark, folder, archive, calibration, task, spec, args):
         return lambda: tables.read("scores").select("subject_id", "probability", "percentile").toArrow()
 
     with ProcessPoolExecutor(2, mp_context=get_context("spawn")) as processes:
+
         def by_processes():
             work = [(archive, files[number::2], night, str(folder / f"plain-{number}.parquet")) for number in range(2)]
             whole = with_percentiles(list(processes.map(plainly, work)))
             pq.write_table(whole, folder / "plain.parquet", compression="zstd")
             return lambda: whole
 
-        return compare(f"a night of {args.people:,} people with {EVENTS} events, {spec.width} inputs, and reasons",
-                       {"Salus on local[2], with the Delta write": by_spark, "two plain processes": by_processes},
-                       args.runs, check=_same_night)
+        return compare(
+            f"a night of {args.people:,} people with {EVENTS} events, {spec.width} inputs, and reasons",
+            {"Salus on local[2], with the Delta write": by_spark, "two plain processes": by_processes},
+            args.runs,
+            check=_same_night,
+        )
 
 
 def plainly(work):
@@ -206,14 +221,20 @@ def people(part: int, count: int, spec: FeatureSpec) -> pa.RecordBatch:
     columns = {
         "subject_id": pa.array(np.arange(count) + part * count),
         "birth": pa.array((as_of - random.uniform(20, 90, count) * 365.25 * DAY).astype(np.int64)),
-        "death": pa.nulls(count, pa.int64()), "death_available": pa.nulls(count, pa.int64()),
-        "sex": pa.array(random.choice(["female", "male"], count)), "race": pa.nulls(count, pa.string()),
+        "death": pa.nulls(count, pa.int64()),
+        "death_available": pa.nulls(count, pa.int64()),
+        "sex": pa.array(random.choice(["female", "male"], count)),
+        "race": pa.nulls(count, pa.string()),
         "time": events(time, pa.int64()),
         "available": events(time + random.integers(0, 60 * DAY, time.size), pa.int64()),
-        "superseded": events(np.full(time.size, NEVER), pa.int64()), "code": events(code, pa.int64()),
+        "superseded": events(np.full(time.size, NEVER), pa.int64()),
+        "code": events(code, pa.int64()),
         "value": events(random.normal(7, 2, time.size).astype(np.float32), pa.float32()),
-        "coverage_start": spans(as_of - 1500 * DAY), "coverage_end": spans(NEVER), "coverage_available": spans(STATIC),
-        "coverage_superseded": spans(NEVER), "events_dropped": pa.array(np.zeros(count, np.int32)),
+        "coverage_start": spans(as_of - 1500 * DAY),
+        "coverage_end": spans(NEVER),
+        "coverage_available": spans(STATIC),
+        "coverage_superseded": spans(NEVER),
+        "events_dropped": pa.array(np.zeros(count, np.int32)),
     }
     return pa.RecordBatch.from_arrays(list(columns.values()), names=list(columns))
 

@@ -17,12 +17,27 @@ from pathlib import Path
 from typing import Any
 
 RESULTS = Path(__file__).parent / "results"
-PACKAGES = ("pyspark", "delta-spark", "petastorm", "pyarrow", "numpy", "pandas", "tensorflow-cpu", "keras", "horovod",
-            "scikit-learn")
+PACKAGES = (
+    "pyspark",
+    "delta-spark",
+    "petastorm",
+    "pyarrow",
+    "numpy",
+    "pandas",
+    "tensorflow-cpu",
+    "keras",
+    "horovod",
+    "scikit-learn",
+)
 
 
-def compare(name: str, ways: Mapping[str, Callable[[], Any]], runs: int = 5,
-            check: Callable[[Mapping[str, Any]], None] | None = None, warm: bool = True) -> dict[str, Any]:
+def compare(
+    name: str,
+    ways: Mapping[str, Callable[[], Any]],
+    runs: int = 5,
+    check: Callable[[Mapping[str, Any]], None] | None = None,
+    warm: bool = True,
+) -> dict[str, Any]:
     """Time each of ``ways`` ``runs`` times, in turn.
 
     Args:
@@ -50,10 +65,14 @@ def compare(name: str, ways: Mapping[str, Callable[[], Any]], runs: int = 5,
     medians = {way: statistics.median(times) for way, times in seconds.items()}
     first = next(iter(ways))
     return {
-        "name": name, "runs": runs, "outputs_compared": check is not None,
-        "seconds": seconds, "median_seconds": medians,
+        "name": name,
+        "runs": runs,
+        "outputs_compared": check is not None,
+        "seconds": seconds,
+        "median_seconds": medians,
         "times_faster": {way: medians[way] / medians[first] for way in ways if way != first},
-        "first": first, **surroundings(),
+        "first": first,
+        **surroundings(),
     }
 
 
@@ -79,11 +98,16 @@ def surroundings() -> dict[str, Any]:
     return {
         "measured_at": datetime.now(UTC).isoformat(timespec="seconds"),
         "commit": _commit(),
-        "hardware": {"processor": _processor(), "cores": len(os.sched_getaffinity(0)),
-                     "memory_gb": round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30, 1),
-                     "system": f"{platform.system()} {platform.release()}"},
-        "versions": {"python": platform.python_version(),
-                     **{name: found for name in PACKAGES if (found := _version(name))}},
+        "hardware": {
+            "processor": _processor(),
+            "cores": len(os.sched_getaffinity(0)),
+            "memory_gb": round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30, 1),
+            "system": f"{platform.system()} {platform.release()}",
+        },
+        "versions": {
+            "python": platform.python_version(),
+            **{name: found for name in PACKAGES if (found := _version(name))},
+        },
     }
 
 
@@ -102,6 +126,10 @@ def _version(package):
 
 
 def _commit():
-    done = subprocess.run(["git", "-C", str(Path(__file__).parent), "rev-parse", "--short=12", "HEAD"],
-                          capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        ["git", "-C", str(Path(__file__).parent), "rev-parse", "--short=12", "HEAD"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     return done.stdout.strip() or None

@@ -44,27 +44,40 @@ def main():
     with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings(action="ignore"):
         samples = made_up(args.rows, args.width)
         split = exported(samples, Folder(folder))
-        result = {"rows": args.rows, "width": args.width, "feed": feed(split, args.runs),
-                  "epoch": epoch(split, samples, args.runs)}
+        result = {
+            "rows": args.rows,
+            "width": args.width,
+            "feed": feed(split, args.runs),
+            "epoch": epoch(split, samples, args.runs),
+        }
     faster = result["feed"]["times_the_idiom"] = {
         reader: result["feed"]["median_seconds"]["documented idiom"] / result["feed"]["median_seconds"][reader]
-        for reader in ("petastorm", "arrow")}
+        for reader in ("petastorm", "arrow")
+    }
     of_memory = result["epoch"]["of_memory"] = {
         reader: result["epoch"]["median_seconds"]["memory"] / result["epoch"]["median_seconds"][reader]
-        for reader in ("petastorm", "arrow")}
+        for reader in ("petastorm", "arrow")
+    }
     for question in ("feed", "epoch"):
         show(result[question])
     for reader in ("petastorm", "arrow"):
-        print(f"{reader:<10} {faster[reader]:6.1f} times the documented idiom (target 20), "
-              f"an epoch at {of_memory[reader]:.2f} of memory's speed (target 0.8)")
+        print(
+            f"{reader:<10} {faster[reader]:6.1f} times the documented idiom (target 20), "
+            f"an epoch at {of_memory[reader]:.2f} of memory's speed (target 0.8)"
+        )
     print(save("training_feed", result))
 
 
 def made_up(rows, width):
     """Samples of a seed."""
     random = np.random.default_rng(SEED)
-    return Samples(np.arange(rows) // 20, np.arange(rows), random.normal(size=(rows, width)).astype(np.float32),
-                   (random.random(rows) < 0.04).astype(np.float32), np.ones(rows, np.float32))
+    return Samples(
+        np.arange(rows) // 20,
+        np.arange(rows),
+        random.normal(size=(rows, width)).astype(np.float32),
+        (random.random(rows) < 0.04).astype(np.float32),
+        np.ones(rows, np.float32),
+    )
 
 
 def exported(samples, folder):
@@ -72,21 +85,31 @@ def exported(samples, folder):
     groups = [samples[start:end] for start, end in pairwise(group_bounds(len(samples), 12))]
     files = []
     for number, start in enumerate(range(0, len(groups), GROUPS_A_FILE)):
-        content = written(groups[start:start + GROUPS_A_FILE])
+        content = written(groups[start : start + GROUPS_A_FILE])
         folder.write(f"part-{number:06d}.parquet", content)
-        files.append({"name": f"part-{number:06d}.parquet", "sha256": sha256(content),
-                      "groups": [len(group) for group in groups[start:start + GROUPS_A_FILE]]})
+        files.append(
+            {
+                "name": f"part-{number:06d}.parquet",
+                "sha256": sha256(content),
+                "groups": [len(group) for group in groups[start : start + GROUPS_A_FILE]],
+            }
+        )
     content = {"rows": len(samples), "positives": int(samples.label.sum()), "files": files}
     return Split("train", folder, samples.inputs.shape[1], content)
 
 
 def feed(split, runs):
     """Batches of one epoch, looked at and dropped."""
-    return compare("training feed, one epoch of batches", {
-        "arrow": lambda: looked_at(batches(split, "arrow", 0, 1, BATCH, SEED, 0)),
-        "petastorm": lambda: looked_at(batches(split, "petastorm", 0, 1, BATCH, SEED, 0)),
-        "documented idiom": lambda: looked_at(documented(split)),
-    }, runs, same_rows)
+    return compare(
+        "training feed, one epoch of batches",
+        {
+            "arrow": lambda: looked_at(batches(split, "arrow", 0, 1, BATCH, SEED, 0)),
+            "petastorm": lambda: looked_at(batches(split, "petastorm", 0, 1, BATCH, SEED, 0)),
+            "documented idiom": lambda: looked_at(documented(split)),
+        },
+        runs,
+        same_rows,
+    )
 
 
 def documented(split):
@@ -141,13 +164,18 @@ def epoch(split, samples, runs):
     def memory():
         order = np.random.default_rng(SEED).permutation(len(samples))
         for start in range(0, len(samples), BATCH):
-            yield samples[order[start:start + BATCH]]
+            yield samples[order[start : start + BATCH]]
 
-    return compare("an epoch of training", {
-        "memory": lambda: trained(memory()),
-        "arrow": lambda: trained(batches(split, "arrow", 0, 1, BATCH, SEED, 0)),
-        "petastorm": lambda: trained(batches(split, "petastorm", 0, 1, BATCH, SEED, 0)),
-    }, runs, same_rows)
+    return compare(
+        "an epoch of training",
+        {
+            "memory": lambda: trained(memory()),
+            "arrow": lambda: trained(batches(split, "arrow", 0, 1, BATCH, SEED, 0)),
+            "petastorm": lambda: trained(batches(split, "petastorm", 0, 1, BATCH, SEED, 0)),
+        },
+        runs,
+        same_rows,
+    )
 
 
 def keras_adam(network):

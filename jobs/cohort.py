@@ -10,8 +10,12 @@ from salus.job import parser, run, spark_job
 
 def main(argv=None):
     command = parser(__doc__, task=True)
-    command.add_argument("--as-of", type=date.fromisoformat, metavar="YYYY-MM-DD",
-                         help="no labels: print who would be scored at 00:00 UTC of this day, and who not and why")
+    command.add_argument(
+        "--as-of",
+        type=date.fromisoformat,
+        metavar="YYYY-MM-DD",
+        help="no labels: print who would be scored at 00:00 UTC of this day, and who not and why",
+    )
     args = command.parse_args(argv)
     task = Task.load(args.task)
     with spark_job("cohort", args) as job:

@@ -10,8 +10,9 @@ from salus.report.report import default_path, report
 
 def main(argv=None):
     made = parser(__doc__, task=True, as_of=True)
-    made.add_argument("--out", type=Path, metavar="FILE",
-                      help="HTML file (default: <warehouse>/_reports/<task>/<as-of>/report.html)")
+    made.add_argument(
+        "--out", type=Path, metavar="FILE", help="HTML file (default: <warehouse>/_reports/<task>/<as-of>/report.html)"
+    )
     args = made.parse_args(argv)
     task = Task.load(args.task)
     with spark_job("report", args) as job:

@@ -17,16 +17,24 @@ CODES = {"I10": 11, "E11.9": -12, "E11.65": 13, "LAB/1": 14, "LAB/2": -(1 << 62)
 
 def spec(**changes) -> FeatureSpec:
     """A spec with every block: overlapping count groups, two numeric groups, a source, all statistics."""
+
     def group(name, kind, *codes):
         return CodeGroup(name=name, label=name, kind=kind, codes=codes, code_hashes=tuple(CODES[c] for c in codes))
 
     made = FeatureSpec(
-        windows_days=(7, 60, 365), numeric_windows_days=(30, 400), enrolment_days=(90, 365),
+        windows_days=(7, 60, 365),
+        numeric_windows_days=(30, 400),
+        enrolment_days=(90, 365),
         count_statistics=("count", "exists", "days_since_last"),
         numeric_statistics=("last", "days_since_last", "mean", "min", "max", "slope", "count"),
-        groups=(group("hypertension", "count", "I10"), group("diabetes", "count", "E11.9", "E11.65"),
-                group("any", "count", "I10", "E11.9", "LAB/1"), group("lab", "numeric", "LAB/1", "LAB/2"),
-                group("steps", "numeric", "STEPS"), group("device", "source", "STEPS")),
+        groups=(
+            group("hypertension", "count", "I10"),
+            group("diabetes", "count", "E11.9", "E11.65"),
+            group("any", "count", "I10", "E11.9", "LAB/1"),
+            group("lab", "numeric", "LAB/1", "LAB/2"),
+            group("steps", "numeric", "STEPS"),
+            group("device", "source", "STEPS"),
+        ),
     )
     width = len(made.names)
     fitted = Statistics(mean=tuple(0.5 * i for i in range(width)), std=tuple(1.0 + i for i in range(width)))
@@ -92,7 +100,9 @@ def spans(draw):
 
 
 people = st.builds(
-    Person, events=st.lists(events(), max_size=25), spans=st.lists(spans(), max_size=4),
+    Person,
+    events=st.lists(events(), max_size=25),
+    spans=st.lists(spans(), max_size=4),
     birth=st.one_of(st.none(), st.integers(-30_000, 0).map(lambda day: day * DAY)),
     sex=st.sampled_from(["female", "male", None]),
 )

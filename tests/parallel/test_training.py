@@ -31,15 +31,28 @@ from salus.training.loop import samples_digest
 from salus.training.package import load_package
 from salus.training.plan import TrainingPlan
 
-SPEC = FeatureSpec(windows_days=(), numeric_windows_days=(), count_statistics=(), numeric_statistics=(),
-                   enrolment_days=tuple(range(1, 10)), groups=())
+SPEC = FeatureSpec(
+    windows_days=(),
+    numeric_windows_days=(),
+    count_statistics=(),
+    numeric_statistics=(),
+    enrolment_days=tuple(range(1, 10)),
+    groups=(),
+)
 ROWS = {"train": 3001, "tuning": 600, "calibration": 0, "held_out": 0}
 EPOCHS = 12
 TASK = SimpleNamespace(
-    id="tiny", hash="t", cohort_hash="c",
-    model=Model(architecture="mlp", settings=ModelSettings(
-        hidden=[16], dropout=0.2, l2=1e-4, epochs=EPOCHS, batch_size=16, patience=EPOCHS, learning_rate=0.01)),
-    baseline=Model(architecture="logistic", settings=ModelSettings(epochs=2, batch_size=256, reader="arrow")))
+    id="tiny",
+    hash="t",
+    cohort_hash="c",
+    model=Model(
+        architecture="mlp",
+        settings=ModelSettings(
+            hidden=[16], dropout=0.2, l2=1e-4, epochs=EPOCHS, batch_size=16, patience=EPOCHS, learning_rate=0.01
+        ),
+    ),
+    baseline=Model(architecture="logistic", settings=ModelSettings(epochs=2, batch_size=256, reader="arrow")),
+)
 RANK = ["-m", "horovod.spark.task.gloo_exec_fn"]
 
 
@@ -53,20 +66,29 @@ def warehouse(tmp_path_factory):
     for split, rows in ROWS.items():
         inputs = random.normal(size=(rows, SPEC.width)).astype(np.float32)
         label = random.random(rows) < 1 / (1 + np.exp(4 - 3 * np.abs(inputs[:, 0])))
-        samples = Samples(np.arange(rows) // 5, np.arange(rows), inputs, label.astype(np.float32),
-                          np.ones(rows, np.float32))
+        samples = Samples(
+            np.arange(rows) // 5, np.arange(rows), inputs, label.astype(np.float32), np.ones(rows, np.float32)
+        )
         groups = [samples[start:end] for start, end in pairwise(group_bounds(rows, 12, 100))]
         files = []
         if groups:
             content = written(groups)
             (datasets / f"made/{split}").write("part-000000.parquet", content)
-            files = [{"name": "part-000000.parquet", "sha256": sha256(content), "bytes": content.size,
-                      "groups": [len(group) for group in groups]}]
+            files = [
+                {
+                    "name": "part-000000.parquet",
+                    "sha256": sha256(content),
+                    "bytes": content.size,
+                    "groups": [len(group) for group in groups],
+                }
+            ]
         splits[split] = {"rows": rows, "positives": int(label.sum()), "files": files}
     made = datasets / "made"
     made.write("spec.json", SPEC.to_json().encode())
-    made.write_json("manifest.json", {"format": 1, "width": SPEC.width, "spec_hash": SPEC.hash,
-                                      "tables": {"timelines": 3}, "splits": splits})
+    made.write_json(
+        "manifest.json",
+        {"format": 1, "width": SPEC.width, "spec_hash": SPEC.hash, "tables": {"timelines": 3}, "splits": splits},
+    )
     datasets.write_json("newest.json", {"hash": "made"})
     return str(place)
 
@@ -80,8 +102,10 @@ def undisturbed(spark, warehouse):
         results.extend(run_ranks(*given, **options))
         return results
 
-    with pytest.MonkeyPatch.context() as patch, \
-            spark_job("train", argparse.Namespace(warehouse=warehouse, ranks=2), quiet=True) as job:
+    with (
+        pytest.MonkeyPatch.context() as patch,
+        spark_job("train", argparse.Namespace(warehouse=warehouse, ranks=2), quiet=True) as job,
+    ):
         patch.setattr(training, "run_ranks", watched)
         patch.setattr(job, "progress", told.append)
         training.train(job, TASK)
@@ -93,8 +117,13 @@ def undisturbed(spark, warehouse):
 def plan(warehouse, tmp_path_factory):
     """The same network, by hand, with a checkpoint folder of its own."""
     dataset = newest_dataset(warehouse, "tiny")
-    return TrainingPlan(dataset.folder.url, dataset.hash, str(tmp_path_factory.mktemp("checkpoints")),
-                        (training.networks_of(TASK)[0],), hang_seconds=20)
+    return TrainingPlan(
+        dataset.folder.url,
+        dataset.hash,
+        str(tmp_path_factory.mktemp("checkpoints")),
+        (training.networks_of(TASK)[0],),
+        hang_seconds=20,
+    )
 
 
 @pytest.fixture(scope="module")
@@ -129,8 +158,11 @@ def ranks():
 
 def guardians():
     """Guardians that are left: those that watched a rank of this run have its parent or none."""
-    return [process for process in psutil.process_iter()
-            if any(part.endswith("guardian.py") for part in _arguments(process)) and process.ppid() == 1]
+    return [
+        process
+        for process in psutil.process_iter()
+        if any(part.endswith("guardian.py") for part in _arguments(process)) and process.ppid() == 1
+    ]
 
 
 def _arguments(process):

@@ -36,11 +36,29 @@ def person(subject_id, admissions=(), covered=((date(2022, 1, 1), None),), born=
     """A ``TIMELINES`` row; every event is known on its day, and a laboratory value stands at the data's end."""
     events = sorted([(micros(day), ADMISSION) for day in admissions] + [(micros(END), LAB)])
     times = [time for time, _ in events]
-    starts, ends = [micros(first) for first, _ in covered], [NEVER if last is None else micros(last)
-                                                             for _, last in covered]
+    starts, ends = (
+        [micros(first) for first, _ in covered],
+        [NEVER if last is None else micros(last) for _, last in covered],
+    )
     died = None if death is None else micros(death)
-    return (subject_id, micros(born), died, died, "female", None, times, times, [NEVER] * len(times),
-            [code for _, code in events], [float("nan")] * len(times), starts, ends, starts, [NEVER] * len(starts), 0)
+    return (
+        subject_id,
+        micros(born),
+        died,
+        died,
+        "female",
+        None,
+        times,
+        times,
+        [NEVER] * len(times),
+        [code for _, code in events],
+        [float("nan")] * len(times),
+        starts,
+        ends,
+        starts,
+        [NEVER] * len(starts),
+        0,
+    )
 
 
 def everybody(people=400):
@@ -48,7 +66,8 @@ def everybody(people=400):
     for subject in range(1, people + 1):
         kind = subject % 8
         yield person(
-            subject, admissions=[date(2025, 4, 1 + subject % 28)] if kind < 2 else [],
+            subject,
+            admissions=[date(2025, 4, 1 + subject % 28)] if kind < 2 else [],
             covered=((date(2022, 1, 1), date(2025, 5, 10) if kind in (1, 2) else None),),
             born=date(2015, 1, 1) if kind == 3 else date(1950, 1, 1),
         )
@@ -110,7 +129,7 @@ def test_those_who_stayed_stand_in_for_those_who_left(made):
     weights = {}
     for row in made[2]:
         weights.setdefault(row["prediction_time"].date(), []).append(row["weight"])
-    assert sum(weights[date(2025, 6, 1)]) == pytest.approx(250)         # 350 adults, of whom 100 had left
+    assert sum(weights[date(2025, 6, 1)]) == pytest.approx(250)  # 350 adults, of whom 100 had left
     both_springs = sum(weights[date(2025, 4, 1)]) + sum(weights[date(2024, 4, 1)])
     assert both_springs == pytest.approx(700)
     assert max(weights[date(2025, 4, 1)]) > 1
@@ -127,10 +146,13 @@ def test_equal_work_is_done_once_and_other_work_again(made, spark, task):
     assert len(rows_of(spark, made[0], "cohorts/admission_90d")) == made[1]["rows"]
 
 
-@pytest.mark.parametrize(("people", "said"), [
-    ([person(1)], "24 labels, all negative"),
-    ([], "no timelines"),
-])
+@pytest.mark.parametrize(
+    ("people", "said"),
+    [
+        ([person(1)], "24 labels, all negative"),
+        ([], "no timelines"),
+    ],
+)
 def test_labels_of_one_class_are_held_and_nothing_is_written(spark, tmp_path, task, people, said):
     folder = filled(spark, tmp_path, people)
     with pytest.raises(Held, match=said) as held, run_in(folder) as job:
@@ -152,26 +174,42 @@ def test_tonight_asks_what_training_asked_and_writes_nothing(made, task):
 def test_attrition_counts_people_by_the_step_that_lost_the_last_of_them(spark, task):
     samples = spark.createDataFrame(
         [(1, 0, True), (1, 1, None), (2, 1, None), (2, 2, None), (3, 2, None)],
-        "subject_id long, step_lost int, is_positive boolean")
+        "subject_id long, step_lost int, is_positive boolean",
+    )
     steps = attrition(samples, task, ["looked at", "first", "second"])
     assert [(s["rows_before"], s["rows_lost"], s["people_left"], s["events_left"]) for s in steps] == [
-        (5, 0, 3, None), (5, 2, 3, None), (3, 2, 1, 1)]
+        (5, 0, 3, None),
+        (5, 2, 3, None),
+        (3, 2, 1, 1),
+    ]
 
 
 def test_weights_are_by_month_and_only_labelled_rows_have_one(spark):
     june, july = datetime(2025, 6, 1), datetime(2025, 7, 1)
     samples = spark.createDataFrame(
-        [(1, june, 7, 5, True), (2, june, 0, 9, False), (3, june, 0, 3, False), (4, july, 0, 9, False),
-         (5, july, 2, -1, False)],
-        "subject_id long, prediction_time timestamp_ntz, step_lost int, observed_days int, is_censored boolean")
+        [
+            (1, june, 7, 5, True),
+            (2, june, 0, 9, False),
+            (3, june, 0, 3, False),
+            (4, july, 0, 9, False),
+            (5, july, 2, -1, False),
+        ],
+        "subject_id long, prediction_time timestamp_ntz, step_lost int, observed_days int, is_censored boolean",
+    )
     assert {row["subject_id"]: row["weight"] for row in weighted(samples).collect()} == {2: 2.0, 3: 1.0, 4: 1.0}
 
 
 def test_splits_in_a_query_are_those_in_numpy(spark, task):
     people = np.random.default_rng(1).integers(0, 2**63 - 1, 3_000)
-    rows = spark.createDataFrame([(int(each),) for each in people], "subject_id long").select(
-        "subject_id", split_column(F.col("subject_id"), task.splits).alias("split"),
-        fold_column(F.col("subject_id"), task.folds).alias("fold")).toPandas()
+    rows = (
+        spark.createDataFrame([(int(each),) for each in people], "subject_id long")
+        .select(
+            "subject_id",
+            split_column(F.col("subject_id"), task.splits).alias("split"),
+            fold_column(F.col("subject_id"), task.folds).alias("fold"),
+        )
+        .toPandas()
+    )
     ids = rows["subject_id"].to_numpy()
     assert rows["split"].tolist() == split_of(ids, task.splits).tolist()
     assert rows["fold"].tolist() == fold_of(ids, task.folds).tolist()
@@ -182,10 +220,15 @@ def test_whoever_is_merged_with_a_training_member_is_training(spark, task):
     split = split_of(ids, task.splits)
     trained, held, tuned = (int(ids[split == name][0]) for name in ("train", "held_out", "tuning"))
     once, now = datetime(2024, 1, 1), datetime(2025, 1, 1)
-    identity = spark.createDataFrame([
-        (held, held, None, None), (trained, trained, once, now), (trained, held, now, None),
-        (tuned, tuned, None, None),
-    ], IDENTITY)
+    identity = spark.createDataFrame(
+        [
+            (held, held, None, None),
+            (trained, trained, once, now),
+            (trained, held, now, None),
+            (tuned, tuned, None, None),
+        ],
+        IDENTITY,
+    )
     rows = spark.createDataFrame([(held,), (tuned,)], "subject_id long")
     found = {row["subject_id"]: row["split"] for row in split_people(rows, identity, task).collect()}
     assert found == {held: "train", tuned: "tuning"}
@@ -195,15 +238,18 @@ def test_what_is_known_ends_with_the_last_delivery_whatever_a_wrong_date_says(sp
     timelines = spark.createDataFrame([person(1), person(2, admissions=[date(2062, 1, 1)])], TIMELINES)
     none = spark.createDataFrame([], INGESTED_FILES)
     delivered = spark.createDataFrame(
-        [(1, "f", "s", "m", "r", 1, 1, 1, 0, 0, 1, "h", datetime(2026, 7, 2, 5), 1)], INGESTED_FILES)
+        [(1, "f", "s", "m", "r", 1, 1, 1, 0, 0, 1, "h", datetime(2026, 7, 2, 5), 1)], INGESTED_FILES
+    )
     assert data_end(timelines.where("subject_id = 1"), none) == END
     assert data_end(timelines.where("subject_id = 1"), delivered) == END
     assert data_end(timelines, delivered) == date(2026, 7, 2)
     assert data_end(timelines.where("subject_id = 3"), delivered) is None
 
 
-@pytest.mark.parametrize(("every", "first", "last"), [
-    ("month", date(2025, 10, 1), date(2026, 1, 1)), ("week", date(2025, 12, 8), date(2025, 12, 29))])
+@pytest.mark.parametrize(
+    ("every", "first", "last"),
+    [("month", date(2025, 10, 1), date(2026, 1, 1)), ("week", date(2025, 12, 8), date(2025, 12, 29))],
+)
 def test_the_grid_ends_with_the_last_date_whose_label_can_be_known(task, every, first, last):
     dates = grid(Index(every=every, last=4), task.label, END)
     assert (dates[0], dates[-1], len(dates)) == (first, last, 4)

@@ -38,11 +38,22 @@ def person(number):
     code = random.choice(list(CODES.values()), events)
     value = np.where(code == CODES["LOINC/4548-4"], random.normal(7, 1, events), np.nan)
     return {
-        "subject_id": number * 7919 - 10**6, "birth": micros(date(1950, 1, 1)) + number * DAY, "death": None,
-        "death_available": None, "sex": "female" if number % 2 else "male", "race": None, "time": time.tolist(),
-        "available": (time + random.integers(0, 30, events) * DAY).tolist(), "superseded": [NEVER] * events,
-        "code": code.tolist(), "value": value.astype(np.float32).tolist(), "coverage_start": [STATIC],
-        "coverage_end": [NEVER], "coverage_available": [STATIC], "coverage_superseded": [NEVER], "events_dropped": 0,
+        "subject_id": number * 7919 - 10**6,
+        "birth": micros(date(1950, 1, 1)) + number * DAY,
+        "death": None,
+        "death_available": None,
+        "sex": "female" if number % 2 else "male",
+        "race": None,
+        "time": time.tolist(),
+        "available": (time + random.integers(0, 30, events) * DAY).tolist(),
+        "superseded": [NEVER] * events,
+        "code": code.tolist(),
+        "value": value.astype(np.float32).tolist(),
+        "coverage_start": [STATIC],
+        "coverage_end": [NEVER],
+        "coverage_available": [STATIC],
+        "coverage_superseded": [NEVER],
+        "events_dropped": 0,
     }
 
 
@@ -51,12 +62,20 @@ def samples_of(number):
     if number == 2:
         return []
     months = np.random.default_rng([number, 1]).choice(24, 1 + number % 9, replace=False)
-    return [{
-        "subject_id": number * 7919 - 10**6, "prediction_time": datetime(2024 + month // 12, month % 12 + 1, 1),
-        "boolean_value": None if (number + month) % 7 == 0 else bool((number + month) % 5 == 0), "integer_value": None,
-        "float_value": None, "categorical_value": None, "weight": 1.0 + month % 3 / 4,
-        "split": SPLITS[number % len(SPLITS)], "fold": number % 5,
-    } for month in months.tolist()]
+    return [
+        {
+            "subject_id": number * 7919 - 10**6,
+            "prediction_time": datetime(2024 + month // 12, month % 12 + 1, 1),
+            "boolean_value": None if (number + month) % 7 == 0 else bool((number + month) % 5 == 0),
+            "integer_value": None,
+            "float_value": None,
+            "categorical_value": None,
+            "weight": 1.0 + month % 3 / 4,
+            "split": SPLITS[number % len(SPLITS)],
+            "fold": number % 5,
+        }
+        for month in months.tolist()
+    ]
 
 
 @pytest.fixture
@@ -64,8 +83,13 @@ def population(tables):
     """A warehouse with timelines, codes and a cohort, and the cohort's labelled rows."""
     rows = [row for number in range(PEOPLE) for row in samples_of(number)]
     tables.replace("timelines", tables.frame("timelines", [person(number) for number in range(PEOPLE)]))
-    tables.replace("codes", tables.frame("codes", [
-        {"code": code, "code_hash": number, "description": code, "events": 1} for code, number in CODES.items()]))
+    tables.replace(
+        "codes",
+        tables.frame(
+            "codes",
+            [{"code": code, "code_hash": number, "description": code, "events": 1} for code, number in CODES.items()],
+        ),
+    )
     tables.replace("cohorts/tiny", tables.frame("cohorts/tiny", rows))
     tables.publish("given")
     return tables, [row for row in rows if row["boolean_value"] is not None]
@@ -93,8 +117,9 @@ def test_every_labelled_sample_is_exported_once_with_what_scoring_would_see(popu
     row_of = {subject: row for row, subject in enumerate(people["subject_id"].to_pylist())}
     for name in dict.fromkeys(SPLITS):
         exported = Samples.concatenated(list(in_order(dataset.split(name))))
-        expected = {(row["subject_id"], micros(row["prediction_time"])): row
-                    for row in labelled if row["split"] == name}
+        expected = {
+            (row["subject_id"], micros(row["prediction_time"])): row for row in labelled if row["split"] == name
+        }
         keys = list(zip(exported.subject_id.tolist(), exported.prediction_time.tolist()))
         assert len(keys) == len(set(keys))
         assert set(keys) == set(expected)
@@ -134,7 +159,8 @@ def test_what_is_written_is_plain_parquet_without_a_pickle(population, job_in, t
     file = pq.ParquetFile((dataset.folder / "train").open(dataset.split("train").files[0]))
     assert file.schema_arrow.names == ["subject_id", "prediction_time", "inputs", "label", "weight"]
     assert json.loads(dataset.folder.read("manifest.json"))["tables"] == tables.versions(
-        ["cohorts/tiny", "timelines", "codes"])
+        ["cohorts/tiny", "timelines", "codes"]
+    )
 
 
 def test_labels_of_one_class_are_refused_before_anything_is_written(population, job_in, task):
@@ -150,11 +176,19 @@ def test_a_sample_whose_person_has_no_timeline_is_an_error_and_no_gap(population
     tables, _ = population
     samples = tables.spark.createDataFrame(
         [(1, 5, 0.0, 1.0, "train"), (2, 5, 1.0, 1.0, "train")],
-        "subject_id long, prediction_time long, label float, weight float, split string")
+        "subject_id long, prediction_time long, label float, weight float, split string",
+    )
     timelines = tables.read("timelines").limit(1).selectExpr("1L AS subject_id", "time")
     with pytest.raises(Exception, match="expected"):
-        write_dataset(samples, timelines, lambda batch, row, times: np.zeros((len(row), 2), np.float32),
-                      str(tmp_path / "sets"), {"width": 2}, "{}", 12)
+        write_dataset(
+            samples,
+            timelines,
+            lambda batch, row, times: np.zeros((len(row), 2), np.float32),
+            str(tmp_path / "sets"),
+            {"width": 2},
+            "{}",
+            12,
+        )
     assert not [name for name in Folder(str(tmp_path / "sets")).names() if name != "_writing"]
 
 

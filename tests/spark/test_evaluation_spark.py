@@ -37,8 +37,9 @@ PEOPLE_A_SPLIT = 300
 @pytest.fixture(scope="module")
 def spec():
     group = CodeGroup(name="admission", label="Admissions", kind="count", codes=("A",), code_hashes=(ADMISSION,))
-    bare = FeatureSpec(windows_days=(90,), numeric_windows_days=(), groups=(group,), count_statistics=("count",),
-                       numeric_statistics=())
+    bare = FeatureSpec(
+        windows_days=(90,), numeric_windows_days=(), groups=(group,), count_statistics=("count",), numeric_statistics=()
+    )
     features = len(bare.names)
     return bare.model_copy(update={"statistics": Statistics(mean=(0.0,) * features, std=(1.0,) * features)})
 
@@ -47,8 +48,15 @@ def spec():
 def task():
     window = {"start": "trigger", "end": "start + 90d", "start_inclusive": True, "end_inclusive": False}
     aces = {"predicates": {"admission": {"code": "A"}}, "windows": {"target": window | {"label": "admission"}}}
-    return Task(id="tiny", title="Tiny", eligibility=Eligibility(), features={}, model=Model(architecture="mlp"),
-                label=Label(horizon_days=90, death="no_event", aces=aces), tiers=[Tier(name="all", from_percentile=0)])
+    return Task(
+        id="tiny",
+        title="Tiny",
+        eligibility=Eligibility(),
+        features={},
+        model=Model(architecture="mlp"),
+        label=Label(horizon_days=90, death="no_event", aces=aces),
+        tiers=[Tier(name="all", from_percentile=0)],
+    )
 
 
 def simulated():
@@ -63,13 +71,30 @@ def simulated():
             true = expit(-2 + 0.9 * admissions)
             label = bool(random.random() < true)
             if label:
-                events.append((at - 2 * DAY, 60))           # happened before, known two months after
+                events.append((at - 2 * DAY, 60))  # happened before, known two months after
             samples.append((number, at, label, SPLITS[number % len(SPLITS)], true))
         events.sort()
         time = [time for time, _ in events]
-        people.append((number, TIMES[0] - 20_000 * DAY, None, None, "female", None, time,
-                       [time + lag * DAY for time, lag in events], [NEVER] * len(events), [ADMISSION] * len(events),
-                       [float("nan")] * len(events), [STATIC], [NEVER], [STATIC], [NEVER], 0))
+        people.append(
+            (
+                number,
+                TIMES[0] - 20_000 * DAY,
+                None,
+                None,
+                "female",
+                None,
+                time,
+                [time + lag * DAY for time, lag in events],
+                [NEVER] * len(events),
+                [ADMISSION] * len(events),
+                [float("nan")] * len(events),
+                [STATIC],
+                [NEVER],
+                [STATIC],
+                [NEVER],
+                0,
+            )
+        )
     return people, samples
 
 
@@ -80,16 +105,20 @@ def package(folder, spec, feature, weight):
     kernel = np.zeros((spec.width, 1), np.float32)
     kernel[spec.names.index(feature)] = weight
     model.set_weights([kernel, np.array([0.2], np.float32)])
-    return write_package(folder, {
-        "model.keras": model_bytes(model), "spec.json": spec.to_json().encode(), "training.json": b"{}"})
+    return write_package(
+        folder, {"model.keras": model_bytes(model), "spec.json": spec.to_json().encode(), "training.json": b"{}"}
+    )
 
 
 def dataset(warehouse, task, spec, people, samples):
     """The samples as an export would have written them; returns the manifest's hash."""
-    batch = pa.RecordBatch.from_arrays([
-        pa.array(column, field.type)
-        for column, field in zip(zip(*people, strict=True), to_arrow_schema(TIMELINES), strict=True)
-    ], names=TIMELINES.names)
+    batch = pa.RecordBatch.from_arrays(
+        [
+            pa.array(column, field.type)
+            for column, field in zip(zip(*people, strict=True), to_arrow_schema(TIMELINES), strict=True)
+        ],
+        names=TIMELINES.names,
+    )
     folder, splits = Folder(f"{warehouse}/{DATASETS}/{task.id}/one"), {}
     for split in SPLITS:
         mine = [sample for sample in samples if sample[3] == split]
@@ -100,8 +129,12 @@ def dataset(warehouse, task, spec, people, samples):
         half = len(mine) // 2
         content = written([whole[:half], whole[half:]])
         (folder / split).write("part-0.parquet", content)
-        file = {"name": "part-0.parquet", "sha256": sha256(content), "bytes": content.size,
-                "groups": [half, len(mine) - half]}
+        file = {
+            "name": "part-0.parquet",
+            "sha256": sha256(content),
+            "bytes": content.size,
+            "groups": [half, len(mine) - half],
+        }
         splits[split] = {"rows": len(mine), "positives": int(label.sum()), "files": [file]}
     folder.write(SPEC, spec.to_json().encode())
     facts = {"format": 1, "width": spec.width, "spec_hash": spec.hash, "tables": {}}
@@ -117,21 +150,64 @@ def warehouse(tmp_path_factory, spark, spec, task):
     dataset_hash = dataset(folder, task, spec, people, samples)
     with spark_job("set-up", argparse.Namespace(warehouse=str(folder)), quiet=True) as job:
         job.tables.replace("timelines", spark.createDataFrame(people, TIMELINES))
-        job.tables.replace(f"cohorts/{task.id}", spark.createDataFrame([
-            (number, at, label, None, None, None, 1.0, split, 0) for number, at, label, split in (
-                (number, datetime.fromisoformat(str(np.datetime64(at, "us"))), label, split)
-                for number, at, label, split, _ in samples)], COHORT))
-        job.tables.replace("demo_truth", spark.createDataFrame([
-            (number, task.id, np.datetime64(at, "us").astype(datetime).date(), float(true), float(true), label, split)
-            for number, at, label, split, true in samples if number % 5], DEMO_TRUTH))
-        job.tables.append("models", job.tables.frame("models", [{
-            "task_id": task.id, "model_name": name, "model_version": "3", "architecture": "any",
-            "feature_spec_hash": spec.hash, "dataset_hash": dataset_hash,
-            "package_hash": package(f"{folder}/_packages/{name}", spec, feature, weight),
-            "package_path": f"_packages/{name}", "inputs": {}, "prevalence": 0.2,
-            "trained_at": datetime(2026, 1, 1), "run_id": "train",
-        } for name, feature, weight in (
-            ("tiny", "admission.count.90d", 1.5), ("tiny-logistic", "any_event.days_since_last", -0.7))]))
+        job.tables.replace(
+            f"cohorts/{task.id}",
+            spark.createDataFrame(
+                [
+                    (number, at, label, None, None, None, 1.0, split, 0)
+                    for number, at, label, split in (
+                        (number, datetime.fromisoformat(str(np.datetime64(at, "us"))), label, split)
+                        for number, at, label, split, _ in samples
+                    )
+                ],
+                COHORT,
+            ),
+        )
+        job.tables.replace(
+            "demo_truth",
+            spark.createDataFrame(
+                [
+                    (
+                        number,
+                        task.id,
+                        np.datetime64(at, "us").astype(datetime).date(),
+                        float(true),
+                        float(true),
+                        label,
+                        split,
+                    )
+                    for number, at, label, split, true in samples
+                    if number % 5
+                ],
+                DEMO_TRUTH,
+            ),
+        )
+        job.tables.append(
+            "models",
+            job.tables.frame(
+                "models",
+                [
+                    {
+                        "task_id": task.id,
+                        "model_name": name,
+                        "model_version": "3",
+                        "architecture": "any",
+                        "feature_spec_hash": spec.hash,
+                        "dataset_hash": dataset_hash,
+                        "package_hash": package(f"{folder}/_packages/{name}", spec, feature, weight),
+                        "package_path": f"_packages/{name}",
+                        "inputs": {},
+                        "prevalence": 0.2,
+                        "trained_at": datetime(2026, 1, 1),
+                        "run_id": "train",
+                    }
+                    for name, feature, weight in (
+                        ("tiny", "admission.count.90d", 1.5),
+                        ("tiny-logistic", "any_event.days_since_last", -0.7),
+                    )
+                ],
+            ),
+        )
     return folder
 
 
@@ -164,7 +240,8 @@ def test_an_evaluation(job_in, warehouse, task):
     calibration = calibration_of(job.tables, model)
     assert calibration.people == PEOPLE_A_SPLIT
     assert Folder(f"{warehouse}/_packages/tiny").read(f"calibration-{calibration.version}.json").decode() == (
-        calibration.to_json())
+        calibration.to_json()
+    )
     assert job.tables.read("calibrations").where(F.col("model_name") == "tiny-logistic").count() == 1
 
     # Once is enough.

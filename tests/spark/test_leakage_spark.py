@@ -40,16 +40,28 @@ def a_world(dice):
 
 def an_event(dice, subject, record, version, known):
     is_void = version > 0 and dice.random() < 0.3
-    return {"source_subject_id": subject, "record_id": record, "version": version, "available_time": known,
-            "time": known - timedelta(days=dice.randint(0, 30)), "code": VOID_CODE if is_void else dice.choice(CODES),
-            "numeric_value": float(dice.randint(0, 9))}
+    return {
+        "source_subject_id": subject,
+        "record_id": record,
+        "version": version,
+        "available_time": known,
+        "time": known - timedelta(days=dice.randint(0, 30)),
+        "code": VOID_CODE if is_void else dice.choice(CODES),
+        "numeric_value": float(dice.randint(0, 9)),
+    }
 
 
 def a_span(dice, subject, record, version, known):
     start = (known - timedelta(days=dice.randint(0, 90))).date()
     end = start + timedelta(days=dice.randint(30, 300)) if dice.random() < 0.7 else None
-    return {"source_subject_id": subject, "record_id": record, "version": version, "available_time": known,
-            "payer_plan_period_start_date": start, "payer_plan_period_end_date": end}
+    return {
+        "source_subject_id": subject,
+        "record_id": record,
+        "version": version,
+        "available_time": known,
+        "payer_plan_period_start_date": start,
+        "payer_plan_period_end_date": end,
+    }
 
 
 def another_future(dice, rows, at, make):
@@ -68,21 +80,34 @@ def another_future(dice, rows, at, make):
 
 def elsewhere(rows):
     """The same rows of other people: a second world beside the first, so that one Spark job makes both."""
-    return [row | {"source_subject_id": row["source_subject_id"] + PEOPLE, "record_id": row["record_id"] + ELSEWHERE}
-            for row in rows]
+    return [
+        row | {"source_subject_id": row["source_subject_id"] + PEOPLE, "record_id": row["record_id"] + ELSEWHERE}
+        for row in rows
+    ]
 
 
 def inputs_of(spark, events, coverage, times, spec):
     """Model inputs (people, times, features) of both worlds, made in Spark's workers."""
+
     def frame(schema, rows):
         provenance = {"ordinal": 0, "file_id": 1, "record": 0}
         return spark.createDataFrame([tuple((provenance | row).get(n) for n in schema.names) for row in rows], schema)
 
-    persons = [{"source_subject_id": subject, "record_id": -1 - subject, "version": 1, "gender_concept_id": 8532,
-                "birth_datetime": datetime(1950, 1, 1)} for subject in range(2 * PEOPLE)]
+    persons = [
+        {
+            "source_subject_id": subject,
+            "record_id": -1 - subject,
+            "version": 1,
+            "gender_concept_id": 8532,
+            "birth_datetime": datetime(1950, 1, 1),
+        }
+        for subject in range(2 * PEOPLE)
+    ]
     built = timelines(frame(EVENTS, events), frame(PERSONS, persons), frame(COVERAGE, coverage), frame(IDENTITY, []))
-    samples = spark.createDataFrame([(subject, micros(moment)) for subject in range(2 * PEOPLE)
-                                     for moment in times[subject % PEOPLE]], "subject_id long, prediction_time long")
+    samples = spark.createDataFrame(
+        [(subject, micros(moment)) for subject in range(2 * PEOPLE) for moment in times[subject % PEOPLE]],
+        "subject_id long, prediction_time long",
+    )
     text = spec.to_json()
 
     def numbers(batches):
@@ -90,9 +115,13 @@ def inputs_of(spark, events, coverage, times, spec):
         for batch in batches:
             row, times = samples_of(batch)
             made = model_inputs(batch, row, times, own)
-            yield pa.RecordBatch.from_pydict({
-                "subject_id": batch.column("subject_id").take(pa.array(row)), "at": times,
-                "inputs": pa.array(made.tolist())})
+            yield pa.RecordBatch.from_pydict(
+                {
+                    "subject_id": batch.column("subject_id").take(pa.array(row)),
+                    "at": times,
+                    "inputs": pa.array(made.tolist()),
+                }
+            )
 
     rows = with_samples(built, samples).mapInArrow(numbers, "subject_id long, at long, inputs array<double>").collect()
     assert len(rows) == 4 * PEOPLE
@@ -101,16 +130,26 @@ def inputs_of(spark, events, coverage, times, spec):
 
 def test_what_became_known_after_the_prediction_changes_no_input(spark):
     dice = random.Random(3)
-    hashes = [row[0] for row in spark.createDataFrame([(code,) for code in CODES], "c string")
-              .select(F.xxhash64("c")).collect()]
+    hashes = [
+        row[0]
+        for row in spark.createDataFrame([(code,) for code in CODES], "c string").select(F.xxhash64("c")).collect()
+    ]
     spec = FeatureSpec(
-        windows_days=(30, 365), numeric_windows_days=(90,), enrolment_days=(365,),
-        count_statistics=("count", "days_since_last"), numeric_statistics=("last", "mean", "slope"),
-        groups=tuple(CodeGroup(name=f"{kind}{n}", label="", kind=kind, codes=(CODES[n],), code_hashes=(hashes[n],))
-                     for n, kind in enumerate(["count", "count", "count", "numeric", "numeric", "source"])))
+        windows_days=(30, 365),
+        numeric_windows_days=(90,),
+        enrolment_days=(365,),
+        count_statistics=("count", "days_since_last"),
+        numeric_statistics=("last", "mean", "slope"),
+        groups=tuple(
+            CodeGroup(name=f"{kind}{n}", label="", kind=kind, codes=(CODES[n],), code_hashes=(hashes[n],))
+            for n, kind in enumerate(["count", "count", "count", "numeric", "numeric", "source"])
+        ),
+    )
     events, coverage, at = a_world(dice)
-    other_events, other_coverage = (another_future(dice, events, at, an_event),
-                                    another_future(dice, coverage, at, a_span))
+    other_events, other_coverage = (
+        another_future(dice, events, at, an_event),
+        another_future(dice, coverage, at, a_span),
+    )
     assert sum(row not in events for row in other_events) > 200
     assert other_coverage != coverage
     times = {subject: (moment, moment + timedelta(days=400)) for subject, moment in at.items()}

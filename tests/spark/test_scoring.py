@@ -39,19 +39,30 @@ RULES = Eligibility(age_at_least=18, look_back_days=365, enrolled_days_at_least=
 @pytest.fixture(scope="module")
 def task():
     window = {"start": "trigger", "end": "start + 90d", "start_inclusive": True, "end_inclusive": False}
-    aces = {"predicates": {"admission": {"code": "ENCOUNTER/IMP"}},
-            "windows": {"target": window | {"label": "admission"}}}
+    aces = {
+        "predicates": {"admission": {"code": "ENCOUNTER/IMP"}},
+        "windows": {"target": window | {"label": "admission"}},
+    }
     return Task(
-        id="tiny", title="Tiny", eligibility=RULES, label=Label(horizon_days=90, death="no_event", aces=aces),
-        features={}, model=Model(architecture="logistic"),
-        tiers=[Tier(name="high", from_percentile=90), Tier(name="low", from_percentile=0)])
+        id="tiny",
+        title="Tiny",
+        eligibility=RULES,
+        label=Label(horizon_days=90, death="no_event", aces=aces),
+        features={},
+        model=Model(architecture="logistic"),
+        tiers=[Tier(name="high", from_percentile=90), Tier(name="low", from_percentile=0)],
+    )
 
 
 @pytest.fixture(scope="module")
 def spec():
     bare = FeatureSpec(
-        windows_days=(90, 365), numeric_windows_days=(365,), groups=GROUPS,
-        count_statistics=("count", "days_since_last"), numeric_statistics=("last", "days_since_last"))
+        windows_days=(90, 365),
+        numeric_windows_days=(365,),
+        groups=GROUPS,
+        count_statistics=("count", "days_since_last"),
+        numeric_statistics=("last", "days_since_last"),
+    )
     features = len(bare.names)
     return bare.model_copy(update={"statistics": Statistics(mean=(0.5,) * features, std=(1.5,) * features)})
 
@@ -73,9 +84,24 @@ def person(number, admissions=(), labs=(), covered=(-400, 400), age=60.0, death=
     events += [(T - days * DAY, T - (days - lag) * DAY, NEVER, LAB, value) for days, value, lag in labs]
     time, available, superseded, code, value = map(list, zip(*sorted(events, key=lambda event: event[0]), strict=True))
     died = None if death is None else T - death * DAY
-    return (number, int(T - age * 365.25 * DAY), died, died, "female" if number % 2 else "male", None,
-            time, available, superseded, code, [float(v) for v in value],
-            [T + covered[0] * DAY], [T + covered[1] * DAY], [STATIC], [NEVER], 0)
+    return (
+        number,
+        int(T - age * 365.25 * DAY),
+        died,
+        died,
+        "female" if number % 2 else "male",
+        None,
+        time,
+        available,
+        superseded,
+        code,
+        [float(v) for v in value],
+        [T + covered[0] * DAY],
+        [T + covered[1] * DAY],
+        [STATIC],
+        [NEVER],
+        0,
+    )
 
 
 def population(size=60):
@@ -84,16 +110,26 @@ def population(size=60):
         person(number, sorted(random.integers(1, 900, number % 4).tolist()), [(int(random.integers(5, 300)), 6.5, 2)])
         for number in range(size)
     ]
-    people += [person(1000), person(1001, admissions=[800])]                     # eligible, nothing in the look-back
+    people += [person(1000), person(1001, admissions=[800])]  # eligible, nothing in the look-back
     people += [person(2000, [5], age=12), person(2001, [5], covered=(-400, -30)), person(2002, [5], death=3)]
     return people
 
 
 def model_row(task_id, package_hash):
     return {
-        "task_id": task_id, "model_name": task_id, "model_version": "1", "architecture": "logistic",
-        "feature_spec_hash": "abc", "dataset_hash": "d", "package_hash": package_hash, "package_path": "_packages/one",
-        "inputs": {}, "prevalence": 0.1, "trained_at": datetime(2026, 7, 1), "run_id": "train"}
+        "task_id": task_id,
+        "model_name": task_id,
+        "model_version": "1",
+        "architecture": "logistic",
+        "feature_spec_hash": "abc",
+        "dataset_hash": "d",
+        "package_hash": package_hash,
+        "package_path": "_packages/one",
+        "inputs": {},
+        "prevalence": 0.1,
+        "trained_at": datetime(2026, 7, 1),
+        "run_id": "train",
+    }
 
 
 @pytest.fixture(scope="module")
@@ -104,12 +140,28 @@ def warehouse(tmp_path_factory, spark, packed, task):
         package_hash = write_package(f"{folder}/_packages/one", packed)
         calibration = Calibration(-1.0, 0.8, 0.01, -0.002, 0.004, package_hash, 100, 1000, 90)
         job.tables.replace("timelines", job.spark.createDataFrame(population(), TIMELINES))
-        job.tables.append("models", job.tables.frame("models", [
-            model_row(task.id, package_hash), model_row("uncalibrated", "another")]))
-        job.tables.append("calibrations", job.tables.frame("calibrations", [{
-            "task_id": task.id, "model_name": "tiny", "model_version": "1", "package_hash": package_hash,
-            "calibration_version": calibration.version, "calibration": calibration.to_json(),
-            "fitted_at": datetime(2026, 7, 1), "run_id": "evaluate"}]))
+        job.tables.append(
+            "models",
+            job.tables.frame("models", [model_row(task.id, package_hash), model_row("uncalibrated", "another")]),
+        )
+        job.tables.append(
+            "calibrations",
+            job.tables.frame(
+                "calibrations",
+                [
+                    {
+                        "task_id": task.id,
+                        "model_name": "tiny",
+                        "model_version": "1",
+                        "package_hash": package_hash,
+                        "calibration_version": calibration.version,
+                        "calibration": calibration.to_json(),
+                        "fitted_at": datetime(2026, 7, 1),
+                        "run_id": "evaluate",
+                    }
+                ],
+            ),
+        )
     return folder
 
 
@@ -131,9 +183,14 @@ def test_a_night(job_in, warehouse, task, spec):
     # Everybody eligible, once; nobody else.
     assert sorted(rows) == [*range(60), 1000, 1001]
     assert job.figures == {"eligible": 62, "scored": 60, "not_scored": 2}
-    run, = job.tables.read("score_runs").collect()
+    (run,) = job.tables.read("score_runs").collect()
     assert (run["status"], run["eligible"], run["scored"], run["not_scored"], run["population"]) == (
-        "published", 62, 60, 2, 65)
+        "published",
+        62,
+        60,
+        2,
+        65,
+    )
     for row in rows.values():
         assert (row["probability"] is None) != (row["not_scored_reason"] is None)
     assert rows[1000]["not_scored_reason"] == rows[1001]["not_scored_reason"] == "no_data_in_look_back"
@@ -144,8 +201,9 @@ def test_a_night(job_in, warehouse, task, spec):
     # Percentiles are midranks of the night; tiers follow.
     people = sorted(number for number in rows if number < 1000)
     probability = [rows[number]["probability"] for number in people]
-    np.testing.assert_allclose([rows[number]["percentile"] for number in people],
-                               100 * (rankdata(probability) - 0.5) / len(people))
+    np.testing.assert_allclose(
+        [rows[number]["percentile"] for number in people], 100 * (rankdata(probability) - 0.5) / len(people)
+    )
     assert all((rows[number]["tier"] == "high") == (rows[number]["percentile"] >= 90) for number in people)
 
     # Provenance.
@@ -181,7 +239,8 @@ def test_a_night(job_in, warehouse, task, spec):
     assert before[7]["change_reasons"] is None
     then, now = ({reason["feature"] for reason in night[7]["reasons"]} for night in (before, after))
     assert set(after[7]["change_reasons"]) == {f"came: {name}" for name in now - then} | {
-        f"went: {name}" for name in then - now}
+        f"went: {name}" for name in then - now
+    }
 
 
 LOST = date(2026, 5, 31)

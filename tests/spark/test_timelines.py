@@ -27,8 +27,13 @@ def frame(spark, schema, rows):
 
 def made(spark, events=(), persons=(), coverage=(), identity=(), **settings):
     """Timelines of small tables, by subject."""
-    rows = timelines(frame(spark, EVENTS, events), frame(spark, PERSONS, persons), frame(spark, COVERAGE, coverage),
-                     frame(spark, IDENTITY, identity), **settings)
+    rows = timelines(
+        frame(spark, EVENTS, events),
+        frame(spark, PERSONS, persons),
+        frame(spark, COVERAGE, coverage),
+        frame(spark, IDENTITY, identity),
+        **settings,
+    )
     assert rows.schema.simpleString() == TIMELINES.simpleString()
     return {row["subject_id"]: row for row in rows.collect()}
 
@@ -42,17 +47,31 @@ def random_versions(seed):
         for version in dice.sample(range(10), dice.randint(1, 4)):
             known = EPOCH + timedelta(days=dice.randint(0, 40))
             if dice.random() < 0.15:
-                rows.append({"source_subject_id": subject, "record_id": record, "version": version, "time": known,
-                             "available_time": known, "code": VOID_CODE})
+                rows.append(
+                    {
+                        "source_subject_id": subject,
+                        "record_id": record,
+                        "version": version,
+                        "time": known,
+                        "available_time": known,
+                        "code": VOID_CODE,
+                    }
+                )
                 continue
             for ordinal in range(dice.randint(1, 2)):
                 static = dice.random() < 0.05
-                rows.append({
-                    "source_subject_id": subject, "record_id": record, "version": version, "ordinal": ordinal,
-                    "time": None if static else known - timedelta(days=dice.randint(0, 9)),
-                    "available_time": None if static else known + timedelta(days=dice.randint(0, 3)),
-                    "code": f"C/{dice.randrange(5)}", "numeric_value": dice.choice([None, 1.0, 2.5]),
-                })
+                rows.append(
+                    {
+                        "source_subject_id": subject,
+                        "record_id": record,
+                        "version": version,
+                        "ordinal": ordinal,
+                        "time": None if static else known - timedelta(days=dice.randint(0, 9)),
+                        "available_time": None if static else known + timedelta(days=dice.randint(0, 3)),
+                        "code": f"C/{dice.randrange(5)}",
+                        "numeric_value": dice.choice([None, 1.0, 2.5]),
+                    }
+                )
     dice.shuffle(rows)
     return rows
 
@@ -75,8 +94,10 @@ def seen_by_definition(rows, subject, at):
     return [
         (clock(row["time"]), row["code"], row.get("numeric_value"))
         for row in rows
-        if row["source_subject_id"] == subject and row["code"] != VOID_CODE
-        and newest.get(row["record_id"]) == row["version"] and clock(row["available_time"]) <= at
+        if row["source_subject_id"] == subject
+        and row["code"] != VOID_CODE
+        and newest.get(row["record_id"]) == row["version"]
+        and clock(row["available_time"]) <= at
     ]
 
 
@@ -84,8 +105,10 @@ def seen_by_definition(rows, subject, at):
 def built_twice(spark):
     """Random versions and, of other people, the same in another order and in other partitions; their timelines."""
     rows = random_versions(seed=11)
-    again = [row | {"source_subject_id": row["source_subject_id"] + AGAIN, "record_id": row["record_id"] + AGAIN}
-             for row in rows[::-1]]
+    again = [
+        row | {"source_subject_id": row["source_subject_id"] + AGAIN, "record_id": row["record_id"] + AGAIN}
+        for row in rows[::-1]
+    ]
     events = frame(spark, EVENTS, rows).coalesce(1).union(frame(spark, EVENTS, again).repartition(3, "ordinal"))
     built = timelines(events, *(frame(spark, schema, []) for schema in (PERSONS, COVERAGE, IDENTITY)))
     return rows, {row["subject_id"]: row.asDict() for row in built.collect()}
@@ -93,8 +116,10 @@ def built_twice(spark):
 
 def test_at_every_time_the_highest_known_version_of_each_record_is_visible(spark, built_twice):
     rows, built = built_twice
-    names = {row["h"]: row["code"] for row in spark.range(5).selectExpr("concat('C/', id) AS code")
-             .withColumn("h", F.xxhash64("code")).collect()}
+    names = {
+        row["h"]: row["code"]
+        for row in spark.range(5).selectExpr("concat('C/', id) AS code").withColumn("h", F.xxhash64("code")).collect()
+    }
     checked = 0
     for subject in range(12):
         row = built[subject]
@@ -104,8 +129,10 @@ def test_at_every_time_the_highest_known_version_of_each_record_is_visible(spark
             seen = [
                 (time, names[code], None if math.isnan(value) else value)
                 for time, available, superseded, code, value in zip(
-                    row["time"], row["available"], row["superseded"], row["code"], row["value"])
-                if available <= at < superseded]
+                    row["time"], row["available"], row["superseded"], row["code"], row["value"]
+                )
+                if available <= at < superseded
+            ]
             assert sorted(seen, key=str) == sorted(seen_by_definition(rows, subject, at), key=str)
             checked += len(seen)
     assert checked > 5_000
@@ -122,19 +149,37 @@ def test_a_person_is_one_over_all_their_sources(spark):
     static = {"time": None, "available_time": None}
     built = made(
         spark,
-        events=[{"source_subject_id": 1, "record_id": 1, "version": 2, "code": "SEX/female", **static},
-                {"source_subject_id": 2, "record_id": 2, "code": "A", "time": EPOCH, "available_time": EPOCH}],
+        events=[
+            {"source_subject_id": 1, "record_id": 1, "version": 2, "code": "SEX/female", **static},
+            {"source_subject_id": 2, "record_id": 2, "code": "A", "time": EPOCH, "available_time": EPOCH},
+        ],
         persons=[
             {"source_subject_id": 1, "record_id": 1, "gender_concept_id": 8507, "year_of_birth": 1950},
-            {"source_subject_id": 1, "record_id": 1, "version": 2, "gender_concept_id": 8532, "year_of_birth": 1951,
-             "month_of_birth": 2, "day_of_birth": 3},
-            {"source_subject_id": 2, "record_id": 3, "version": 9, "gender_concept_id": 8507,
-             "race_source_value": "white", "death_datetime": EPOCH + timedelta(days=9), "available_time": EPOCH},
+            {
+                "source_subject_id": 1,
+                "record_id": 1,
+                "version": 2,
+                "gender_concept_id": 8532,
+                "year_of_birth": 1951,
+                "month_of_birth": 2,
+                "day_of_birth": 3,
+            },
+            {
+                "source_subject_id": 2,
+                "record_id": 3,
+                "version": 9,
+                "gender_concept_id": 8507,
+                "race_source_value": "white",
+                "death_datetime": EPOCH + timedelta(days=9),
+                "available_time": EPOCH,
+            },
             {"source_subject_id": 3, "record_id": 4, "gender_concept_id": 0, "year_of_birth": 1960},
         ],
-        identity=[{"source_subject_id": 1, "subject_id": 1},
-                  {"source_subject_id": 2, "subject_id": 1, "known_from": EPOCH + timedelta(days=5)},
-                  {"source_subject_id": 3, "subject_id": 1, "known_until": EPOCH}],
+        identity=[
+            {"source_subject_id": 1, "subject_id": 1},
+            {"source_subject_id": 2, "subject_id": 1, "known_from": EPOCH + timedelta(days=5)},
+            {"source_subject_id": 3, "subject_id": 1, "known_until": EPOCH},
+        ],
     )
     one, three = built[1], built[3]
     assert set(built) == {1, 3}
@@ -158,11 +203,18 @@ def test_a_death_that_was_struck_out_is_no_death_but_was_known_for_a_while(spark
 
 def test_coverage_is_of_whole_days_and_has_versions(spark):
     span = {"source_subject_id": 1, "record_id": 7, "payer_plan_period_start_date": date(2020, 1, 1)}
-    row = made(spark, coverage=[
-        span | {"version": 1, "available_time": EPOCH},
-        span | {"version": 2, "available_time": EPOCH + timedelta(days=60),
-                "payer_plan_period_end_date": date(2020, 2, 29)},
-    ])[1]
+    row = made(
+        spark,
+        coverage=[
+            span | {"version": 1, "available_time": EPOCH},
+            span
+            | {
+                "version": 2,
+                "available_time": EPOCH + timedelta(days=60),
+                "payer_plan_period_end_date": date(2020, 2, 29),
+            },
+        ],
+    )[1]
     assert row["coverage_start"] == [micros(date(2020, 1, 1))] * 2
     assert row["coverage_end"] == [micros(date(2020, 3, 1)), NEVER]
     assert row["coverage_superseded"] == [NEVER, micros(EPOCH + timedelta(days=60))]
@@ -170,11 +222,18 @@ def test_coverage_is_of_whole_days_and_has_versions(spark):
 
 
 def test_a_person_of_very_many_events_keeps_the_newest_and_says_what_was_left_out(spark):
-    rows = (spark.range(200_000).selectExpr(
-        "1L AS source_subject_id",
-        "timestamp_ntz'2000-01-01 00:00:00' + make_dt_interval(0, 0, cast(id AS int)) AS time",
-        "'A' AS code", "id AS record_id", "1L AS version")
-        .withColumn("available_time", F.col("time")).withColumn("numeric_value", F.lit(1.0).cast("float")))
+    rows = (
+        spark.range(200_000)
+        .selectExpr(
+            "1L AS source_subject_id",
+            "timestamp_ntz'2000-01-01 00:00:00' + make_dt_interval(0, 0, cast(id AS int)) AS time",
+            "'A' AS code",
+            "id AS record_id",
+            "1L AS version",
+        )
+        .withColumn("available_time", F.col("time"))
+        .withColumn("numeric_value", F.lit(1.0).cast("float"))
+    )
     static = frame(spark, EVENTS, [{"source_subject_id": 1, "record_id": -1, "code": "SEX/male"}]).select(rows.columns)
     others = [frame(spark, schema, []) for schema in (PERSONS, COVERAGE, IDENTITY)]
     row = timelines(rows.union(static), *others, limit=1_000).collect()[0]
@@ -185,8 +244,10 @@ def test_a_person_of_very_many_events_keeps_the_newest_and_says_what_was_left_ou
 
 
 def test_codes_are_counted_and_described_and_their_hashes_are_those_of_timelines(spark):
-    rows = [{"source_subject_id": 1, "record_id": n, "code": code} for n, code in
-            enumerate(["MEDS_BIRTH", "MEDS_DEATH", "X/1", "X/1", VOID_CODE])]
+    rows = [
+        {"source_subject_id": 1, "record_id": n, "code": code}
+        for n, code in enumerate(["MEDS_BIRTH", "MEDS_DEATH", "X/1", "X/1", VOID_CODE])
+    ]
     found = {row["code"]: row for row in codes(frame(spark, EVENTS, rows)).collect()}
     assert {code: row["events"] for code, row in found.items()} == {"MEDS_BIRTH": 1, "MEDS_DEATH": 1, "X/1": 2}
     assert found["MEDS_BIRTH"]["description"] == "Birth"

@@ -34,15 +34,18 @@ def test_a_spec_is_fitted_on_the_training_samples(spark, tmp_path, monkeypatch):
     (tmp_path / "codesets").mkdir()
     (tmp_path / "codesets" / "mine.csv").write_text(
         "group,label,kind,unit,code_prefix\nhypertension,Hypertension,count,,I10\nlab,A lab,numeric,mg/dL,LAB/\n"
-        "steps,Steps,numeric,1,STEPS\n", encoding="utf-8")
+        "steps,Steps,numeric,1,STEPS\n",
+        encoding="utf-8",
+    )
     monkeypatch.setenv("SALUS_CONF", str(tmp_path))
     persons = people()
     batch = batch_of(persons)
     timelines = spark.createDataFrame(pa.Table.from_batches([batch]).to_pandas())
     codes = spark.createDataFrame([(code, code_hash, None, 1) for code, code_hash in CODES.items()], CODES_TABLE)
     row, at = samples_of(persons, TIMES)
-    samples = spark.createDataFrame(list(zip(row.tolist(), at.tolist(), strict=True)),
-                                    "subject_id long, prediction_time long")
+    samples = spark.createDataFrame(
+        list(zip(row.tolist(), at.tolist(), strict=True)), "subject_id long, prediction_time long"
+    )
     settings = FeatureSettings(codeset="mine", windows_days=(30, 90), min_people=2, most_frequent=5)
     spec = fit_spec(settings, codes, timelines, samples)
 
@@ -50,8 +53,9 @@ def test_a_spec_is_fitted_on_the_training_samples(spark, tmp_path, monkeypatch):
     values = on_model_scale(model_inputs(batch, row, at, spec), spec).astype(np.float64)
     seen = ~np.isnan(values).all(axis=0)
     assert seen.sum() > 10
-    np.testing.assert_allclose(np.array(spec.statistics.mean)[seen], np.nanmean(values[:, seen], axis=0), rtol=1e-4,
-                               atol=1e-6)
+    np.testing.assert_allclose(
+        np.array(spec.statistics.mean)[seen], np.nanmean(values[:, seen], axis=0), rtol=1e-4, atol=1e-6
+    )
     spread = np.nanstd(values[:, seen], axis=0)
     np.testing.assert_allclose(np.array(spec.statistics.std)[seen], np.where(spread > 1e-4, spread, 1), rtol=1e-3)
     assert (np.array(spec.statistics.std) > 0).all()

@@ -27,19 +27,38 @@ def dataset(tmp_path_factory):
     """1,003 samples of five inputs in 24 row groups of three files; each input names its row."""
     folder = Folder(str(tmp_path_factory.mktemp("dataset")))
     inputs = np.arange(ROWS * WIDTH, dtype=np.float32).reshape(-1, WIDTH)
-    samples = Samples(np.arange(ROWS) // 7, np.arange(ROWS), inputs, (np.arange(ROWS) % 11 == 0).astype(np.float32),
-                      np.full(ROWS, 1.5, np.float32))
+    samples = Samples(
+        np.arange(ROWS) // 7,
+        np.arange(ROWS),
+        inputs,
+        (np.arange(ROWS) % 11 == 0).astype(np.float32),
+        np.full(ROWS, 1.5, np.float32),
+    )
     bounds = [group * ROWS // GROUPS for group in range(GROUPS + 1)]
     groups = [samples[start:end] for start, end in pairwise(bounds)]
     files = []
     for number in range(FILES):
-        mine = groups[number * 8:(number + 1) * 8]
+        mine = groups[number * 8 : (number + 1) * 8]
         content = written(mine)
         (folder / "train").write(f"part-{number:06d}.parquet", content)
-        files.append({"name": f"part-{number:06d}.parquet", "sha256": sha256(content), "bytes": content.size,
-                      "groups": [len(group) for group in mine]})
-    folder.write_json("manifest.json", {"format": 1, "width": WIDTH, "spec_hash": "s", "tables": {}, "splits": {
-        "train": {"rows": ROWS, "positives": int(samples.label.sum()), "files": files}}})
+        files.append(
+            {
+                "name": f"part-{number:06d}.parquet",
+                "sha256": sha256(content),
+                "bytes": content.size,
+                "groups": [len(group) for group in mine],
+            }
+        )
+    folder.write_json(
+        "manifest.json",
+        {
+            "format": 1,
+            "width": WIDTH,
+            "spec_hash": "s",
+            "tables": {},
+            "splits": {"train": {"rows": ROWS, "positives": int(samples.label.sum()), "files": files}},
+        },
+    )
     return open_dataset(folder.url)
 
 
@@ -143,8 +162,12 @@ def late_ventilator(monkeypatch):
 def test_petastorms_race_loses_rows_of_a_finite_reader_and_none_of_ours(dataset, late_ventilator):
     split = dataset.split("train")
     urls = [f"file://{split.folder.path}/{name}" for name in split.files]
-    with warnings.catch_warnings(action="ignore"), make_batch_reader(
-            urls, num_epochs=1, workers_count=1, results_queue_size=1, shuffle_row_groups=False) as reader:
+    with (
+        warnings.catch_warnings(action="ignore"),
+        make_batch_reader(
+            urls, num_epochs=1, workers_count=1, results_queue_size=1, shuffle_row_groups=False
+        ) as reader,
+    ):
         read = sum(len(batch.label) for batch in reader)
     assert read == ROWS - split.groups[-1].rows
     late_ventilator.clear()

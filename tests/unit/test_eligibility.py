@@ -16,18 +16,24 @@ LOOK_BACK = 12
 OTHER_CODE = 5
 RULES = Eligibility(age_at_least=0.05, look_back_days=LOOK_BACK, enrolled_days_at_least=5, largest_gap_days=3)
 
-known = st.tuples(st.integers(0, 45), st.one_of(st.none(), st.integers(1, 45)))     # day available, days it stood
-span = st.tuples(st.integers(0, 30), st.one_of(st.none(), st.integers(0, 20)), known)   # first day, days, known
+known = st.tuples(st.integers(0, 45), st.one_of(st.none(), st.integers(1, 45)))  # day available, days it stood
+span = st.tuples(st.integers(0, 30), st.one_of(st.none(), st.integers(0, 20)), known)  # first day, days, known
 event = st.tuples(st.sampled_from([MEDS_DEATH_HASH, OTHER_CODE]), known)
-person = st.fixed_dictionaries({
-    "birth": st.one_of(st.none(), st.integers(-30, 40)),
-    "events": st.lists(event, max_size=3),
-    "spans": st.lists(span, max_size=5),
-})
+person = st.fixed_dictionaries(
+    {
+        "birth": st.one_of(st.none(), st.integers(-30, 40)),
+        "events": st.lists(event, max_size=3),
+        "spans": st.lists(span, max_size=5),
+    }
+)
 people = st.lists(person, min_size=1, max_size=5)
 rules = st.builds(
-    Eligibility, age_at_least=st.sampled_from([None, 0.05]), alive=st.booleans(), enrolled_at_prediction=st.booleans(),
-    look_back_days=st.just(LOOK_BACK), enrolled_days_at_least=st.sampled_from([0, 5, LOOK_BACK]),
+    Eligibility,
+    age_at_least=st.sampled_from([None, 0.05]),
+    alive=st.booleans(),
+    enrolled_at_prediction=st.booleans(),
+    look_back_days=st.just(LOOK_BACK),
+    enrolled_days_at_least=st.sampled_from([0, 5, LOOK_BACK]),
     largest_gap_days=st.sampled_from([None, 0, 3]),
 )
 
@@ -38,16 +44,18 @@ def until(first, days):
 
 def batch_of(persons):
     """Rows of ``timelines`` with the columns that eligibility looks at; every number of the persons is a day."""
-    return pa.RecordBatch.from_pydict({
-        "birth": pa.array([None if p["birth"] is None else p["birth"] * DAY for p in persons], pa.int64()),
-        "code": longs([[code for code, _ in p["events"]] for p in persons]),
-        "available": longs([[known[0] * DAY for _, known in p["events"]] for p in persons]),
-        "superseded": longs([[until(*known) for _, known in p["events"]] for p in persons]),
-        "coverage_start": longs([[first * DAY for first, _, _ in p["spans"]] for p in persons]),
-        "coverage_end": longs([[until(first, days) for first, days, _ in p["spans"]] for p in persons]),
-        "coverage_available": longs([[known[0] * DAY for _, _, known in p["spans"]] for p in persons]),
-        "coverage_superseded": longs([[until(*known) for _, _, known in p["spans"]] for p in persons]),
-    })
+    return pa.RecordBatch.from_pydict(
+        {
+            "birth": pa.array([None if p["birth"] is None else p["birth"] * DAY for p in persons], pa.int64()),
+            "code": longs([[code for code, _ in p["events"]] for p in persons]),
+            "available": longs([[known[0] * DAY for _, known in p["events"]] for p in persons]),
+            "superseded": longs([[until(*known) for _, known in p["events"]] for p in persons]),
+            "coverage_start": longs([[first * DAY for first, _, _ in p["spans"]] for p in persons]),
+            "coverage_end": longs([[until(first, days) for first, days, _ in p["spans"]] for p in persons]),
+            "coverage_available": longs([[known[0] * DAY for _, _, known in p["spans"]] for p in persons]),
+            "coverage_superseded": longs([[until(*known) for _, _, known in p["spans"]] for p in persons]),
+        }
+    )
 
 
 def longs(rows):
@@ -104,26 +112,33 @@ def test_what_becomes_available_after_the_prediction_changes_nothing(persons, ot
 
 def only_known(person, day):
     """What had come by the day, as it then stood: nothing of it replaced later."""
+
     def then(known):
         return known if known[1] is not None and sum(known) <= day else (known[0], None)
 
-    return {"birth": person["birth"],
-            "events": [(code, then(known)) for code, known in person["events"] if known[0] <= day],
-            "spans": [(first, days, then(known)) for first, days, known in person["spans"] if known[0] <= day]}
+    return {
+        "birth": person["birth"],
+        "events": [(code, then(known)) for code, known in person["events"] if known[0] <= day],
+        "spans": [(first, days, then(known)) for first, days, known in person["spans"] if known[0] <= day],
+    }
 
 
 def only_future(person, day):
-    return {"events": [(code, (day + 1 + known[0], known[1])) for code, known in person["events"]],
-            "spans": [(first, days, (day + 1 + known[0], known[1])) for first, days, known in person["spans"]]}
+    return {
+        "events": [(code, (day + 1 + known[0], known[1])) for code, known in person["events"]],
+        "spans": [(first, days, (day + 1 + known[0], known[1])) for first, days, known in person["spans"]],
+    }
 
 
 def with_future(person, future, day):
     def corrected(known):
         return known if known[1] is not None else (known[0], day + 1 - known[0])
 
-    return {"birth": person["birth"],
-            "events": [(code, corrected(known)) for code, known in person["events"]] + future["events"],
-            "spans": [(first, days, corrected(known)) for first, days, known in person["spans"]] + future["spans"]}
+    return {
+        "birth": person["birth"],
+        "events": [(code, corrected(known)) for code, known in person["events"]] + future["events"],
+        "spans": [(first, days, corrected(known)) for first, days, known in person["spans"]] + future["spans"],
+    }
 
 
 @given(people)
@@ -131,8 +146,9 @@ def with_future(person, future, day):
 def test_a_slice_of_a_batch_gives_the_same(persons):
     whole = batch_of([*persons, *persons])
     row, at = every_sample(persons)
-    for sliced, alone in zip(eligibility(whole.slice(len(persons)), row, at, RULES),
-                             eligibility(batch_of(persons), row, at, RULES)):
+    for sliced, alone in zip(
+        eligibility(whole.slice(len(persons)), row, at, RULES), eligibility(batch_of(persons), row, at, RULES)
+    ):
         np.testing.assert_array_equal(sliced, alone)
 
 
@@ -142,14 +158,17 @@ def test_an_enrolment_that_ends_tomorrow_excludes_nobody_today():
     assert lost_at.tolist() == [0]
 
 
-@pytest.mark.parametrize(("change", "step"), [
-    ({"birth": None}, "birth date known, born before the prediction"),
-    ({"birth": 20}, "age at least 0.05 years"),
-    ({"events": [(MEDS_DEATH_HASH, (24, None))]}, "not known to have died"),
-    ({"spans": [(0, 25, (0, None))]}, "enrolled at the prediction"),
-    ({"spans": [(21, None, (0, None))]}, "enrolled at least 5 of the last 12 days"),
-    ({"spans": [(17, None, (0, None))]}, "gaps of at most 3 days in the last 12"),
-])
+@pytest.mark.parametrize(
+    ("change", "step"),
+    [
+        ({"birth": None}, "birth date known, born before the prediction"),
+        ({"birth": 20}, "age at least 0.05 years"),
+        ({"events": [(MEDS_DEATH_HASH, (24, None))]}, "not known to have died"),
+        ({"spans": [(0, 25, (0, None))]}, "enrolled at the prediction"),
+        ({"spans": [(21, None, (0, None))]}, "enrolled at least 5 of the last 12 days"),
+        ({"spans": [(17, None, (0, None))]}, "gaps of at most 3 days in the last 12"),
+    ],
+)
 def test_each_step_loses_whom_it_names(change, step):
     keeps = {"birth": -30, "events": [], "spans": [(0, None, (0, None))]}
     lost_at, _ = eligibility(batch_of([keeps, keeps | change]), np.array([0, 1]), np.array([25 * DAY] * 2), RULES)

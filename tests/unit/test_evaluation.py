@@ -22,7 +22,7 @@ from salus.evaluation.discrimination import Ranking, auroc, average_precision
 from salus.evaluation.leakage import price
 from salus.evaluation.metrics import Sample, measured
 
-row = st.tuples(st.integers(0, 6), st.booleans(), st.integers(0, 3))     # score (ties abound), label, weight
+row = st.tuples(st.integers(0, 6), st.booleans(), st.integers(0, 3))  # score (ties abound), label, weight
 
 
 def weighted(rows):
@@ -39,9 +39,11 @@ def test_discrimination_equals_scikit_learn_for_any_weights_and_ties(rows):
         assert np.isnan(auroc(ranking, case, control))
         return
     assert auroc(ranking, case, control) == pytest.approx(
-        roc_auc_score(labels[used], scores[used], sample_weight=weights[used]))
+        roc_auc_score(labels[used], scores[used], sample_weight=weights[used])
+    )
     assert average_precision(ranking, case, control) == pytest.approx(
-        average_precision_score(labels[used], scores[used], sample_weight=weights[used]))
+        average_precision_score(labels[used], scores[used], sample_weight=weights[used])
+    )
 
 
 @given(st.lists(st.tuples(st.integers(0, 5), st.floats(0.01, 0.99)), min_size=2, max_size=25))
@@ -192,7 +194,8 @@ def compared():
     models = {
         "model": expit(logits + random.normal(0, 0.5, people.size)),
         "baseline": expit(logits + random.normal(0, 1.5, people.size)),
-        "attainable": expit(logits + random.normal(0, 0.2, people.size)), "oracle": true,
+        "attainable": expit(logits + random.normal(0, 0.2, people.size)),
+        "oracle": true,
     }
     rows = {(row["model_name"], row["metric"]): row for row in measured(sample, models, replicates=60)}
     return sample, models, rows
@@ -202,9 +205,11 @@ def test_every_estimate_is_scikit_learns_and_lies_in_its_interval(compared):
     sample, models, rows = compared
     for name, probability in models.items():
         assert rows[name, "auroc"]["value"] == pytest.approx(
-            roc_auc_score(sample.labels, probability, sample_weight=sample.weights))
+            roc_auc_score(sample.labels, probability, sample_weight=sample.weights)
+        )
         assert rows[name, "brier"]["value"] == pytest.approx(
-            brier_score_loss(sample.labels, probability, sample_weight=sample.weights))
+            brier_score_loss(sample.labels, probability, sample_weight=sample.weights)
+        )
         for metric in ("auroc", "auprc", "brier", "calibration_intercept", "calibration_slope", "auroc_over_truth"):
             assert rows[name, metric]["low"] < rows[name, metric]["value"] < rows[name, metric]["high"]
 

@@ -26,42 +26,76 @@ GAP = 3
 
 WITHIN_TEN_DAYS = {
     "predicates": {"admission": {"code": "ADMISSION"}},
-    "windows": {"target": {"start": "trigger", "end": "start + 10d", "start_inclusive": True, "end_inclusive": False,
-                           "label": "admission"}},
+    "windows": {
+        "target": {
+            "start": "trigger",
+            "end": "start + 10d",
+            "start_inclusive": True,
+            "end_inclusive": False,
+            "label": "admission",
+        }
+    },
 }
 AFTER_DISCHARGE = {
-    "predicates": {"admission": {"code": "ADMISSION"}, "discharge": {"code": "DISCHARGE"},
-                   "high": {"code": "LAB", "value_min": 5, "value_min_inclusive": True},
-                   "worse": {"expr": "or(admission, high)"}},
+    "predicates": {
+        "admission": {"code": "ADMISSION"},
+        "discharge": {"code": "DISCHARGE"},
+        "high": {"code": "LAB", "value_min": 5, "value_min_inclusive": True},
+        "worse": {"expr": "or(admission, high)"},
+    },
     "windows": {
-        "stay": {"start": "trigger", "end": "start -> discharge", "start_inclusive": False, "end_inclusive": True,
-                 "has": {"discharge": "(1, None)"}},
-        "rest": {"start": "stay.end", "end": "start + 2d", "start_inclusive": False, "end_inclusive": True,
-                 "has": {"admission": "(None, 1)"}},
-        "target": {"start": "rest.end", "end": "start -> worse", "start_inclusive": False, "end_inclusive": True,
-                   "label": "admission"},
+        "stay": {
+            "start": "trigger",
+            "end": "start -> discharge",
+            "start_inclusive": False,
+            "end_inclusive": True,
+            "has": {"discharge": "(1, None)"},
+        },
+        "rest": {
+            "start": "stay.end",
+            "end": "start + 2d",
+            "start_inclusive": False,
+            "end_inclusive": True,
+            "has": {"admission": "(None, 1)"},
+        },
+        "target": {
+            "start": "rest.end",
+            "end": "start -> worse",
+            "start_inclusive": False,
+            "end_inclusive": True,
+            "label": "admission",
+        },
     },
 }
 
 
 def label(aces=WITHIN_TEN_DAYS, **changes):
-    return Label(**{"horizon_days": 10, "run_out_days": 0, "death": "no_event", "censor_at_disenrolment": False,
-                    "aces": aces} | changes)
+    return Label(
+        **{"horizon_days": 10, "run_out_days": 0, "death": "no_event", "censor_at_disenrolment": False, "aces": aces}
+        | changes
+    )
 
 
 def batch_of(people):
     """Rows of ``timelines``; each person a mapping of events (time, code, value, superseded), death and spans."""
+
     def longs(rows):
         return pa.array([list(row) for row in rows], pa.list_(pa.int64()))
 
-    return pa.RecordBatch.from_pydict({
-        "death": pa.array([person.get("death") for person in people], pa.int64()),
-        **{name: longs([event[at] for event in person["events"]] for person in people)
-           for at, name in ((0, "time"), (1, "code"), (3, "superseded"))},
-        "value": pa.array([[event[2] for event in person["events"]] for person in people], pa.list_(pa.float32())),
-        **{name: longs([span[at] for span in person.get("spans", [])] for person in people)
-           for at, name in ((0, "coverage_start"), (1, "coverage_end"), (2, "coverage_superseded"))},
-    })
+    return pa.RecordBatch.from_pydict(
+        {
+            "death": pa.array([person.get("death") for person in people], pa.int64()),
+            **{
+                name: longs([event[at] for event in person["events"]] for person in people)
+                for at, name in ((0, "time"), (1, "code"), (3, "superseded"))
+            },
+            "value": pa.array([[event[2] for event in person["events"]] for person in people], pa.list_(pa.float32())),
+            **{
+                name: longs([span[at] for span in person.get("spans", [])] for person in people)
+                for at, name in ((0, "coverage_start"), (1, "coverage_end"), (2, "coverage_superseded"))
+            },
+        }
+    )
 
 
 def population(people, seed):
@@ -71,9 +105,15 @@ def population(people, seed):
         times = np.sort(draw.choice(60 * 24, draw.integers(0, 14), replace=False)) * (DAY // 24)
         yield {
             "death": int(draw.integers(20, 80)) * DAY + DAY // 3 if draw.random() < 0.2 else None,
-            "events": [(int(time), int(draw.choice([ADMISSION, DISCHARGE, LAB])),
-                        float(draw.choice([np.nan, 4, 5, 6])), NEVER if draw.random() < 0.9 else int(time) + DAY)
-                       for time in times],
+            "events": [
+                (
+                    int(time),
+                    int(draw.choice([ADMISSION, DISCHARGE, LAB])),
+                    float(draw.choice([np.nan, 4, 5, 6])),
+                    NEVER if draw.random() < 0.9 else int(time) + DAY,
+                )
+                for time in times
+            ],
         }
 
 
@@ -92,8 +132,11 @@ def everybody_at_once(people, predictions, config, folder):
     loaded = TaskExtractorConfig.load(task)
     answers = query(loaded, get_predicates_df(loaded, DictConfig({"path": str(data), "standard": "meds"})))
     # Where a bounding event never comes, es-aces answers with rows without a label, or without a trigger.
-    return {(row["subject_id"], row["trigger"]): bool(row["label"]) for row in answers.iter_rows(named=True)
-            if row["trigger"] is not None}
+    return {
+        (row["subject_id"], row["trigger"]): bool(row["label"])
+        for row in answers.iter_rows(named=True)
+        if row["trigger"] is not None
+    }
 
 
 def meds_rows(people, predictions):
@@ -114,24 +157,26 @@ def test_shards_give_what_es_aces_gives_on_everybody_at_once(config, horizon_day
     expected = everybody_at_once(people, predictions, config, tmp_path)
     found = {}
     for first in range(0, len(people), 40):
-        shard = people[first:first + 40]
+        shard = people[first : first + 40]
         row, at = np.repeat(np.arange(len(shard)), 4), np.tile(predictions, len(shard))
         labels = label_samples(batch_of(shard), row, at, label(config, horizon_days=horizon_days), CODES)
         for r, t, lost, positive in zip(row.tolist(), at.tolist(), labels.lost_at, labels.is_positive):
             if lost == 0:
                 found[first + r, instant(t)] = bool(positive)
-            if lost == 3:                   # the label's window ends beyond the horizon, or never
+            if lost == 3:  # the label's window ends beyond the horizon, or never
                 del expected[first + r, instant(t)]
     assert found == expected
     assert 10 < sum(found.values()) < len(found) - 10
 
 
-span = st.tuples(st.integers(0, 30), st.integers(1, 20), st.booleans())       # first day, days, is it current
-someone = st.fixed_dictionaries({
-    "admissions": st.lists(st.integers(0, 45), max_size=4),
-    "death": st.one_of(st.none(), st.integers(0, 45)),
-    "spans": st.lists(span, max_size=4),
-})
+span = st.tuples(st.integers(0, 30), st.integers(1, 20), st.booleans())  # first day, days, is it current
+someone = st.fixed_dictionaries(
+    {
+        "admissions": st.lists(st.integers(0, 45), max_size=4),
+        "death": st.one_of(st.none(), st.integers(0, 45)),
+        "spans": st.lists(span, max_size=4),
+    }
+)
 
 
 def slowly(person, day, death_is):
@@ -146,8 +191,9 @@ def slowly(person, day, death_is):
     event = min(happens, default=1_000)
     covered = {at for first, days, current in person["spans"] if current for at in range(first, first + days)}
     left = day
-    while any({before, after} <= covered for before in range(left - GAP, left + 1)
-              for after in range(left, before + GAP + 2)):
+    while any(
+        {before, after} <= covered for before in range(left - GAP, left + 1) for after in range(left, before + GAP + 2)
+    ):
         left += 1
     first = min(event, death, day + 10)
     if left <= min(event, death) and left < day + 10:
@@ -159,12 +205,19 @@ def slowly(person, day, death_is):
 @given(st.lists(someone, min_size=1, max_size=4))
 @settings(deadline=None, max_examples=60)
 def test_it_is_its_definition_day_by_day(death_is, people):
-    batch = batch_of([{
-        "death": None if person["death"] is None else person["death"] * DAY,
-        "events": [(at * DAY, ADMISSION, np.nan, NEVER) for at in sorted(person["admissions"])],
-        "spans": [(first * DAY, (first + days) * DAY, NEVER if current else (first + 1) * DAY)
-                  for first, days, current in person["spans"]],
-    } for person in people])
+    batch = batch_of(
+        [
+            {
+                "death": None if person["death"] is None else person["death"] * DAY,
+                "events": [(at * DAY, ADMISSION, np.nan, NEVER) for at in sorted(person["admissions"])],
+                "spans": [
+                    (first * DAY, (first + days) * DAY, NEVER if current else (first + 1) * DAY)
+                    for first, days, current in person["spans"]
+                ],
+            }
+            for person in people
+        ]
+    )
     days = (4, 11, 25)
     row, at = np.repeat(np.arange(len(people)), 3), np.tile(np.array(days) * DAY, len(people))
     found = label_samples(batch, row, at, label(death=death_is, censor_at_disenrolment=True), CODES, GAP)

@@ -29,10 +29,10 @@ def futures(draw, rows, kind, at):
     """
     changed = [known_later(row, at, draw(later)) for row in draw(st.lists(kind, max_size=6))]
     for row in rows:
-        if row.available > at:                                        # came later: may as well never come
+        if row.available > at:  # came later: may as well never come
             if draw(st.booleans()):
                 continue
-        elif row.superseded > at:                                     # current at the prediction: its end may move
+        elif row.superseded > at:  # current at the prediction: its end may move
             fate = draw(st.sampled_from(["stays", "void", "corrected", "stands"]))
             if fate in ("void", "corrected"):
                 row = dataclasses.replace(row, superseded=at + draw(later))
@@ -47,8 +47,12 @@ def futures(draw, rows, kind, at):
 @settings(max_examples=150, deadline=None)
 @given(people, prediction_times, st.data())
 def test_what_became_known_after_the_prediction_changes_no_input(person, at, data):
-    other = Person(data.draw(futures(person.events, events(), at)), data.draw(futures(person.spans, spans(), at)),
-                   person.birth, person.sex)
+    other = Person(
+        data.draw(futures(person.events, events(), at)),
+        data.draw(futures(person.spans, spans(), at)),
+        person.birth,
+        person.sex,
+    )
     row, times = np.array([0]), np.array([at])
     before, after = (model_inputs(batch_of([one]), row, times, SPEC) for one in (person, other))
     np.testing.assert_array_equal(after, before)

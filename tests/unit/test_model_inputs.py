@@ -36,8 +36,11 @@ def slowly(person: Person, at: int, clock: str = "available") -> dict[str, float
         "any_event.days_since_last": since_last(seen, at),
     }
     for days in SPEC.enrolment_days:
-        covered = [day for day in range(at // DAY - days, at // DAY)
-                   if any(s.start <= day * DAY < s.end for s in visible(person.spans, at, clock))]
+        covered = [
+            day
+            for day in range(at // DAY - days, at // DAY)
+            if any(s.start <= day * DAY < s.end for s in visible(person.spans, at, clock))
+        ]
         found[f"enrolled_days.{days}d"] = len(covered)
     for group in SPEC.groups:
         mine = [e for e in seen if e.code in group.code_hashes]
@@ -74,8 +77,11 @@ def since_last(seen, at):
 
 
 @settings(max_examples=100, deadline=None)
-@given(st.lists(people, min_size=1, max_size=4), st.lists(prediction_times, min_size=1, max_size=4),
-       st.sampled_from(["available", "time"]))
+@given(
+    st.lists(people, min_size=1, max_size=4),
+    st.lists(prediction_times, min_size=1, max_size=4),
+    st.sampled_from(["available", "time"]),
+)
 def test_every_feature_is_what_its_definition_says(persons, times, clock):
     row, at = samples_of(persons, times)
     fast = model_inputs(batch_of(persons), row, at, SPEC, clock=clock)
@@ -127,8 +133,9 @@ def test_last_times_and_data_through_are_those_of_what_was_visible(person, at):
     seen = [e for e in visible(person.events, at, "available") if STATIC < e.time <= at]
     expected = [max((e.time for e in seen if e.code in group.code_hashes), default=STATIC) for group in SPEC.groups]
     np.testing.assert_array_equal(last_times(batch, row, times, SPEC)[0], expected)
-    assert data_through(batch, row, times)[0] == max((e.available for e in person.events if e.available <= at),
-                                                     default=STATIC)
+    assert data_through(batch, row, times)[0] == max(
+        (e.available for e in person.events if e.available <= at), default=STATIC
+    )
 
 
 @settings(max_examples=60, deadline=None)
@@ -156,8 +163,10 @@ def test_standardised_inputs_are_finite_and_say_what_was_missing(persons, at):
 
 def test_the_baseline_is_somebody_without_events_of_mean_age_and_sex():
     nobody = model_inputs(batch_of([Person([])]), np.array([0]), np.array([400 * DAY]), SPEC)
-    known = standardise(np.where(np.isin(SPEC.names, ["age", "is_female"]), np.array(SPEC.statistics.mean), nobody)
-                        .astype(np.float32), SPEC)
+    known = standardise(
+        np.where(np.isin(SPEC.names, ["age", "is_female"]), np.array(SPEC.statistics.mean), nobody).astype(np.float32),
+        SPEC,
+    )
     np.testing.assert_allclose(baseline(SPEC), known[0], atol=1e-6)
 
 

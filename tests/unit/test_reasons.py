@@ -23,13 +23,17 @@ AS_OF = micros(datetime(2026, 6, 30))
 @pytest.fixture(scope="module")
 def spec():
     return FeatureSpec(
-        windows_days=(90,), numeric_windows_days=(), count_statistics=("count", "days_since_last"),
-        numeric_statistics=("last", "days_since_last"), groups=(
+        windows_days=(90,),
+        numeric_windows_days=(),
+        count_statistics=("count", "days_since_last"),
+        numeric_statistics=("last", "days_since_last"),
+        groups=(
             CodeGroup(name="payer", label="Claims", kind="source", codes=("CLAIM",), code_hashes=(1,)),
             CodeGroup(name="ehr", label="Records", kind="source", codes=("ENCOUNTER",), code_hashes=(2,)),
             CodeGroup(name="admission", label="Admissions", kind="count", codes=("A/1", "A/2"), code_hashes=(3, 4)),
             CodeGroup(name="hba1c", label="HbA1c", kind="numeric", unit="%", codes=("LOINC/4548-4",), code_hashes=(5,)),
-        ))
+        ),
+    )
 
 
 @given(arrays(np.float64, st.tuples(st.integers(0, 6), st.integers(1, 9)), elements=st.integers(-3, 3).map(float)))
@@ -37,7 +41,7 @@ def test_the_largest_contributions_are_those_that_a_plain_sort_finds(contributio
     feature, offsets = largest(contributions, most=4)
     for person, row in enumerate(contributions):
         expected = sorted((i for i, value in enumerate(row) if value), key=lambda i: (-abs(row[i]), i))[:4]
-        assert feature[offsets[person]:offsets[person + 1]].tolist() == expected
+        assert feature[offsets[person] : offsets[person + 1]].tolist() == expected
     assert offsets[-1] == feature.size
 
 
@@ -65,14 +69,32 @@ def told(spec, contribution, value, days_ago):
 
 
 def test_a_reason_says_what_it_is_in_the_persons_own_figures(spec):
-    first, second = told(spec, {"hba1c.last": 0.7, "admission.count.90d": -1.5},
-                         {"hba1c.last": 9.5, "admission.count.90d": 0}, {"hba1c": 12, "admission": 200})
+    first, second = told(
+        spec,
+        {"hba1c.last": 0.7, "admission.count.90d": -1.5},
+        {"hba1c.last": 9.5, "admission.count.90d": 0},
+        {"hba1c": 12, "admission": 200},
+    )
     assert first == {
-        "rank": 1, "feature": "Admissions: number in the last 90 days", "code": "admission", "value": 0.0, "unit": "",
-        "time": None, "direction": "lowers", "contribution": -1.5}
+        "rank": 1,
+        "feature": "Admissions: number in the last 90 days",
+        "code": "admission",
+        "value": 0.0,
+        "unit": "",
+        "time": None,
+        "direction": "lowers",
+        "contribution": -1.5,
+    }
     assert second == {
-        "rank": 2, "feature": "HbA1c: last value", "code": "LOINC/4548-4", "value": 9.5, "unit": "%",
-        "time": datetime(2026, 6, 18), "direction": "raises", "contribution": 0.7}
+        "rank": 2,
+        "feature": "HbA1c: last value",
+        "code": "LOINC/4548-4",
+        "value": 9.5,
+        "unit": "%",
+        "time": datetime(2026, 6, 18),
+        "direction": "raises",
+        "contribution": 0.7,
+    }
 
 
 def test_the_time_is_that_of_an_event_in_the_window_or_none(spec):
@@ -97,8 +119,12 @@ def test_people_without_contributions_have_no_reasons_and_the_others_keep_theirs
 
 def flags_of(spec, known=(1, 1), lab=10.0, event=10.0, enrolled=365, dropped=0):
     raw = np.full((1, len(spec.names)), np.nan, np.float32)
-    for name, number in {"payer.known": known[0], "ehr.known": known[1], "hba1c.days_since_last": lab,
-                         "any_event.days_since_last": event}.items():
+    for name, number in {
+        "payer.known": known[0],
+        "ehr.known": known[1],
+        "hba1c.days_since_last": lab,
+        "any_event.days_since_last": event,
+    }.items():
         raw[0, spec.names.index(name)] = number
     rules = Eligibility(look_back_days=365)
     found = quality_flags(raw, np.array([enrolled], np.int32), np.array([dropped], np.int32), rules, spec)
@@ -106,11 +132,17 @@ def flags_of(spec, known=(1, 1), lab=10.0, event=10.0, enrolled=365, dropped=0):
     return found.to_pylist()[0]
 
 
-@pytest.mark.parametrize(("given", "flag"), [
-    ({"known": (0, 1)}, "single_source"), ({"lab": 366.0}, "no_lab_in_a_year"), ({"lab": np.nan}, "no_lab_in_a_year"),
-    ({"event": 183.0}, "no_event_in_half_a_year"), ({"enrolled": 364}, "enrolment_gap"),
-    ({"dropped": 1}, "events_dropped"),
-])
+@pytest.mark.parametrize(
+    ("given", "flag"),
+    [
+        ({"known": (0, 1)}, "single_source"),
+        ({"lab": 366.0}, "no_lab_in_a_year"),
+        ({"lab": np.nan}, "no_lab_in_a_year"),
+        ({"event": 183.0}, "no_event_in_half_a_year"),
+        ({"enrolled": 364}, "enrolment_gap"),
+        ({"dropped": 1}, "events_dropped"),
+    ],
+)
 def test_each_flag_is_raised_by_its_own_fault_alone(spec, given, flag):
     assert flags_of(spec) == []
     assert flags_of(spec, **given) == [flag]

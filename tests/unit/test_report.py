@@ -30,20 +30,24 @@ SECTIONS = ["summary", "intake", "attrition", "discrimination", "calibration", "
 
 
 def came_in():
-    return Intake(7, [
-        Delivered("fhir_r4", "Observation", 2, 412_006, 411_890, 116, 3_050, 415_212),
-        Delivered("fhir_r4", "Encounter", 1, 60_410, 60_391, 19, 401, 120_801),
-        Delivered("fhir_r4", "Patient", 1, 4_512, 4_508, 4, 0, 13_820),
-        Delivered("payer_extract", "medical_claim", 1, 201_400, 201_333, 67, 4_100, 402_500),
-        Delivered("payer_extract", "eligibility", 1, 4_260, 4_260, 0, 0, 4_260),
-        Delivered("wearable_daily", "dailyActivity_merged", 1, 310_220, 310_201, 19, 0, 930_603),
-    ], [
-        Refusal("fhir_r4", "Observation", "not_one_json_object", "one JSON object a line", 116),
-        Refusal("payer_extract", "medical_claim", "not_a_number", "a decimal number", 67),
-        Refusal("fhir_r4", "Encounter", "unknown_person", "a person whom some delivery has named", 19),
-        Refusal("wearable_daily", "dailyActivity_merged", "not_a_time", "a date that exists", 19),
-        Refusal("fhir_r4", "Patient", "not_a_time", "a date that exists", 4),
-    ])
+    return Intake(
+        7,
+        [
+            Delivered("fhir_r4", "Observation", 2, 412_006, 411_890, 116, 3_050, 415_212),
+            Delivered("fhir_r4", "Encounter", 1, 60_410, 60_391, 19, 401, 120_801),
+            Delivered("fhir_r4", "Patient", 1, 4_512, 4_508, 4, 0, 13_820),
+            Delivered("payer_extract", "medical_claim", 1, 201_400, 201_333, 67, 4_100, 402_500),
+            Delivered("payer_extract", "eligibility", 1, 4_260, 4_260, 0, 0, 4_260),
+            Delivered("wearable_daily", "dailyActivity_merged", 1, 310_220, 310_201, 19, 0, 930_603),
+        ],
+        [
+            Refusal("fhir_r4", "Observation", "not_one_json_object", "one JSON object a line", 116),
+            Refusal("payer_extract", "medical_claim", "not_a_number", "a decimal number", 67),
+            Refusal("fhir_r4", "Encounter", "unknown_person", "a person whom some delivery has named", 19),
+            Refusal("wearable_daily", "dailyActivity_merged", "not_a_time", "a date that exists", 19),
+            Refusal("fhir_r4", "Patient", "not_a_time", "a date that exists", 4),
+        ],
+    )
 
 
 def steps():
@@ -58,8 +62,12 @@ def steps():
 
 def measured():
     found = {}
-    for name, auroc, brier in (("model", 0.781, 0.0461), ("baseline", 0.768, 0.0466), ("attainable", 0.793, 0.0456),
-                               ("oracle", 0.812, 0.0449)):
+    for name, auroc, brier in (
+        ("model", 0.781, 0.0461),
+        ("baseline", 0.768, 0.0466),
+        ("attainable", 0.793, 0.0456),
+        ("oracle", 0.812, 0.0449),
+    ):
         power = auroc / (1 - auroc)
         x = [place / 200 for place in range(201)]
         found |= {
@@ -88,16 +96,62 @@ def measured():
 
 
 def scoring():
-    return Night("score-3f9a1c22b7d0", 4_940, 3_620, 3_611, 9, "admission_90d", "1", "9c1e" * 16,
-                 {"timelines": 3, "events": 5, "codes": 1}, "0.1.0+3cc0051aa11b", datetime(2026, 7, 1, 2, 4),
-                 datetime(2026, 6, 29, 23, 0), "c0ffee")
+    return Night(
+        "score-3f9a1c22b7d0",
+        4_940,
+        3_620,
+        3_611,
+        9,
+        "admission_90d",
+        "1",
+        "9c1e" * 16,
+        {"timelines": 3, "events": 5, "codes": 1},
+        "0.1.0+3cc0051aa11b",
+        datetime(2026, 7, 1, 2, 4),
+        datetime(2026, 6, 29, 23, 0),
+        "c0ffee",
+    )
 
 
 def lying():
-    heights = [420, 700, 520, 380, 290, 220, 170, 140, 110, 90, 80, 70, 60, 50, 45, 40, 35, 30, 25, 20, 18, 15, 12, 10,
-               8, 6, 5, 4, 3, 2]
-    tiers = [TierOfNight("very high", 80, 0.21, 0.297, 19.2), TierOfNight("high", 281, 0.12, 0.21, 43.0),
-             TierOfNight("medium", 1_000, 0.04, 0.12, 70.1), TierOfNight("low", 2_250, 0.0, 0.04, 41.0)]
+    heights = [
+        420,
+        700,
+        520,
+        380,
+        290,
+        220,
+        170,
+        140,
+        110,
+        90,
+        80,
+        70,
+        60,
+        50,
+        45,
+        40,
+        35,
+        30,
+        25,
+        20,
+        18,
+        15,
+        12,
+        10,
+        8,
+        6,
+        5,
+        4,
+        3,
+        2,
+    ]
+    tiers = [
+        TierOfNight("very high", 80, 0.21, 0.297, 19.2),
+        TierOfNight("high", 281, 0.12, 0.21, 43.0),
+        TierOfNight("medium", 1_000, 0.04, 0.12, 70.1),
+        TierOfNight("low", 2_250, 0.0, 0.04, 41.0),
+    ]
     names = ["low"] * 4 + ["medium"] * 8 + ["high"] * 9 + ["very high"] * 9
     bars = {(name, place): people for place, (name, people) in enumerate(zip(names, heights))}
     return Distribution(0.01, bars, tiers, {"no_data_in_look_back": 6, "no_finite_score": 3}, 0.0512)
@@ -105,43 +159,117 @@ def lying():
 
 def person(rank, **changes):
     reasons = [
-        {"rank": 1, "feature": "unplanned admissions, last 180 days", "code": "ENCOUNTER/IMP/EM", "value": 2.0,
-         "unit": None, "time": datetime(2026, 5, 21), "direction": "raises", "contribution": 0.91},
-        {"rank": 2, "feature": "haemoglobin A1c, last value", "code": "LOINC/4548-4", "value": 9.4, "unit": "%",
-         "time": datetime(2026, 6, 12), "direction": "raises", "contribution": 0.44},
-        {"rank": 3, "feature": "days since the last metformin order", "code": "RxNorm/860975", "value": 212.0,
-         "unit": "d", "time": datetime(2025, 11, 30), "direction": "raises", "contribution": 0.30},
-        {"rank": 4, "feature": "steps a day, last 30 days", "code": "STEPS/DAY", "value": 7412.0, "unit": "/d",
-         "time": datetime(2026, 6, 29), "direction": "lowers", "contribution": -0.21},
-        {"rank": 5, "feature": "age", "code": "", "value": 81.2, "unit": "a", "time": None, "direction": "raises",
-         "contribution": 0.17},
+        {
+            "rank": 1,
+            "feature": "unplanned admissions, last 180 days",
+            "code": "ENCOUNTER/IMP/EM",
+            "value": 2.0,
+            "unit": None,
+            "time": datetime(2026, 5, 21),
+            "direction": "raises",
+            "contribution": 0.91,
+        },
+        {
+            "rank": 2,
+            "feature": "haemoglobin A1c, last value",
+            "code": "LOINC/4548-4",
+            "value": 9.4,
+            "unit": "%",
+            "time": datetime(2026, 6, 12),
+            "direction": "raises",
+            "contribution": 0.44,
+        },
+        {
+            "rank": 3,
+            "feature": "days since the last metformin order",
+            "code": "RxNorm/860975",
+            "value": 212.0,
+            "unit": "d",
+            "time": datetime(2025, 11, 30),
+            "direction": "raises",
+            "contribution": 0.30,
+        },
+        {
+            "rank": 4,
+            "feature": "steps a day, last 30 days",
+            "code": "STEPS/DAY",
+            "value": 7412.0,
+            "unit": "/d",
+            "time": datetime(2026, 6, 29),
+            "direction": "lowers",
+            "contribution": -0.21,
+        },
+        {
+            "rank": 5,
+            "feature": "age",
+            "code": "",
+            "value": 81.2,
+            "unit": "a",
+            "time": None,
+            "direction": "raises",
+            "contribution": 0.17,
+        },
     ]
-    return {"subject_id": 8_123_440_991_223_007_001 + rank * 977, "probability": 0.31 - 0.006 * rank,
-            "probability_low": 0.26 - 0.006 * rank, "probability_high": 0.36 - 0.006 * rank, "relative_risk": 5.6,
-            "percentile": 99.98 - 0.03 * rank, "tier": "very high", "previous_probability": None,
-            "days_since_last_event": 1.0, "reasons": reasons,
-            "data_quality_flags": ["enrolment_gap", "single_source"] if rank == 2 else [],
-            "reason_method": "integrated gradients, 32 steps", **changes}
+    return {
+        "subject_id": 8_123_440_991_223_007_001 + rank * 977,
+        "probability": 0.31 - 0.006 * rank,
+        "probability_low": 0.26 - 0.006 * rank,
+        "probability_high": 0.36 - 0.006 * rank,
+        "relative_risk": 5.6,
+        "percentile": 99.98 - 0.03 * rank,
+        "tier": "very high",
+        "previous_probability": None,
+        "days_since_last_event": 1.0,
+        "reasons": reasons,
+        "data_quality_flags": ["enrolment_gap", "single_source"] if rank == 2 else [],
+        "reason_method": "integrated gradients, 32 steps",
+        **changes,
+    }
 
 
 def took():
     at = datetime(2026, 7, 1, 2, 4)
-    return [Phase(job, source, "succeeded", taken, taken, at) for job, source, taken in (
-        ("simulate", "", 5.2), ("ingest", "fhir_r4", 31.0), ("ingest", "payer_extract", 14.2),
-        ("ingest", "wearable_daily", 8.9), ("timelines", "", 12.5), ("cohort", "", 24.1), ("export", "", 9.7),
-        ("train", "", 58.0), ("evaluate", "", 16.6), ("score", "", 17.3))]
+    return [
+        Phase(job, source, "succeeded", taken, taken, at)
+        for job, source, taken in (
+            ("simulate", "", 5.2),
+            ("ingest", "fhir_r4", 31.0),
+            ("ingest", "payer_extract", 14.2),
+            ("ingest", "wearable_daily", 8.9),
+            ("timelines", "", 12.5),
+            ("cohort", "", 24.1),
+            ("export", "", 9.7),
+            ("train", "", 58.0),
+            ("evaluate", "", 16.6),
+            ("score", "", 17.3),
+        )
+    ]
 
 
 def example():
     """A whole report from plain figures."""
     card = {"intended_use": "Offering care management to people whose risk is high."}
-    return Page("Unplanned admission in the next 90 days", "admission_90d", AS_OF, datetime(2026, 7, 1, 2, 5), [
-        overview_section(scoring(), measured(), card), intake_section(came_in()), attrition_section(steps()),
-        discrimination_section(measured()), reliability_section(measured()), distribution_section(lying()),
-        people_section([person(rank) for rank in range(20)], AS_OF),
-        provenance_section(took(), {"Code": "0.1.0+3cc0051aa11b", "Snapshot": "score-3f9a1c22b7d0-19-7 of 2026-07-01"},
-                           scoring().inputs, {"pyspark": "4.0.5", "keras": "3.15.1"}),
-    ])
+    return Page(
+        "Unplanned admission in the next 90 days",
+        "admission_90d",
+        AS_OF,
+        datetime(2026, 7, 1, 2, 5),
+        [
+            overview_section(scoring(), measured(), card),
+            intake_section(came_in()),
+            attrition_section(steps()),
+            discrimination_section(measured()),
+            reliability_section(measured()),
+            distribution_section(lying()),
+            people_section([person(rank) for rank in range(20)], AS_OF),
+            provenance_section(
+                took(),
+                {"Code": "0.1.0+3cc0051aa11b", "Snapshot": "score-3f9a1c22b7d0-19-7 of 2026-07-01"},
+                scoring().inputs,
+                {"pyspark": "4.0.5", "keras": "3.15.1"},
+            ),
+        ],
+    )
 
 
 class Read(HTMLParser):
@@ -221,7 +349,7 @@ def test_a_table_says_what_its_cells_are(page):
 
 def test_numbers_are_aligned_and_words_are_not():
     html = render(replace(example(), sections=[attrition_section(steps())]))
-    row = html[html.index("<tbody>"):html.index("</tr>", html.index("<tbody>"))]
+    row = html[html.index("<tbody>") : html.index("</tr>", html.index("<tbody>"))]
     assert re.findall(r"<(t[hd])[^>]*?(class=\"number\")?>", row) == [("th", "")] + 6 * [("td", 'class="number"')]
 
 
@@ -232,18 +360,37 @@ def hostile():
     reason = person(1)["reasons"][0] | {"feature": HOSTILE, "code": HOSTILE, "unit": HOSTILE, "direction": HOSTILE}
     lies = lying()
     tier = lies.tiers[0].name
-    return Page(HOSTILE, HOSTILE, AS_OF, datetime(2026, 7, 1), [
-        overview_section(replace(scoring(), model_name=HOSTILE, model_version=HOSTILE), measured(), {HOSTILE: HOSTILE}),
-        intake_section(Intake(1, delivered, [Refusal(HOSTILE, HOSTILE, HOSTILE, HOSTILE, 116)])),
-        attrition_section([replace(steps()[0], criterion=HOSTILE)]),
-        distribution_section(Distribution(
-            0.01, {(HOSTILE if name == tier else name, place): count for (name, place), count in lies.bars.items()},
-            [replace(lies.tiers[0], name=HOSTILE), *lies.tiers[1:]], {HOSTILE: 9}, 0.05)),
-        people_section([person(1, tier=HOSTILE, data_quality_flags=[HOSTILE], reasons=[reason], reason_method=HOSTILE)],
-                       AS_OF),
-        provenance_section([Phase(HOSTILE, HOSTILE, "succeeded", 1.0, 1.0, datetime(2026, 7, 1))], {HOSTILE: HOSTILE},
-                           {HOSTILE: 1}, {HOSTILE: HOSTILE}),
-    ])
+    return Page(
+        HOSTILE,
+        HOSTILE,
+        AS_OF,
+        datetime(2026, 7, 1),
+        [
+            overview_section(
+                replace(scoring(), model_name=HOSTILE, model_version=HOSTILE), measured(), {HOSTILE: HOSTILE}
+            ),
+            intake_section(Intake(1, delivered, [Refusal(HOSTILE, HOSTILE, HOSTILE, HOSTILE, 116)])),
+            attrition_section([replace(steps()[0], criterion=HOSTILE)]),
+            distribution_section(
+                Distribution(
+                    0.01,
+                    {(HOSTILE if name == tier else name, place): count for (name, place), count in lies.bars.items()},
+                    [replace(lies.tiers[0], name=HOSTILE), *lies.tiers[1:]],
+                    {HOSTILE: 9},
+                    0.05,
+                )
+            ),
+            people_section(
+                [person(1, tier=HOSTILE, data_quality_flags=[HOSTILE], reasons=[reason], reason_method=HOSTILE)], AS_OF
+            ),
+            provenance_section(
+                [Phase(HOSTILE, HOSTILE, "succeeded", 1.0, 1.0, datetime(2026, 7, 1))],
+                {HOSTILE: HOSTILE},
+                {HOSTILE: 1},
+                {HOSTILE: HOSTILE},
+            ),
+        ],
+    )
 
 
 def test_markup_in_the_data_stays_text():
@@ -273,8 +420,13 @@ def strings(node):
 
 def test_what_is_not_there_yet_names_the_job_that_makes_it():
     empty = [
-        overview_section(None, {}, {}), intake_section(None), attrition_section([]), discrimination_section({}),
-        reliability_section({}), distribution_section(None), people_section([], AS_OF),
+        overview_section(None, {}, {}),
+        intake_section(None),
+        attrition_section([]),
+        discrimination_section({}),
+        reliability_section({}),
+        distribution_section(None),
+        people_section([], AS_OF),
         provenance_section([], {}, {}, {}),
     ]
     html = render(replace(example(), sections=empty))
@@ -296,11 +448,14 @@ def _tones(section):
     return [block.tone for block in section.blocks if block.kind == "text"]
 
 
-@pytest.mark.parametrize(("slope", "tone", "says"), [
-    (Measure(1.03, 0.91, 1.16), "note", "contains 1"),
-    (Measure(0.71, 0.60, 0.82), "warning", "too extreme"),
-    (Measure(1.40, 1.20, 1.60), "warning", "too timid"),
-])
+@pytest.mark.parametrize(
+    ("slope", "tone", "says"),
+    [
+        (Measure(1.03, 0.91, 1.16), "note", "contains 1"),
+        (Measure(0.71, 0.60, 0.82), "warning", "too extreme"),
+        (Measure(1.40, 1.20, 1.60), "warning", "too timid"),
+    ],
+)
 def test_a_slope_off_one_is_said_aloud(slope, tone, says):
     said = reliability_section(measured() | {("model", "calibration_slope"): slope}).blocks[0]
     assert (said.tone, says in said.text) == (tone, True)
@@ -321,10 +476,23 @@ def test_a_person_is_shown_with_what_is_associated_with_the_score(page):
 
 def test_the_order_is_that_of_the_road():
     at = datetime(2026, 7, 1)
-    shuffled = [Phase(job, source, "succeeded", 1.0, 1.0, at + timedelta(minutes=minute)) for job, source, minute in (
-        ("score", "", 9), ("ingest", "payer", 3), ("something_else", "", 0), ("ingest", "ehr", 2), ("simulate", "", 1))]
+    shuffled = [
+        Phase(job, source, "succeeded", 1.0, 1.0, at + timedelta(minutes=minute))
+        for job, source, minute in (
+            ("score", "", 9),
+            ("ingest", "payer", 3),
+            ("something_else", "", 0),
+            ("ingest", "ehr", 2),
+            ("simulate", "", 1),
+        )
+    ]
     assert [phase.name for phase in in_order(shuffled)] == [
-        "simulate", "ingest ehr", "ingest payer", "score", "something_else"]
+        "simulate",
+        "ingest ehr",
+        "ingest payer",
+        "score",
+        "something_else",
+    ]
 
 
 @given(st.floats(0, 1))
@@ -342,10 +510,18 @@ def test_a_thinned_curve_keeps_its_ends_and_its_order(values, points):
     assert kept[:1] + kept[-1:] == list(enumerate(values))[:1] + list(enumerate(values))[-1:]
 
 
-@pytest.mark.parametrize(("hours", "said"), [
-    (0, "on the day"), (1, "the day before"), (24, "the day before"), (25, "2 days before"),
-    (18 * 24, "18 days before"), (90 * 24, "3 months before"), (800 * 24, "2.2 years before"),
-])
+@pytest.mark.parametrize(
+    ("hours", "said"),
+    [
+        (0, "on the day"),
+        (1, "the day before"),
+        (24, "the day before"),
+        (25, "2 days before"),
+        (18 * 24, "18 days before"),
+        (90 * 24, "3 months before"),
+        (800 * 24, "2.2 years before"),
+    ],
+)
 def test_when_is_said_in_the_largest_unit_that_still_tells(hours, said):
     assert words.span_before(datetime(2026, 6, 30) - timedelta(hours=hours), AS_OF) == said
 
@@ -357,4 +533,8 @@ def test_figures_are_said_as_a_reader_says_them():
     assert words.percentile(99.98) == "99.9"
     assert words.signed(-0.214) == "−0.21"
     assert [words.quantity(*each) for each in ((9.41, "%"), (2.0, None), (7412.4, "/d"), (float("nan"), "%"))] == [
-        "9.41 %", "2", "7,412 /d", "–"]
+        "9.41 %",
+        "2",
+        "7,412 /d",
+        "–",
+    ]

@@ -30,16 +30,19 @@ def test_an_unknown_task_names_those_that_there_are():
         Task.load("admision")
 
 
-@pytest.mark.parametrize(("old", "new", "where", "said"), [
-    ("look_back_days: 365", "lookback_days: 365", "lookback_days", "eligibility.lookback_days"),
-    ("horizon_days: 90", "horizon_days: ninety", "horizon_days", "label.horizon_days"),
-    ("death: no_event", "death: ignored", "death:", "label.death"),
-    ("train: 0.6", "train: 0.7", "splits:", "must add up to 1"),
-    ("enrolled_days_at_least: 320", "enrolled_days_at_least: 400", "eligibility:", "at most look_back_days"),
-    ("from_percentile: 80", "from_percentile: 99", "tiers:", "highest from_percentile to the lowest"),
-    ("dropout: 0.2", "drop_out: 0.2", "drop_out", "model.settings.drop_out"),
-    ("positives_at_least: 20", "positives_at_least: 0", "positives_at_least", "gates"),
-])
+@pytest.mark.parametrize(
+    ("old", "new", "where", "said"),
+    [
+        ("look_back_days: 365", "lookback_days: 365", "lookback_days", "eligibility.lookback_days"),
+        ("horizon_days: 90", "horizon_days: ninety", "horizon_days", "label.horizon_days"),
+        ("death: no_event", "death: ignored", "death:", "label.death"),
+        ("train: 0.6", "train: 0.7", "splits:", "must add up to 1"),
+        ("enrolled_days_at_least: 320", "enrolled_days_at_least: 400", "eligibility:", "at most look_back_days"),
+        ("from_percentile: 80", "from_percentile: 99", "tiers:", "highest from_percentile to the lowest"),
+        ("dropout: 0.2", "drop_out: 0.2", "drop_out", "model.settings.drop_out"),
+        ("positives_at_least: 20", "positives_at_least: 0", "positives_at_least", "gates"),
+    ],
+)
 def test_a_mistake_is_named_with_its_line(tmp_path, old, new, where, said):
     path = changed(tmp_path, (old, new))
     with pytest.raises(Refused) as refused:
@@ -55,24 +58,31 @@ def test_the_id_is_the_files_name(tmp_path):
         Task.from_file(path)
 
 
-@pytest.mark.parametrize(("old", "new", "said"), [
-    ("start: trigger", "start: trigger - 1d", "begins before the prediction time"),
-    ("end: start + 90d", "end: start + 30d", "30 days after the prediction, horizon_days says 90"),
-    ("end: start + 90d", "end: null", "end must be given"),
-    ("end: start + 90d", "end: start -> _RECORD_END", "_RECORD_END"),
-    ("end: start + 90d", "end: start -> prediction", "prediction, which is not defined"),
-    ("end: start + 90d", "end: start + soon", "'soon' is not a length of time"),
-    ("end: start + 90d", "end: other.end", "refers to other"),
-    ("start: trigger", "start: end - 90d", "bounded by itself"),
-    ("label: unplanned_admission", "has: {_ANY_EVENT: '(1, None)'}\n        label: unplanned_admission", "_ANY_EVENT"),
-    ("label: unplanned_admission", "label: admission", "admission, which is not defined"),
-    ("label: unplanned_admission", "index_timestamp: start", "expected the keys"),
-    ("        label: unplanned_admission", "", "0 windows carry a label"),
-    ("    predicates:", "    trigger: unplanned_admission\n    predicates:", "trigger"),
-    ("code: {any:", "codes: {any:", "predicate unplanned_admission"),
-    ("code: {any: [", "code: {all: [", "{any: [codes]}"),
-    ("death: no_event", "death: event", "MEDS_DEATH"),
-])
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ("start: trigger", "start: trigger - 1d", "begins before the prediction time"),
+        ("end: start + 90d", "end: start + 30d", "30 days after the prediction, horizon_days says 90"),
+        ("end: start + 90d", "end: null", "end must be given"),
+        ("end: start + 90d", "end: start -> _RECORD_END", "_RECORD_END"),
+        ("end: start + 90d", "end: start -> prediction", "prediction, which is not defined"),
+        ("end: start + 90d", "end: start + soon", "'soon' is not a length of time"),
+        ("end: start + 90d", "end: other.end", "refers to other"),
+        ("start: trigger", "start: end - 90d", "bounded by itself"),
+        (
+            "label: unplanned_admission",
+            "has: {_ANY_EVENT: '(1, None)'}\n        label: unplanned_admission",
+            "_ANY_EVENT",
+        ),
+        ("label: unplanned_admission", "label: admission", "admission, which is not defined"),
+        ("label: unplanned_admission", "index_timestamp: start", "expected the keys"),
+        ("        label: unplanned_admission", "", "0 windows carry a label"),
+        ("    predicates:", "    trigger: unplanned_admission\n    predicates:", "trigger"),
+        ("code: {any:", "codes: {any:", "predicate unplanned_admission"),
+        ("code: {any: [", "code: {all: [", "{any: [codes]}"),
+        ("death: no_event", "death: event", "MEDS_DEATH"),
+    ],
+)
 def test_a_label_that_would_leak_or_drift_is_refused(tmp_path, old, new, said):
     path = changed(tmp_path, (old, new))
     with pytest.raises(Refused) as refused:

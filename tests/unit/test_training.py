@@ -31,8 +31,18 @@ from salus.training.registry import tracking_uri
 from salus.training.train import agreed
 
 WIDTH = 6
-NETWORK = NetworkPlan("tiny", "mlp", hidden=[8], dropout=0.3, l2=1e-4, learning_rate=0.01, epochs=5, batch_size=64,
-                      patience=5, reader="arrow")
+NETWORK = NetworkPlan(
+    "tiny",
+    "mlp",
+    hidden=[8],
+    dropout=0.3,
+    l2=1e-4,
+    learning_rate=0.01,
+    epochs=5,
+    batch_size=64,
+    patience=5,
+    reader="arrow",
+)
 SPEC = FeatureSpec(windows_days=(), numeric_windows_days=(), count_statistics=(), numeric_statistics=(), groups=())
 
 
@@ -50,8 +60,11 @@ def dataset(tmp_path_factory):
         groups = [samples[start:end] for start, end in pairwise(group_bounds(rows, 12, 100))]
         content = written(groups)
         (folder / split).write("part.parquet", content)
-        splits[split] = {"rows": rows, "positives": int(label.sum()), "files": [
-            {"name": "part.parquet", "sha256": sha256(content), "groups": [len(group) for group in groups]}]}
+        splits[split] = {
+            "rows": rows,
+            "positives": int(label.sum()),
+            "files": [{"name": "part.parquet", "sha256": sha256(content), "groups": [len(group) for group in groups]}],
+        }
     folder.write_json("manifest.json", {"format": 1, "width": WIDTH, "spec_hash": "s", "tables": {}, "splits": splits})
     return open_dataset(folder.url)
 
@@ -68,6 +81,7 @@ class Killed(Exception):
 
 def trained(dataset, folder, network=NETWORK, resume=False, killed_after=None):
     """The loop's model and final state; the run can be made to end after some epoch's checkpoint."""
+
     def report(epoch):
         if epoch["epoch"] == killed_after:
             raise Killed
@@ -115,8 +129,9 @@ def test_a_resumed_training_ends_bit_by_bit_where_an_undisturbed_one_does(datase
 def test_the_loop_finds_what_scikit_learn_finds(dataset, tmp_path):
     from sklearn.linear_model import LogisticRegression
 
-    line = NetworkPlan("line", "logistic", learning_rate=0.05, epochs=120, batch_size=1200, patience=120,
-                       reader="arrow")
+    line = NetworkPlan(
+        "line", "logistic", learning_rate=0.05, epochs=120, batch_size=1200, patience=120, reader="arrow"
+    )
     _, state = trained(dataset, tmp_path, line)
     samples = Samples.concatenated(list(in_order(dataset.split("train"))))
     expected = LogisticRegression(C=np.inf).fit(samples.inputs, samples.label, samples.weight)
@@ -138,9 +153,12 @@ def test_training_stops_when_the_tuning_loss_no_longer_falls_and_keeps_the_best_
 
 def test_a_checkpoint_of_other_work_is_not_gone_on_from():
     plan = TrainingPlan("d", "hash", "c", (NETWORK,))
-    keys = {checkpoint_key(plan, NETWORK, 2), checkpoint_key(plan, NETWORK, 3),
-            checkpoint_key(plan, replace(NETWORK, l2=0.5), 2),
-            checkpoint_key(replace(plan, dataset_hash="o"), NETWORK, 2)}
+    keys = {
+        checkpoint_key(plan, NETWORK, 2),
+        checkpoint_key(plan, NETWORK, 3),
+        checkpoint_key(plan, replace(NETWORK, l2=0.5), 2),
+        checkpoint_key(replace(plan, dataset_hash="o"), NETWORK, 2),
+    }
     assert len(keys) == 4
     assert checkpoint_key(replace(plan, resume=True), NETWORK, 2) in keys
     assert TrainingPlan.from_json(plan.to_json()) == plan
@@ -159,8 +177,9 @@ def package(tmp_path):
     """The folder of a package, and what its model says of one person."""
     model = build("mlp", WIDTH, NETWORK)
     folder = str(tmp_path / "package")
-    write_package(folder, {"model.keras": model_bytes(model), "spec.json": SPEC.to_json().encode(),
-                           "training.json": b"{}"})
+    write_package(
+        folder, {"model.keras": model_bytes(model), "spec.json": SPEC.to_json().encode(), "training.json": b"{}"}
+    )
     return folder, model
 
 
@@ -196,21 +215,24 @@ def test_a_model_with_code_of_its_own_is_not_loaded(package):
     folder = Folder(package[0])
     given = keras.Input((WIDTH,))
     lambdas = keras.Model(given, keras.layers.Lambda(lambda x: x[:, :1])(given))
-    write_package(folder.url, {"model.keras": model_bytes(lambdas), "spec.json": SPEC.to_json().encode(),
-                               "training.json": b"{}"})
+    write_package(
+        folder.url, {"model.keras": model_bytes(lambdas), "spec.json": SPEC.to_json().encode(), "training.json": b"{}"}
+    )
     with pytest.raises(ValueError, match=r"lambda|unsafe"):
         load_package(folder.url)
 
 
 def test_a_guardian_kills_a_process_that_no_longer_beats_and_leaves_one_that_does():
-    rank = "\n".join((
-        "import sys, threading",
-        "from salus.training.guardian import Heartbeat",
-        "with Heartbeat(30, float(sys.argv[1])) as heart:",
-        "    heart.beat()",
-        "    print('beaten', flush=True)",
-        "    threading.Event().wait(float(sys.argv[2]))",
-    ))
+    rank = "\n".join(
+        (
+            "import sys, threading",
+            "from salus.training.guardian import Heartbeat",
+            "with Heartbeat(30, float(sys.argv[1])) as heart:",
+            "    heart.beat()",
+            "    print('beaten', flush=True)",
+            "    threading.Event().wait(float(sys.argv[2]))",
+        )
+    )
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
     hung = subprocess.run([sys.executable, "-c", rank, "1", "60"], env=environment, timeout=50, check=False)
     assert hung.returncode == -9
@@ -229,10 +251,19 @@ def test_the_driver_hears_what_ranks_tell_in_whatever_pieces_it_comes():
 
 
 def test_an_epoch_is_told_in_one_line():
-    told = {"network": "m", "epoch": 2, "epochs": 5, "loss": 0.25, "tuning_loss": 0.5, "tuning_auroc": 0.75,
-            "samples_a_second": 12345.6, "seconds": 2.0}
-    assert progress_line(told) == ("m epoch 2/5: loss 0.2500, tuning loss 0.5000, AUROC 0.750, 12,346 samples/s, "
-                                   "at most 6 s left")
+    told = {
+        "network": "m",
+        "epoch": 2,
+        "epochs": 5,
+        "loss": 0.25,
+        "tuning_loss": 0.5,
+        "tuning_auroc": 0.75,
+        "samples_a_second": 12345.6,
+        "seconds": 2.0,
+    }
+    assert progress_line(told) == (
+        "m epoch 2/5: loss 0.2500, tuning loss 0.5000, AUROC 0.750, 12,346 samples/s, at most 6 s left"
+    )
 
 
 def test_a_digest_tells_sets_of_samples_apart():

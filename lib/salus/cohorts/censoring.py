@@ -14,7 +14,10 @@ from salus.timelines.entries import lists
 
 
 def enrolled_until(
-    batch: pa.RecordBatch, sample_row: np.ndarray, prediction_times: np.ndarray, largest_gap_days: int,
+    batch: pa.RecordBatch,
+    sample_row: np.ndarray,
+    prediction_times: np.ndarray,
+    largest_gap_days: int,
 ) -> np.ndarray:
     """When the enrolment that holds each prediction time ended, by the newest spans of coverage.
 
@@ -35,12 +38,21 @@ def enrolled_until(
     apart = largest_gap_days * MICROSECONDS_PER_DAY
     reached = pl.col("end").cum_max().shift(1).over("row")
     enrolments = (
-        spans.filter((superseded == NEVER) & (end > start)).sort("row", "start").with_columns(
-            begins=(reached.is_null() | (pl.col("start") - apart > reached)).cum_sum())
-        .group_by("begins").agg(pl.col("row").first(), pl.col("start").min(), pl.col("end").max()).drop("begins"))
+        spans.filter((superseded == NEVER) & (end > start))
+        .sort("row", "start")
+        .with_columns(begins=(reached.is_null() | (pl.col("start") - apart > reached)).cum_sum())
+        .group_by("begins")
+        .agg(pl.col("row").first(), pl.col("start").min(), pl.col("end").max())
+        .drop("begins")
+    )
     held = samples.sort("row", "at").join_asof(
-        enrolments.sort("row", "start"), left_on="at", right_on="start", by="row", strategy="backward",
-        check_sortedness=False)
+        enrolments.sort("row", "start"),
+        left_on="at",
+        right_on="start",
+        by="row",
+        strategy="backward",
+        check_sortedness=False,
+    )
     until = np.empty(sample_row.size, np.int64)
     until[held["sample"].to_numpy()] = np.maximum(held["end"].fill_null(np.iinfo(np.int64).min), held["at"]).to_numpy()
     return until

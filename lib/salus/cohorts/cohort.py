@@ -30,20 +30,24 @@ from salus.timelines.clocks import micros
 SHARD = 2_000
 """People whose labels ACES makes at once: about 1 GB at 400 named events each, a fraction of that as a rule."""
 
-ELIGIBLE = StructType([
-    field("subject_id", LONG, "the person", True),
-    field("prediction_time", TIME, "UTC", True),
-    field("step_lost", INT, "0 = eligible, i = lost at the i-th of eligibility_steps", True),
-    field("enrolled_days", INT, "days enrolled within the look-back, by what was available", True),
-])
+ELIGIBLE = StructType(
+    [
+        field("subject_id", LONG, "the person", True),
+        field("prediction_time", TIME, "UTC", True),
+        field("step_lost", INT, "0 = eligible, i = lost at the i-th of eligibility_steps", True),
+        field("enrolled_days", INT, "days enrolled within the look-back, by what was available", True),
+    ]
+)
 
-SAMPLES = StructType([
-    *ELIGIBLE.fields[:2],
-    field("step_lost", INT, "0 = labelled, i = lost at the i-th of eligibility_steps and LABEL_STEPS", True),
-    field("is_positive", BOOLEAN, "the label; null = none"),
-    field("observed_days", INT, "days to the event, death, horizon or censoring; -1 = not at risk", True),
-    field("is_censored", BOOLEAN, "left the insurer before the label's end", True),
-])
+SAMPLES = StructType(
+    [
+        *ELIGIBLE.fields[:2],
+        field("step_lost", INT, "0 = labelled, i = lost at the i-th of eligibility_steps and LABEL_STEPS", True),
+        field("is_positive", BOOLEAN, "the label; null = none"),
+        field("observed_days", INT, "days to the event, death, horizon or censoring; -1 = not at risk", True),
+        field("is_censored", BOOLEAN, "left the insurer before the label's end", True),
+    ]
+)
 
 
 def cohort(job, task: Task) -> None:
@@ -58,8 +62,10 @@ def cohort(job, task: Task) -> None:
     timelines = job.tables.read("timelines")
     end = data_end(timelines, job.tables.read("ingested_files"))
     if end is None:
-        raise Held(f"Received no timelines to make the cohort of {task.id} from; expected some. "
-                   "Run ingest and timelines first.")
+        raise Held(
+            f"Received no timelines to make the cohort of {task.id} from; expected some. "
+            "Run ingest and timelines first."
+        )
     dates = grid(task.index, task.label, end)
     job.progress(f"{len(dates)} index dates from {dates[0]} to {dates[-1]}, what is known ends on {end}")
     samples = labelled_samples(timelines, job.tables.read("codes"), task, dates).persist()
@@ -74,14 +80,23 @@ def cohort(job, task: Task) -> None:
         samples.unpersist()
     rows_in_all = sum(figure["rows"] for figure in figures.values())
     positives = sum(figure["positives"] for figure in figures.values())
-    job.count(rows=rows_in_all, people=sum(figure["people"] for figure in figures.values()), positives=positives,
-              prevalence=positives / rows_in_all, index_dates=len(dates), data_end=str(end))
+    job.count(
+        rows=rows_in_all,
+        people=sum(figure["people"] for figure in figures.values()),
+        positives=positives,
+        prevalence=positives / rows_in_all,
+        index_dates=len(dates),
+        data_end=str(end),
+    )
 
 
 def tonight(job, task: Task, as_of: date) -> list[dict]:
     """The attrition of the people of ``as_of``: no labels, nothing that needs the future; nothing is written."""
-    people = (eligible(job.tables.read("timelines"), task, [as_of])
-              .withColumn("is_positive", F.lit(None).cast("boolean")).persist())
+    people = (
+        eligible(job.tables.read("timelines"), task, [as_of])
+        .withColumn("is_positive", F.lit(None).cast("boolean"))
+        .persist()
+    )
     try:
         steps = attrition(people, task, [f"known people, as of {as_of}", *eligibility_steps(task.eligibility)])
     finally:
@@ -93,8 +108,9 @@ def tonight(job, task: Task, as_of: date) -> list[dict]:
 def eligible(timelines: DataFrame, task: Task, dates: Sequence[date]) -> DataFrame:
     """One ``ELIGIBLE`` row a person of ``timelines`` and date: at which step they are lost, or that they are not."""
     times = np.array([micros(day) for day in dates], np.int64)
-    return (timelines.select("subject_id", *ELIGIBILITY_COLUMNS)
-            .mapInArrow(partial(_eligible, rules=task.eligibility, times=times), ELIGIBLE))
+    return timelines.select("subject_id", *ELIGIBILITY_COLUMNS).mapInArrow(
+        partial(_eligible, rules=task.eligibility, times=times), ELIGIBLE
+    )
 
 
 def labelled_samples(timelines: DataFrame, codes: DataFrame, task: Task, dates: Sequence[date]) -> DataFrame:
@@ -107,20 +123,27 @@ def labelled_samples(timelines: DataFrame, codes: DataFrame, task: Task, dates: 
     from salus.cohorts.labels import COLUMNS, label_codes
 
     times = np.array([micros(day) for day in dates], np.int64)
-    vocabulary = pl.DataFrame(codes.select("code", "code_hash").collect(), schema=["code", "code_hash"], orient="row",
-                              schema_overrides={"code": pl.String, "code_hash": pl.Int64})
+    vocabulary = pl.DataFrame(
+        codes.select("code", "code_hash").collect(),
+        schema=["code", "code_hash"],
+        orient="row",
+        schema_overrides={"code": pl.String, "code_hash": pl.Int64},
+    )
     named = label_codes(task.label, vocabulary)
     columns = dict.fromkeys((*ELIGIBILITY_COLUMNS, *COLUMNS))
-    return (timelines.select("subject_id", *columns)
-            .mapInArrow(partial(_labelled, task=task, times=times, codes=named), SAMPLES))
+    return timelines.select("subject_id", *columns).mapInArrow(
+        partial(_labelled, task=task, times=times, codes=named), SAMPLES
+    )
 
 
 def sample_steps(task: Task, dates: Sequence[date], end: date) -> list[str]:
     """What each step of the training cohort asks, step 0 first."""
     from salus.cohorts.labels import LABEL_STEPS
 
-    looked_at = (f"known people on {len(dates)} dates from {dates[0]} to {dates[-1]}; horizon "
-                 f"({task.label.horizon_days} d) and run-out ({task.label.run_out_days} d) over by {end}")
+    looked_at = (
+        f"known people on {len(dates)} dates from {dates[0]} to {dates[-1]}; horizon "
+        f"({task.label.horizon_days} d) and run-out ({task.label.run_out_days} d) over by {end}"
+    )
     return [looked_at, *eligibility_steps(task.eligibility), *LABEL_STEPS]
 
 
@@ -143,8 +166,9 @@ def _labelled(batches, task, times, codes):
         label = label_samples(shard, row[index], at[index], task.label, codes, task.eligibility.largest_gap_days or 0)
         step[index] = np.where(label.lost_at > 0, label.lost_at + steps, 0)
         positive[index], observed[index] = label.is_positive, label.observed_days
-        yield _batch(SAMPLES, shard, row, at, step, pa.array(positive, mask=step > 0), observed,
-                     step == steps + len(LABEL_STEPS))
+        yield _batch(
+            SAMPLES, shard, row, at, step, pa.array(positive, mask=step > 0), observed, step == steps + len(LABEL_STEPS)
+        )
 
 
 def _shards(batches, times):
@@ -158,23 +182,35 @@ def _shards(batches, times):
 def _batch(schema, shard, row, at, *columns):
     subject = shard.column("subject_id").to_numpy(zero_copy_only=False)[row]
     time = pa.array(at).cast(pa.timestamp("us"))
-    return pa.RecordBatch.from_arrays([pa.array(subject), time, *(pa.array(each) if isinstance(each, np.ndarray)
-                                                                  else each for each in columns)], names=schema.names)
+    return pa.RecordBatch.from_arrays(
+        [pa.array(subject), time, *(pa.array(each) if isinstance(each, np.ndarray) else each for each in columns)],
+        names=schema.names,
+    )
 
 
 def _as_cohort():
     """The columns of ``COHORT``; those of the other kinds of label are null."""
     known = {"boolean_value": F.col("is_positive")}
-    absent = {column.name: F.lit(None).cast(column.dataType).alias(column.name) for column in COHORT
-              if column.name in ("integer_value", "float_value", "categorical_value")}
+    absent = {
+        column.name: F.lit(None).cast(column.dataType).alias(column.name)
+        for column in COHORT
+        if column.name in ("integer_value", "float_value", "categorical_value")
+    }
     return [known[name].alias(name) if name in known else absent.get(name, F.col(name)) for name in COHORT.names]
 
 
 def _figures(rows):
     """Rows, people and positives of each split."""
-    return {row["split"]: row.asDict() for row in rows.groupBy("split").agg(
-        F.count("*").alias("rows"), F.countDistinct("subject_id").alias("people"),
-        F.count_if("boolean_value").alias("positives")).collect()}
+    return {
+        row["split"]: row.asDict()
+        for row in rows.groupBy("split")
+        .agg(
+            F.count("*").alias("rows"),
+            F.countDistinct("subject_id").alias("people"),
+            F.count_if("boolean_value").alias("positives"),
+        )
+        .collect()
+    }
 
 
 def _gates(task, figures, steps):
@@ -183,14 +219,20 @@ def _gates(task, figures, steps):
     if not rows or positives in (0, rows):
         found = "no labels at all" if not rows else f"{rows:,} labels, all {'positive' if positives else 'negative'}"
         worst = max(steps, key=lambda step: step["rows_lost"])
-        raise Held(f"Received {found} for the task {task.id}; expected both classes. Look at the codes that its "
-                   f"predicates name, and at the step that lost most, {worst['rows_lost']:,} of "
-                   f"{steps[0]['rows_before']:,}: {worst['criterion']}.")
+        raise Held(
+            f"Received {found} for the task {task.id}; expected both classes. Look at the codes that its "
+            f"predicates name, and at the step that lost most, {worst['rows_lost']:,} of "
+            f"{steps[0]['rows_before']:,}: {worst['criterion']}."
+        )
     if positives < task.gates.positives_at_least:
-        raise Held(f"Received {positives:,} positive labels for the task {task.id}; its gates expect at least "
-                   f"{task.gates.positives_at_least:,}. Bring more data, or widen the index or the eligibility.")
+        raise Held(
+            f"Received {positives:,} positive labels for the task {task.id}; its gates expect at least "
+            f"{task.gates.positives_at_least:,}. Bring more data, or widen the index or the eligibility."
+        )
     for split in SPLITS:
         found = figures.get(split, {}).get("positives", 0)
         if found < task.gates.positives_in_each_split_at_least:
-            raise Held(f"Received {found:,} positive labels in the split {split} of the task {task.id}; its gates "
-                       f"expect at least {task.gates.positives_in_each_split_at_least:,}. Bring more data.")
+            raise Held(
+                f"Received {found:,} positive labels in the split {split} of the task {task.id}; its gates "
+                f"expect at least {task.gates.positives_in_each_split_at_least:,}. Bring more data."
+            )

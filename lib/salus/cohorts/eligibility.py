@@ -14,8 +14,16 @@ from salus.timelines.recency import MEDS_DEATH_HASH
 
 SECONDS_PER_DAY = 86_400
 
-COLUMNS = ("birth", "available", "superseded", "code", "coverage_start", "coverage_end", "coverage_available",
-           "coverage_superseded")
+COLUMNS = (
+    "birth",
+    "available",
+    "superseded",
+    "code",
+    "coverage_start",
+    "coverage_end",
+    "coverage_available",
+    "coverage_superseded",
+)
 """The columns of ``timelines`` that eligibility looks at."""
 
 
@@ -33,7 +41,10 @@ def eligibility_steps(rules: Eligibility) -> list[str]:
 
 
 def eligibility(
-    batch: pa.RecordBatch, sample_row: np.ndarray, prediction_times: np.ndarray, rules: Eligibility,
+    batch: pa.RecordBatch,
+    sample_row: np.ndarray,
+    prediction_times: np.ndarray,
+    rules: Eligibility,
 ) -> tuple[np.ndarray, np.ndarray]:
     """At which step each sample is lost, and how long it was enrolled.
 
@@ -59,8 +70,7 @@ def eligibility(
         ~died if rules.alive else np.ones_like(died),
         enrolled if rules.enrolled_at_prediction else np.ones_like(enrolled),
         enrolled_days >= rules.enrolled_days_at_least,
-        np.ones_like(enrolled) if rules.largest_gap_days is None
-        else gap <= rules.largest_gap_days * SECONDS_PER_DAY,
+        np.ones_like(enrolled) if rules.largest_gap_days is None else gap <= rules.largest_gap_days * SECONDS_PER_DAY,
     ]
     lost_at = np.zeros(sample_row.size, np.int8)
     for step in range(len(passes), 0, -1):

@@ -34,8 +34,10 @@ def check_label_windows(aces: dict[str, Any], horizon_days: int, death: str) -> 
         ValueError: what was received and what was expected.
     """
     if unknown := set(aces) - {"predicates", "windows"}:
-        raise ValueError(f"aces holds {', '.join(sorted(unknown))}; expected predicates and windows "
-                         f"(the trigger is always {PREDICTION!r})")
+        raise ValueError(
+            f"aces holds {', '.join(sorted(unknown))}; expected predicates and windows "
+            f"(the trigger is always {PREDICTION!r})"
+        )
     predicates, windows = aces.get("predicates") or {}, aces.get("windows") or {}
     _check_predicates(predicates)
     for name, window in windows.items():
@@ -46,8 +48,10 @@ def check_label_windows(aces: dict[str, Any], horizon_days: int, death: str) -> 
     if earliest < 0:
         raise ValueError(f"window {label} begins before the prediction time; a label may only look ahead")
     if latest not in (horizon_days * SECONDS_PER_DAY, float("inf")):
-        raise ValueError(f"window {label} ends {latest / SECONDS_PER_DAY:g} days after the prediction, horizon_days "
-                         f"says {horizon_days}; expected the same")
+        raise ValueError(
+            f"window {label} ends {latest / SECONDS_PER_DAY:g} days after the prediction, horizon_days "
+            f"says {horizon_days}; expected the same"
+        )
     named = {code for name in closure(predicates, windows[label]["label"]) for code in plain_codes(predicates[name])}
     if death == "event" and DEATH_CODE not in named:
         raise ValueError(f"death: event expects the label's predicates to name {DEATH_CODE}")
@@ -78,8 +82,10 @@ def _check_predicates(predicates):
         if not re.fullmatch(r"\w+", name) or name in (PREDICTION, DEATH):
             raise ValueError(f"predicate {name!r}: expected letters, digits and _, not {PREDICTION} or {DEATH}")
         if not isinstance(predicate, dict) or not set(predicate) <= _PREDICATE_KEYS:
-            raise ValueError(f"predicate {name}: expected the keys {', '.join(sorted(_PREDICATE_KEYS))} "
-                             "(who is predicted for belongs in eligibility)")
+            raise ValueError(
+                f"predicate {name}: expected the keys {', '.join(sorted(_PREDICATE_KEYS))} "
+                "(who is predicted for belongs in eligibility)"
+            )
         if ("code" in predicate) == ("expr" in predicate):
             raise ValueError(f"predicate {name}: expected exactly one of code and expr")
         code = predicate.get("code")
@@ -114,15 +120,19 @@ def _check_window(name, window, predicates):
         raise ValueError(f"window {name}: expected the keys {', '.join(sorted(_WINDOW_KEYS))}")
     missing = {"start", "end", "start_inclusive", "end_inclusive"} - {key for key in window if window[key] is not None}
     if missing:
-        raise ValueError(f"window {name}: {', '.join(sorted(missing))} must be given (where a record ends says nothing "
-                         "about a prediction time)")
+        raise ValueError(
+            f"window {name}: {', '.join(sorted(missing))} must be given (where a record ends says nothing "
+            "about a prediction time)"
+        )
     references = [*(window.get("has") or {}), *filter(None, [window.get("label")])]
     for bound in (window["start"], window["end"]):
         references += re.findall(r"(?:->|<-)\s*(\S+)", bound)
     for reference in references:
         if reference in _OF_THE_RECORD:
-            raise ValueError(f"window {name} uses {reference}, which synthetic prediction events would count; "
-                             "name the events that matter")
+            raise ValueError(
+                f"window {name} uses {reference}, which synthetic prediction events would count; "
+                "name the events that matter"
+            )
         if reference not in predicates:
             raise ValueError(f"window {name} names the predicate {reference}, which is not defined")
 
@@ -154,6 +164,7 @@ def _reach_of(windows, name, reference, above):
         return _reach(windows, name, reference, above)
     window, _, side = reference.partition(".")
     if window not in windows or side not in ("start", "end"):
-        raise ValueError(f"window {name} refers to {reference}; expected trigger, start, end, window.start or "
-                         "window.end")
+        raise ValueError(
+            f"window {name} refers to {reference}; expected trigger, start, end, window.start or window.end"
+        )
     return _reach(windows, window, side, above)

@@ -48,7 +48,11 @@ class Labels(NamedTuple):
 
 
 def label_samples(
-    batch: pa.RecordBatch, sample_row: np.ndarray, prediction_times: np.ndarray, label: Label, codes: dict[int, str],
+    batch: pa.RecordBatch,
+    sample_row: np.ndarray,
+    prediction_times: np.ndarray,
+    label: Label,
+    codes: dict[int, str],
     largest_gap_days: int = 0,
 ) -> Labels:
     """The label of each sample, or the step at which it is lost.
@@ -100,8 +104,10 @@ def aces_config(label: Label) -> TaskExtractorConfig:
     predicates, windows = aces["predicates"], aces["windows"]
     labelled = label_window(aces)
     if label.death == "composite":
-        predicates |= {DEATH: {"code": DEATH_CODE},
-                       f"{DEATH}_or_label": {"expr": f"or({windows[labelled]['label']}, {DEATH})"}}
+        predicates |= {
+            DEATH: {"code": DEATH_CODE},
+            f"{DEATH}_or_label": {"expr": f"or({windows[labelled]['label']}, {DEATH})"},
+        }
         windows[labelled]["label"] = f"{DEATH}_or_label"
     try:
         return TaskExtractorConfig(
@@ -124,11 +130,16 @@ def predicate_counts(events: pl.DataFrame, config: TaskExtractorConfig) -> pl.Da
     Returns:
         subject_id, timestamp (both unique and ascending) and a count a predicate.
     """
-    plain = {name: predicate.MEDS_eval_expr().cast(pl.Int64).alias(name)
-             for name, predicate in config.plain_predicates.items()}
-    counts = (events.select("subject_id", "timestamp", *plain.values())
-              .group_by("subject_id", "timestamp").agg(pl.col(name).sum() for name in plain)
-              .sort("subject_id", "timestamp"))
+    plain = {
+        name: predicate.MEDS_eval_expr().cast(pl.Int64).alias(name)
+        for name, predicate in config.plain_predicates.items()
+    }
+    counts = (
+        events.select("subject_id", "timestamp", *plain.values())
+        .group_by("subject_id", "timestamp")
+        .agg(pl.col(name).sum() for name in plain)
+        .sort("subject_id", "timestamp")
+    )
     for name, predicate in config.derived_predicates.items():
         counts = counts.with_columns(predicate.eval_expr().cast(pl.Int64).alias(name))
     return counts
@@ -161,33 +172,61 @@ def _first_events(batch, sample_row, prediction_times, label, codes, wanted):
     window = config.windows[config.label_window]
     samples = pl.DataFrame({"subject_id": sample_row[index], "trigger": prediction_times[index], "sample": index})
     events = _events(batch, np.unique(sample_row[index]), codes, any(_looks_at_values(config)))
-    counts = predicate_counts(pl.concat([events, samples.select(
-        "subject_id", timestamp=pl.from_epoch("trigger", "us"), code=pl.lit(_PREDICTION_CODE),
-        numeric_value=pl.lit(None, pl.Float32))]), config)
+    counts = predicate_counts(
+        pl.concat(
+            [
+                events,
+                samples.select(
+                    "subject_id",
+                    timestamp=pl.from_epoch("trigger", "us"),
+                    code=pl.lit(_PREDICTION_CODE),
+                    numeric_value=pl.lit(None, pl.Float32),
+                ),
+            ]
+        ),
+        config,
+    )
     result = query(config, counts)
     if result.is_empty():
         return found, within, event
     summary = pl.col(f"{config.label_window}.{'end' if window.root_node == 'start' else 'start'}_summary").struct
     answers = result.select(
-        "subject_id", pl.col("trigger").dt.epoch("us"), positive=pl.col("label") > 0,
-        start=summary.field("timestamp_at_start").dt.epoch("us"), end=summary.field("timestamp_at_end").dt.epoch("us"),
+        "subject_id",
+        pl.col("trigger").dt.epoch("us"),
+        positive=pl.col("label") > 0,
+        start=summary.field("timestamp_at_start").dt.epoch("us"),
+        end=summary.field("timestamp_at_end").dt.epoch("us"),
     ).join(samples, on=["subject_id", "trigger"])
     happened = counts.filter(pl.col(window.label) > 0).select("subject_id", event=pl.col("timestamp").dt.epoch("us"))
-    first = (answers.drop_nulls("start").with_columns(after=pl.col("start") + (0 if window.start_inclusive else 1))
-             .sort("subject_id", "after").join_asof(happened.sort("subject_id", "event"), left_on="after",
-                                                    right_on="event", by="subject_id", strategy="forward",
-                                                    check_sortedness=False).filter("positive"))
+    first = (
+        answers.drop_nulls("start")
+        .with_columns(after=pl.col("start") + (0 if window.start_inclusive else 1))
+        .sort("subject_id", "after")
+        .join_asof(
+            happened.sort("subject_id", "event"),
+            left_on="after",
+            right_on="event",
+            by="subject_id",
+            strategy="forward",
+            check_sortedness=False,
+        )
+        .filter("positive")
+    )
     at = answers["sample"].to_numpy()
     found[at] = True
-    within[at] = (pl.Series(answers["end"]).fill_null(NEVER) <= pl.Series(
-        answers["trigger"] + label.horizon_days * MICROSECONDS_PER_DAY)).to_numpy()
+    within[at] = (
+        pl.Series(answers["end"]).fill_null(NEVER)
+        <= pl.Series(answers["trigger"] + label.horizon_days * MICROSECONDS_PER_DAY)
+    ).to_numpy()
     event[first["sample"].to_numpy()] = first["event"].to_numpy()
     return found, within, event
 
 
 def _looks_at_values(config):
-    return (predicate.value_min is not None or predicate.value_max is not None
-            for predicate in config.plain_predicates.values())
+    return (
+        predicate.value_min is not None or predicate.value_max is not None
+        for predicate in config.plain_predicates.values()
+    )
 
 
 def _events(batch, rows, codes, with_values):
@@ -209,10 +248,12 @@ def _events(batch, rows, codes, with_values):
     if with_values:
         values = lists(batch, "value")[1][kept]
     dead = rows[death[rows] < NEVER]
-    return pl.DataFrame({
-        "subject_id": np.concatenate([row[kept], dead]),
-        "timestamp": np.concatenate([time[kept], death[dead]]),
-        "code": [codes[each] for each in code[kept].tolist()] + [DEATH_CODE] * dead.size,
-        "numeric_value": np.concatenate([values, np.full(dead.size, np.nan, np.float32)]),
-    }, schema_overrides={"code": pl.String}).with_columns(
-        pl.from_epoch("timestamp", "us"), pl.col("numeric_value").fill_nan(None))
+    return pl.DataFrame(
+        {
+            "subject_id": np.concatenate([row[kept], dead]),
+            "timestamp": np.concatenate([time[kept], death[dead]]),
+            "code": [codes[each] for each in code[kept].tolist()] + [DEATH_CODE] * dead.size,
+            "numeric_value": np.concatenate([values, np.full(dead.size, np.nan, np.float32)]),
+        },
+        schema_overrides={"code": pl.String},
+    ).with_columns(pl.from_epoch("timestamp", "us"), pl.col("numeric_value").fill_nan(None))

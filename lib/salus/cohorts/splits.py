@@ -11,8 +11,10 @@ from pyspark.sql import functions as F
 
 from salus.cohorts.task import Splits, Task
 
-_P1, _P2, _P3, _P4, _P5 = (np.uint64(prime) for prime in (
-    0x9E3779B185EBCA87, 0xC2B2AE3D27D4EB4F, 0x165667B19E3779F9, 0x85EBCA77C2B2AE63, 0x27D4EB2F165667C5))
+_P1, _P2, _P3, _P4, _P5 = (
+    np.uint64(prime)
+    for prime in (0x9E3779B185EBCA87, 0xC2B2AE3D27D4EB4F, 0x165667B19E3779F9, 0x85EBCA77C2B2AE63, 0x27D4EB2F165667C5)
+)
 _SPARK_SEED = np.uint64(42)
 _PARTS = 10_000
 """The hash is cut into so many parts: shares are kept to 0.01 %."""
@@ -62,9 +64,12 @@ def split_people(rows: DataFrame, identity: DataFrame, task: Task) -> DataFrame:
         task: whose shares and folds.
     """
     hashed = split_column(F.col("subject_id"), task.splits)
-    return (rows.join(_merged_with_training(identity, task.splits), "subject_id", "left")
-            .withColumn("split", F.when(F.col("was_training"), "train").otherwise(hashed))
-            .withColumn("fold", fold_column(F.col("subject_id"), task.folds)).drop("was_training"))
+    return (
+        rows.join(_merged_with_training(identity, task.splits), "subject_id", "left")
+        .withColumn("split", F.when(F.col("was_training"), "train").otherwise(hashed))
+        .withColumn("fold", fold_column(F.col("subject_id"), task.folds))
+        .drop("was_training")
+    )
 
 
 def xxhash64(values: np.ndarray) -> np.ndarray:
@@ -89,8 +94,13 @@ def _bounds(splits):
 def _merged_with_training(identity, splits):
     """Today's subjects of whom a part was once somebody else, who was training."""
     today = identity.where(F.col("known_until").isNull()).select("source_subject_id", "subject_id")
-    once = (identity.where(F.col("known_until").isNotNull())
-            .select("source_subject_id", F.col("subject_id").alias("was")))
-    return (once.join(today, "source_subject_id").where(F.col("was") != F.col("subject_id"))
-            .where(split_column(F.col("was"), splits) == "train")
-            .select("subject_id", F.lit(True).alias("was_training")).distinct())
+    once = identity.where(F.col("known_until").isNotNull()).select(
+        "source_subject_id", F.col("subject_id").alias("was")
+    )
+    return (
+        once.join(today, "source_subject_id")
+        .where(F.col("was") != F.col("subject_id"))
+        .where(split_column(F.col("was"), splits) == "train")
+        .select("subject_id", F.lit(True).alias("was_training"))
+        .distinct()
+    )

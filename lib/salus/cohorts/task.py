@@ -50,7 +50,8 @@ class Label(Strict):
     run_out_days: int = Field(default=90, ge=0, description="days after the horizon in which late facts still arrive")
     death: Literal["event", "no_event", "composite"] = Field(
         description="event: death is what the label's predicates name; no_event: a death before the event is a "
-                    "negative; composite: death counts as the event")
+        "negative; composite: death counts as the event"
+    )
     censor_at_disenrolment: bool = Field(default=True, description="no label where coverage ends before it")
     aces: dict[str, Any] = Field(description="ACES predicates and windows; the trigger is the prediction time")
 
@@ -185,8 +186,9 @@ class Task(Strict):
     @property
     def cohort_hash(self) -> str:
         """SHA-256 of what its cohort depends on: neither features nor model, tiers nor card."""
-        return _hash(self.model_dump(
-            mode="json", include={"id", "index", "eligibility", "label", "splits", "folds", "gates"}))
+        return _hash(
+            self.model_dump(mode="json", include={"id", "index", "eligibility", "label", "splits", "folds", "gates"})
+        )
 
 
 def tasks_dir() -> Path:

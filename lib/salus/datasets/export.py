@@ -41,14 +41,22 @@ def export(job, task: Task) -> None:
     timelines = job.tables.read("timelines")
     _learnable(samples, task)
     spec = fit_spec(features, job.tables.read("codes"), timelines, samples.where("split = 'train'"))
-    facts = {"task": task.id, "task_hash": task.cohort_hash, "width": spec.width, "spec_hash": spec.hash,
-             "tables": job.tables.versions(reads)}
+    facts = {
+        "task": task.id,
+        "task_hash": task.cohort_hash,
+        "width": spec.width,
+        "spec_hash": spec.hash,
+        "tables": job.tables.versions(reads),
+    }
     folder = write_dataset(samples, timelines, inputs_by(spec), datasets.url, facts, spec.to_json(), multiple)
     datasets.write_json(NEWEST, {"hash": folder.url.rpartition("/")[2]})
     samples.unpersist()
     dataset = open_dataset(folder.url)
-    job.count(inputs=spec.width, **{f"{name}_samples": dataset.split(name).rows for name in dataset.content["splits"]},
-              row_groups=sum(len(dataset.split(name).groups) for name in dataset.content["splits"]))
+    job.count(
+        inputs=spec.width,
+        **{f"{name}_samples": dataset.split(name).rows for name in dataset.content["splits"]},
+        row_groups=sum(len(dataset.split(name).groups) for name in dataset.content["splits"]),
+    )
 
 
 def newest_dataset(warehouse: str, task_id: str) -> Dataset:
@@ -59,16 +67,22 @@ def newest_dataset(warehouse: str, task_id: str) -> Dataset:
     """
     datasets = Folder(f"{warehouse}/{DATASETS}/{task_id}")
     if not datasets.has(NEWEST):
-        raise Refused(f"Received the task {task_id}, which has no data set in {datasets.url}; expected one. "
-                      "Run cohort and export first.")
+        raise Refused(
+            f"Received the task {task_id}, which has no data set in {datasets.url}; expected one. "
+            "Run cohort and export first."
+        )
     return open_dataset(f"{datasets.url}/{datasets.read_json(NEWEST)['hash']}")
 
 
 def labelled(cohort: DataFrame) -> DataFrame:
     """The samples of a cohort that have a label, as an export needs them."""
     return cohort.where("boolean_value IS NOT NULL").select(
-        "subject_id", F.expr("unix_micros(CAST(prediction_time AS TIMESTAMP))").alias("prediction_time"),
-        F.col("boolean_value").cast("float").alias("label"), F.col("weight").cast("float").alias("weight"), "split")
+        "subject_id",
+        F.expr("unix_micros(CAST(prediction_time AS TIMESTAMP))").alias("prediction_time"),
+        F.col("boolean_value").cast("float").alias("label"),
+        F.col("weight").cast("float").alias("weight"),
+        "split",
+    )
 
 
 def inputs_by(spec: FeatureSpec) -> Callable[[pa.RecordBatch, np.ndarray, np.ndarray], np.ndarray]:
@@ -82,8 +96,10 @@ def inputs_by(spec: FeatureSpec) -> Callable[[pa.RecordBatch, np.ndarray, np.nda
 
 def _learnable(samples, task):
     """Training and tuning need both classes."""
-    found = {row["split"]: (row["rows"], row["positives"]) for row in
-             samples.groupBy("split").agg(F.count("*").alias("rows"), F.sum("label").alias("positives")).collect()}
+    found = {
+        row["split"]: (row["rows"], row["positives"])
+        for row in samples.groupBy("split").agg(F.count("*").alias("rows"), F.sum("label").alias("positives")).collect()
+    }
     for split in ("train", "tuning"):
         rows, positives = found.get(split, (0, 0))
         if not 0 < positives < rows:

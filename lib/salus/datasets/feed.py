@@ -57,7 +57,13 @@ def steps_an_epoch(split: Split, ranks: int, batch_size: int) -> int:
 
 
 def batches(
-    split: Split, reader: str, rank: int, ranks: int, batch_size: int, seed: int, epoch: int,
+    split: Split,
+    reader: str,
+    rank: int,
+    ranks: int,
+    batch_size: int,
+    seed: int,
+    epoch: int,
 ) -> Iterator[Samples]:
     """The batches of one rank in one epoch; the same for every reader.
 
@@ -112,7 +118,7 @@ def _cut(pools: Iterator[Samples], ends: Sequence[int]) -> Iterator[Samples]:
     for pool in pools:
         start = 0
         while end is not None and end <= position + len(pool):
-            held.append(pool[start:end - position])
+            held.append(pool[start : end - position])
             yield Samples.concatenated(held)
             taken += 1
             held, start = [], end - position
@@ -146,8 +152,16 @@ def _read_by_petastorm(split, groups, rank, ranks, seed):
         from petastorm import make_batch_reader
 
         urls = [_url(split, name) for name in split.files]
-        with make_batch_reader(urls, shuffle_row_groups=False, num_epochs=None, cur_shard=rank, shard_count=ranks,
-                               seed=seed, workers_count=1, results_queue_size=GROUPS_A_POOL) as reader:
+        with make_batch_reader(
+            urls,
+            shuffle_row_groups=False,
+            num_epochs=None,
+            cur_shard=rank,
+            shard_count=ranks,
+            seed=seed,
+            workers_count=1,
+            results_queue_size=GROUPS_A_POOL,
+        ) as reader:
             for group in groups:
                 row = next(reader)
                 yield _counted(split, group, Samples(*(getattr(row, name) for name in SAMPLES.names)))

@@ -50,8 +50,9 @@ class Split:
     @cached_property
     def groups(self) -> list[RowGroup]:
         """Its row groups, in the order of the manifest: the order that every reader numbers them by."""
-        every = ((file["name"], index, rows) for file in self.content["files"]
-                 for index, rows in enumerate(file["groups"]))
+        every = (
+            (file["name"], index, rows) for file in self.content["files"] for index, rows in enumerate(file["groups"])
+        )
         return [RowGroup(position, *where) for position, where in enumerate(every)]
 
     @property
@@ -113,8 +114,9 @@ def open_dataset(url: str) -> Dataset:
     """
     folder = Folder(url)
     if not folder.has(MANIFEST):
-        raise Refused(f"Received the data set folder {url} without {MANIFEST}; expected a finished export. "
-                      "Export again.")
+        raise Refused(
+            f"Received the data set folder {url} without {MANIFEST}; expected a finished export. Export again."
+        )
     text = folder.read(MANIFEST)
     dataset = Dataset(folder, folder.read_json(MANIFEST), sha256(text))
     for place in (folder, *(folder / split for split in dataset.content["splits"])):

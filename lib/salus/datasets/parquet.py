@@ -6,13 +6,15 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-SAMPLES = pa.schema([
-    pa.field("subject_id", pa.int64(), nullable=False),
-    pa.field("prediction_time", pa.int64(), nullable=False),  # microseconds since the epoch, UTC
-    pa.field("inputs", pa.list_(pa.field("element", pa.float32(), nullable=False)), nullable=False),  # standardised
-    pa.field("label", pa.float32(), nullable=False),
-    pa.field("weight", pa.float32(), nullable=False),
-])
+SAMPLES = pa.schema(
+    [
+        pa.field("subject_id", pa.int64(), nullable=False),
+        pa.field("prediction_time", pa.int64(), nullable=False),  # microseconds since the epoch, UTC
+        pa.field("inputs", pa.list_(pa.field("element", pa.float32(), nullable=False)), nullable=False),  # standardised
+        pa.field("label", pa.float32(), nullable=False),
+        pa.field("weight", pa.float32(), nullable=False),
+    ]
+)
 
 
 class Samples:
@@ -50,18 +52,29 @@ class Samples:
         """The rows of ``table``, whose schema is ``SAMPLES``."""
         inputs = [chunk.flatten().to_numpy(zero_copy_only=False) for chunk in table["inputs"].chunks]
         flat = inputs[0] if len(inputs) == 1 else np.concatenate([np.empty(0, np.float32), *inputs])
-        return cls(table["subject_id"].to_numpy(), table["prediction_time"].to_numpy(), flat.reshape(-1, width),
-                   table["label"].to_numpy(), table["weight"].to_numpy())
+        return cls(
+            table["subject_id"].to_numpy(),
+            table["prediction_time"].to_numpy(),
+            flat.reshape(-1, width),
+            table["label"].to_numpy(),
+            table["weight"].to_numpy(),
+        )
 
     def to_arrow(self) -> pa.Table:
         """As a table of the schema ``SAMPLES``."""
         inputs = np.ascontiguousarray(self.inputs, np.float32)
         offsets = np.arange(0, inputs.size + 1, inputs.shape[1], dtype=np.int32)
         lists = pa.ListArray.from_arrays(pa.array(offsets), pa.array(inputs.ravel()), type=SAMPLES.field("inputs").type)
-        return pa.Table.from_arrays([
-            pa.array(self.subject_id, pa.int64()), pa.array(self.prediction_time, pa.int64()), lists,
-            pa.array(self.label, pa.float32()), pa.array(self.weight, pa.float32()),
-        ], schema=SAMPLES)
+        return pa.Table.from_arrays(
+            [
+                pa.array(self.subject_id, pa.int64()),
+                pa.array(self.prediction_time, pa.int64()),
+                lists,
+                pa.array(self.label, pa.float32()),
+                pa.array(self.weight, pa.float32()),
+            ],
+            schema=SAMPLES,
+        )
 
 
 def written(groups: Sequence[Samples]) -> pa.Buffer:
@@ -70,8 +83,15 @@ def written(groups: Sequence[Samples]) -> pa.Buffer:
     Inputs are mostly distinct floats, so a dictionary would be built for nothing.
     """
     sink = pa.BufferOutputStream()
-    with pq.ParquetWriter(sink, SAMPLES, compression="zstd", compression_level=1, use_dictionary=False,
-                          write_statistics=False, store_schema=False) as writer:
+    with pq.ParquetWriter(
+        sink,
+        SAMPLES,
+        compression="zstd",
+        compression_level=1,
+        use_dictionary=False,
+        write_statistics=False,
+        store_schema=False,
+    ) as writer:
         for group in groups:
             writer.write_table(group.to_arrow(), row_group_size=len(group))
     return sink.getvalue()

@@ -20,12 +20,22 @@ FRAGMENTS = "_fragments"
 Inputs = Callable[[pa.RecordBatch, np.ndarray, np.ndarray], np.ndarray]
 """(timelines, row of each sample, prediction time of each sample) to standardised float32 (samples, width)."""
 
-WRITTEN = pa.schema([
-    ("split", pa.string()), ("name", pa.string()), ("sha256", pa.string()), ("bytes", pa.int64()),
-    ("groups", pa.list_(pa.int64())), ("rows", pa.int64()), ("positives", pa.int64()), ("is_fragment", pa.bool_()),
-])
-WRITTEN_DDL = ("split string, name string, sha256 string, bytes long, groups array<long>, rows long, positives long, "
-               "is_fragment boolean")
+WRITTEN = pa.schema(
+    [
+        ("split", pa.string()),
+        ("name", pa.string()),
+        ("sha256", pa.string()),
+        ("bytes", pa.int64()),
+        ("groups", pa.list_(pa.int64())),
+        ("rows", pa.int64()),
+        ("positives", pa.int64()),
+        ("is_fragment", pa.bool_()),
+    ]
+)
+WRITTEN_DDL = (
+    "split string, name string, sha256 string, bytes long, groups array<long>, rows long, positives long, "
+    "is_fragment boolean"
+)
 
 
 @dataclass(frozen=True)
@@ -60,8 +70,11 @@ def samples_of(batch: pa.RecordBatch, inputs: Inputs) -> Samples:
     flat = lists.flatten()
     time = flat.field("prediction_time").to_numpy()
     return Samples(
-        batch.column("subject_id").to_numpy()[row], time, inputs(batch, row, time),
-        flat.field("label").to_numpy(), flat.field("weight").to_numpy(),
+        batch.column("subject_id").to_numpy()[row],
+        time,
+        inputs(batch, row, time),
+        flat.field("label").to_numpy(),
+        flat.field("weight").to_numpy(),
     )
 
 
@@ -126,7 +139,7 @@ def _write_shard(plan, split, shard, samples):
     samples = samples[np.random.default_rng([plan.seed, shard]).permutation(order)]
     whole = []
     for piece in pieces_of(plan.bounds[split], plan.first[split, shard], expected):
-        rows = samples[piece.start:piece.end]
+        rows = samples[piece.start : piece.end]
         if piece.whole:
             whole.append(rows)
         else:
@@ -138,9 +151,18 @@ def _write_shard(plan, split, shard, samples):
 def _write(plan, split, name, groups, is_fragment=False):
     content = written(groups)
     (Folder(plan.url) / (FRAGMENTS if is_fragment else split)).write(name, content)
-    return pa.RecordBatch.from_pylist([{
-        "split": split, "name": name, "sha256": sha256(content), "bytes": content.size,
-        "groups": [len(group) for group in groups], "rows": sum(map(len, groups)),
-        "positives": int(sum((group.label > 0).sum() for group in groups)), "is_fragment": is_fragment,
-    }], schema=WRITTEN)
-
+    return pa.RecordBatch.from_pylist(
+        [
+            {
+                "split": split,
+                "name": name,
+                "sha256": sha256(content),
+                "bytes": content.size,
+                "groups": [len(group) for group in groups],
+                "rows": sum(map(len, groups)),
+                "positives": int(sum((group.label > 0).sum() for group in groups)),
+                "is_fragment": is_fragment,
+            }
+        ],
+        schema=WRITTEN,
+    )

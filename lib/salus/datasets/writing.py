@@ -24,8 +24,14 @@ SPLITS = ("train", "tuning", "calibration", "held_out")
 
 
 def write_dataset(
-    samples: DataFrame, timelines: DataFrame, inputs: Inputs, datasets: str, facts: Mapping[str, Any], spec_json: str,
-    multiple: int, seed: int = 0,
+    samples: DataFrame,
+    timelines: DataFrame,
+    inputs: Inputs,
+    datasets: str,
+    facts: Mapping[str, Any],
+    spec_json: str,
+    multiple: int,
+    seed: int = 0,
 ) -> Folder:
     """Write a data set and commit its manifest; returns its folder, ``<datasets>/<SHA-256 of the manifest>``.
 
@@ -45,13 +51,18 @@ def write_dataset(
     sharded = samples.withColumn("shard", _shard_of(shards)).cache()
     counts = sharded.groupBy("split", "shard").count().collect()
     plan = _plan(staging.url, {(row["split"], row["shard"]): row["count"] for row in counts}, multiple, seed)
-    people = (sharded.repartition(shards, "subject_id").groupBy("subject_id", "split", "shard")
-              .agg(F.sort_array(F.collect_list(F.struct("prediction_time", "label", "weight"))).alias("samples")))
+    people = (
+        sharded.repartition(shards, "subject_id")
+        .groupBy("subject_id", "split", "shard")
+        .agg(F.sort_array(F.collect_list(F.struct("prediction_time", "label", "weight"))).alias("samples"))
+    )
     joined = people.join(timelines.repartition(shards, "subject_id"), "subject_id")
     files = joined.mapInArrow(shard_writer(plan, inputs), WRITTEN_DDL).collect()
     sharded.unpersist()
-    fragments = {split: [file["name"] for file in files if file["is_fragment"] and file["split"] == split]
-                 for split in plan.bounds}
+    fragments = {
+        split: [file["name"] for file in files if file["is_fragment"] and file["split"] == split]
+        for split in plan.bounds
+    }
     broken = [split for split, names in fragments.items() if names]
     if broken:
         rows = samples.sparkSession.createDataFrame([(split,) for split in broken], "split string")
@@ -89,9 +100,12 @@ def _manifest(plan, files, facts):
         if rows != plan.bounds[split][-1]:
             raise ValueError(f"The split {split} got {rows} rows; expected {plan.bounds[split][-1]} from the cohort.")
         splits[split] = {
-            "rows": rows, "positives": sum(file["positives"] for file in mine),
-            "files": [{"name": file["name"], "sha256": file["sha256"], "bytes": file["bytes"],
-                       "groups": list(file["groups"])} for file in mine],
+            "rows": rows,
+            "positives": sum(file["positives"] for file in mine),
+            "files": [
+                {"name": file["name"], "sha256": file["sha256"], "bytes": file["bytes"], "groups": list(file["groups"])}
+                for file in mine
+            ],
         }
     return {"format": 1, **facts, "splits": splits}
 

@@ -171,8 +171,13 @@ def fit_platt(
     meat = scores.T @ scores * (clusters / (clusters - 1))
     covariance = bread @ meat @ bread
     return Calibration(
-        intercept=intercept, slope=coefficient,
-        intercept_variance=float(covariance[0, 0]), covariance=float(covariance[0, 1]),
-        slope_variance=float(covariance[1, 1]), package_hash=package_hash,
-        people=int(clusters), rows=int(labels.size), events=int(labels.sum()),
+        intercept=intercept,
+        slope=coefficient,
+        intercept_variance=float(covariance[0, 0]),
+        covariance=float(covariance[0, 1]),
+        slope_variance=float(covariance[1, 1]),
+        package_hash=package_hash,
+        people=int(clusters),
+        rows=int(labels.size),
+        events=int(labels.sum()),
     )

@@ -37,8 +37,9 @@ def evaluate(job: Job, task: Task) -> None:
     """
     model, baseline = (trained(job.tables, task.id, name) for name in names_of(task))
     reads = [f"cohorts/{task.id}", "timelines", "demo_truth"]
-    if not job.needed({"task": task.id}, reads, model=model.package_hash, baseline=baseline.package_hash,
-                      replicates=REPLICATES):
+    if not job.needed(
+        {"task": task.id}, reads, model=model.package_hash, baseline=baseline.package_hash, replicates=REPLICATES
+    ):
         return
     dataset = dataset_of(job, task, model)
     packages = [job.spark.sparkContext.broadcast(package_bytes(package_url(job, each))) for each in (model, baseline)]
@@ -78,12 +79,25 @@ def _calibrate(job: Job, dataset: Dataset, packages: list["Broadcast[bytes]"], m
         calibration = fit_platt(logits, split.labels, split.weights, split.people, model.package_hash)
         Folder(package_url(job, model)).write(f"calibration-{calibration.version}.json", calibration.to_json().encode())
         fitted.append(calibration)
-    job.tables.append("calibrations", job.tables.frame("calibrations", [
-        {"task_id": model.task_id, "model_name": model.model_name, "model_version": model.model_version,
-         "package_hash": model.package_hash, "calibration_version": calibration.version,
-         "calibration": calibration.to_json(), "fitted_at": now(), "run_id": job.run_id}
-        for model, calibration in zip(models, fitted, strict=True)
-    ]))
+    job.tables.append(
+        "calibrations",
+        job.tables.frame(
+            "calibrations",
+            [
+                {
+                    "task_id": model.task_id,
+                    "model_name": model.model_name,
+                    "model_version": model.model_version,
+                    "package_hash": model.package_hash,
+                    "calibration_version": calibration.version,
+                    "calibration": calibration.to_json(),
+                    "fitted_at": now(),
+                    "run_id": job.run_id,
+                }
+                for model, calibration in zip(models, fitted, strict=True)
+            ],
+        ),
+    )
     return fitted
 
 
@@ -98,8 +112,10 @@ def _predicted(job: Job, dataset: Dataset, split: str, packages: list["Broadcast
 
 def _held_out_rows(held_out: Predicted, calibrations: list[Calibration]) -> list[dict[str, Any]]:
     """Both models on everybody held out; the truth, and what needs it, on those whose truth is known."""
-    models = {name: calibration.probability(logits) for name, calibration, logits in
-              zip(("model", "baseline"), calibrations, held_out.logits, strict=True)}
+    models = {
+        name: calibration.probability(logits)
+        for name, calibration, logits in zip(("model", "baseline"), calibrations, held_out.logits, strict=True)
+    }
     everybody = Sample(held_out.people, held_out.labels, held_out.weights)
     rows = _sized(measured(everybody, models), everybody)
     known = held_out.is_known
@@ -115,13 +131,20 @@ def _price(job: Job, task: Task, package: "Broadcast[bytes]") -> list[dict[str, 
     """Leakage's price on about ``ROWS`` labelled rows of people held out."""
     cohort = job.tables.read(f"cohorts/{task.id}")
     labelled = cohort.where((F.col("split") == HELD_OUT) & F.col("boolean_value").isNotNull()).select(
-        "subject_id", F.expr("unix_micros(timestamp(prediction_time))").alias("prediction_time"),
-        F.col("boolean_value").cast("int").alias("label"), "weight")
+        "subject_id",
+        F.expr("unix_micros(timestamp(prediction_time))").alias("prediction_time"),
+        F.col("boolean_value").cast("int").alias("label"),
+        "weight",
+    )
     chosen = sampled(labelled, share_of_people(labelled.count(), ROWS))
-    table = twice(chosen, job.tables.read("timelines"), package).toArrow().sort_by(
-        [("subject_id", "ascending"), ("prediction_time", "ascending")])
+    table = (
+        twice(chosen, job.tables.read("timelines"), package)
+        .toArrow()
+        .sort_by([("subject_id", "ascending"), ("prediction_time", "ascending")])
+    )
     people, labels, weights, by_available, by_time = (
-        table[name].to_numpy() for name in ("subject_id", "label", "weight", "by_available", "by_time"))
+        table[name].to_numpy() for name in ("subject_id", "label", "weight", "by_available", "by_time")
+    )
     sample = Sample(people, labels.astype(np.float64), weights.astype(np.float64))
     return _sized(price(sample, by_available, by_time), sample)
 
@@ -134,15 +157,22 @@ def _sized(rows: list[dict[str, Any]], sample: Sample) -> list[dict[str, Any]]:
 def _write(job: Job, task: Task, model: Trained, baseline: Trained, rows: list[dict[str, Any]]) -> None:
     versions = {"model": model.model_version, "baseline": baseline.model_version}
     constant = {"task_id": task.id, "split": HELD_OUT, "run_id": job.run_id}
-    kept = [{name: _number(value) for name, value in row.items()}
-            | {"model_version": versions.get(row["model_name"], "")} | constant for row in rows]
+    kept = [
+        {name: _number(value) for name, value in row.items()}
+        | {"model_version": versions.get(row["model_name"], "")}
+        | constant
+        for row in rows
+    ]
     job.tables.replace("evaluations", job.tables.frame("evaluations", kept), f"task_id = '{task.id}'")
     found = {(row["model_name"], row["metric"]): row.get("value") for row in kept}
     figures = {
-        "auroc": ("model", "auroc"), "auroc_baseline": ("baseline", "auroc"),
-        "auroc_attainable": ("attainable", "auroc"), "auroc_oracle": ("oracle", "auroc"),
+        "auroc": ("model", "auroc"),
+        "auroc_baseline": ("baseline", "auroc"),
+        "auroc_attainable": ("attainable", "auroc"),
+        "auroc_oracle": ("oracle", "auroc"),
         "share_of_attainable_lift": ("model", "share_of_attainable_lift"),
-        "calibration_slope": ("model", "calibration_slope"), "leakage_price": ("model", "leakage_price"),
+        "calibration_slope": ("model", "calibration_slope"),
+        "leakage_price": ("model", "leakage_price"),
     }
     job.count(**{name: value for name, key in figures.items() if (value := found.get(key)) is not None})
 

@@ -37,8 +37,8 @@ class Network:
         """
         found = np.empty(len(inputs), np.float64)
         for start in range(0, len(inputs), self.batch):
-            rows = inputs[start:start + self.batch]
-            found[start:start + len(rows)] = self._call(tf.constant(padded(rows, self.batch))).numpy()[:len(rows)]
+            rows = inputs[start : start + self.batch]
+            found[start : start + len(rows)] = self._call(tf.constant(padded(rows, self.batch))).numpy()[: len(rows)]
         return found
 
 
@@ -47,5 +47,5 @@ def padded(rows: np.ndarray, size: int) -> np.ndarray:
     if len(rows) == size:
         return np.ascontiguousarray(rows, np.float32)
     filled = np.zeros((size, *rows.shape[1:]), np.float32)
-    filled[:len(rows)] = rows
+    filled[: len(rows)] = rows
     return filled

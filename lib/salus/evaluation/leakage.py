@@ -54,10 +54,14 @@ def _asked_twice(package):
             at = flat.field("prediction_time").to_numpy()
             raw = [model_inputs(batch, row, at, spec, clock=clock) for clock in CLOCKS]
             logits = [model.logits(standardise(each, spec)) for each in raw]
-            yield pa.RecordBatch.from_arrays([
-                pa.array(batch.column("subject_id").to_numpy()[row]),
-                *(flat.field(name) for name in ("prediction_time", "label", "weight")), *map(pa.array, logits),
-            ], names=["subject_id", "prediction_time", "label", "weight", "by_available", "by_time"])
+            yield pa.RecordBatch.from_arrays(
+                [
+                    pa.array(batch.column("subject_id").to_numpy()[row]),
+                    *(flat.field(name) for name in ("prediction_time", "label", "weight")),
+                    *map(pa.array, logits),
+                ],
+                names=["subject_id", "prediction_time", "label", "weight", "by_available", "by_time"],
+            )
 
     return ask
 
@@ -87,6 +91,9 @@ def price(
 
     values = found(np.ones(sample.labels.size))
     low, high = intervals(found, sample.people, replicates)
-    return [{"model_name": "model", "metric": metric, "value": value, "low": lower, "high": upper} for
-            metric, value, lower, upper in zip(
-                ("auroc_by_time", "auroc_by_available_time", "leakage_price"), values, low, high, strict=True)]
+    return [
+        {"model_name": "model", "metric": metric, "value": value, "low": lower, "high": upper}
+        for metric, value, lower, upper in zip(
+            ("auroc_by_time", "auroc_by_available_time", "leakage_price"), values, low, high, strict=True
+        )
+    ]

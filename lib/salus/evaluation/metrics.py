@@ -69,7 +69,9 @@ class _Measured:
 
 
 def measured(
-    sample: Sample, models: Mapping[str, np.ndarray], replicates: int = REPLICATES,
+    sample: Sample,
+    models: Mapping[str, np.ndarray],
+    replicates: int = REPLICATES,
     over_truth_only: Collection[str] = (),
 ) -> list[dict[str, Any]]:
     """Every metric of each of ``models`` with its interval, and the paired comparisons.
@@ -138,11 +140,17 @@ def _metric(model: _Measured, sample: Sample, metric: str, times: np.ndarray | N
     weights = drawn * sample.weights
     case, control = weights * labels, weights * (1 - labels)
     if metric == "auroc":
-        return (float(roc_auc_score(labels, probability, sample_weight=weights)) if times is None
-                else auroc(model.ranking, case, control))
+        return (
+            float(roc_auc_score(labels, probability, sample_weight=weights))
+            if times is None
+            else auroc(model.ranking, case, control)
+        )
     if metric == "auprc":
-        return (float(average_precision_score(labels, probability, sample_weight=weights)) if times is None
-                else average_precision(model.ranking, case, control))
+        return (
+            float(average_precision_score(labels, probability, sample_weight=weights))
+            if times is None
+            else average_precision(model.ranking, case, control)
+        )
     if metric == "brier":
         return float(np.average((probability - labels) ** 2, weights=weights))
     if metric == "calibration_intercept":

@@ -70,19 +70,32 @@ def predictions(spark: SparkSession, dataset: Dataset, split: str, packages: Seq
     """
     made = dataset.split(split)
     tasks = max(1, min(len(made.groups), 2 * spark.sparkContext.defaultParallelism))
-    schema = pa.schema([("subject_id", pa.int64()), ("prediction_time", pa.int64()), ("label", pa.float32()),
-                        ("weight", pa.float32()), *((f"logit_{i}", pa.float64()) for i in range(len(packages)))])
+    schema = pa.schema(
+        [
+            ("subject_id", pa.int64()),
+            ("prediction_time", pa.int64()),
+            ("label", pa.float32()),
+            ("weight", pa.float32()),
+            *((f"logit_{i}", pa.float64()) for i in range(len(packages))),
+        ]
+    )
 
     def predict(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         networks = [network(package.value) for package in packages]
         for batch in batches:
             for task in batch.column(0).to_pylist():
                 for rows in in_order(made, task, tasks):
-                    columns = [rows.subject_id, rows.prediction_time, rows.label, rows.weight,
-                               *(each.logits(rows.inputs) for each in networks)]
+                    columns = [
+                        rows.subject_id,
+                        rows.prediction_time,
+                        rows.label,
+                        rows.weight,
+                        *(each.logits(rows.inputs) for each in networks),
+                    ]
                     yield pa.RecordBatch.from_arrays(
                         [pa.array(column, field.type) for column, field in zip(columns, schema, strict=True)],
-                        schema=schema)
+                        schema=schema,
+                    )
 
     return spark.range(0, tasks, 1, tasks).mapInArrow(predict, from_arrow_schema(schema))
 
@@ -136,8 +149,12 @@ def collected(predicted: DataFrame, models: int, truth: DataFrame | None = None)
         unknown = F.lit(None).cast("double")
         with_truth = predicted.withColumns({"true": unknown, "attainable": unknown})
     else:
-        known = truth.select("subject_id", F.col("as_of").alias("_day"), F.col("true_probability").alias("true"),
-                             F.col("attainable_probability").alias("attainable"))
+        known = truth.select(
+            "subject_id",
+            F.col("as_of").alias("_day"),
+            F.col("true_probability").alias("true"),
+            F.col("attainable_probability").alias("attainable"),
+        )
         day = F.to_date(F.timestamp_micros("prediction_time"))
         with_truth = predicted.withColumn("_day", day).join(known, ["subject_id", "_day"], "left").drop("_day")
     table = with_truth.toArrow().sort_by([("subject_id", "ascending"), ("prediction_time", "ascending")])
@@ -145,5 +162,11 @@ def collected(predicted: DataFrame, models: int, truth: DataFrame | None = None)
     def column(name):
         return table[name].to_numpy().astype(np.float64)
 
-    return Predicted(table["subject_id"].to_numpy(), column("label"), column("weight"),
-                     tuple(column(f"logit_{i}") for i in range(models)), column("true"), column("attainable"))
+    return Predicted(
+        table["subject_id"].to_numpy(),
+        column("label"),
+        column("weight"),
+        tuple(column(f"logit_{i}") for i in range(models)),
+        column("true"),
+        column("attainable"),
+    )

@@ -36,8 +36,13 @@ def trained(tables: Tables, task_id: str, name: str) -> Trained:
     Raises:
         Refused: there is none yet.
     """
-    row = (tables.read("models").where((F.col("task_id") == task_id) & (F.col("model_name") == name))
-           .orderBy(F.desc("trained_at")).limit(1).head())
+    row = (
+        tables.read("models")
+        .where((F.col("task_id") == task_id) & (F.col("model_name") == name))
+        .orderBy(F.desc("trained_at"))
+        .limit(1)
+        .head()
+    )
     if row is None:
         raise Refused(
             f"Received the task {task_id}, for which the warehouse has no trained model {name}; expected one. "
@@ -52,8 +57,13 @@ def calibration_of(tables: Tables, model: Trained) -> Calibration:
     Raises:
         Refused: it was never calibrated, or the row is not the calibration that its version names.
     """
-    row = (tables.read("calibrations").where(F.col("package_hash") == model.package_hash)
-           .orderBy(F.desc("fitted_at")).limit(1).head())
+    row = (
+        tables.read("calibrations")
+        .where(F.col("package_hash") == model.package_hash)
+        .orderBy(F.desc("fitted_at"))
+        .limit(1)
+        .head()
+    )
     if row is None:
         raise Refused(
             f"Received {model.model_name} version {model.model_version}, which was never calibrated; expected a "

@@ -70,9 +70,9 @@ class IntegratedGradients:
         people = self._people(count)
         found = np.empty_like(inputs)
         for start in range(0, len(inputs), people):
-            rows = inputs[start:start + people]
-            mean = self._gradients[count](tf.constant(padded(rows, people))).numpy()[:len(rows)]
-            found[start:start + len(rows)] = mean * (rows - self.baseline)
+            rows = inputs[start : start + people]
+            mean = self._gradients[count](tf.constant(padded(rows, people))).numpy()[: len(rows)]
+            found[start : start + len(rows)] = mean * (rows - self.baseline)
         return found
 
     def _people(self, count):

@@ -15,16 +15,24 @@ MOST = 5
 METHOD = "integrated_gradients"
 """``reason_method`` of every score that has reasons."""
 
-REASON_TYPE = pa.struct([
-    ("rank", pa.int32()), ("feature", pa.string()), ("code", pa.string()), ("value", pa.float64()),
-    ("unit", pa.string()), ("time", pa.timestamp("us")), ("direction", pa.string()), ("contribution", pa.float64()),
-])
+REASON_TYPE = pa.struct(
+    [
+        ("rank", pa.int32()),
+        ("feature", pa.string()),
+        ("code", pa.string()),
+        ("value", pa.float64()),
+        ("unit", pa.string()),
+        ("time", pa.timestamp("us")),
+        ("direction", pa.string()),
+        ("contribution", pa.float64()),
+    ]
+)
 
 
 def by_feature(contributions: np.ndarray, spec: FeatureSpec) -> np.ndarray:
     """Contributions of inputs (people, spec.width) added up to those of features: float64 (people, features)."""
-    merged = contributions[:, :len(spec.names)].astype(np.float64)
-    for flag, feature in enumerate(spec.feature_of_input[len(spec.names):], start=len(spec.names)):
+    merged = contributions[:, : len(spec.names)].astype(np.float64)
+    for flag, feature in enumerate(spec.feature_of_input[len(spec.names) :], start=len(spec.names)):
         merged[:, feature] += contributions[:, flag]
     return merged
 
@@ -84,9 +92,10 @@ def reasons(
 def _time_behind(feature, person, last_times, as_of, spec):
     number = {group.name: index for index, group in enumerate(spec.groups)}
     group = np.array([number.get(each.group, -1) for each in spec.features], np.int64)[feature]
-    oldest = np.array([
-        as_of - each.window_days * MICROSECONDS_PER_DAY if each.window_days else STATIC for each in spec.features
-    ], np.int64)[feature]
+    oldest = np.array(
+        [as_of - each.window_days * MICROSECONDS_PER_DAY if each.window_days else STATIC for each in spec.features],
+        np.int64,
+    )[feature]
     if not last_times.shape[1]:
         return np.full(feature.size, STATIC)
     time = np.where(group >= 0, last_times[person, np.maximum(group, 0)], STATIC)

@@ -49,6 +49,8 @@ def build(architecture: str, width: int, settings: NetworkSettings, prior_logit:
         Refused: there is no such architecture.
     """
     if architecture not in ARCHITECTURES:
-        raise Refused(f"Received the architecture {architecture!r}; expected one of {', '.join(ARCHITECTURES)}. "
-                      "Mend `model.architecture` of the task.")
+        raise Refused(
+            f"Received the architecture {architecture!r}; expected one of {', '.join(ARCHITECTURES)}. "
+            "Mend `model.architecture` of the task."
+        )
     return import_module(f"salus.models.{architecture}").build(width, settings, prior_logit)

@@ -16,6 +16,10 @@ def build(width, settings, prior_logit):
     """A logistic regression of ``width`` inputs, with the penalty ``settings.l2``, that starts at ``prior_logit``."""
     inputs = keras.Input((width,), name="inputs")
     logit = keras.layers.Dense(
-        1, kernel_initializer="zeros", bias_initializer=keras.initializers.Constant(prior_logit),
-        kernel_regularizer=keras.regularizers.L2(settings.l2), name="logit")(inputs)
+        1,
+        kernel_initializer="zeros",
+        bias_initializer=keras.initializers.Constant(prior_logit),
+        kernel_regularizer=keras.regularizers.L2(settings.l2),
+        name="logit",
+    )(inputs)
     return keras.Model(inputs, logit, name="logistic")

@@ -22,13 +22,22 @@ def build(width, settings, prior_logit):
     hidden = inputs
     for number, units in enumerate(settings.hidden, start=1):
         hidden = keras.layers.Dense(
-            units, activation="gelu", kernel_initializer=keras.initializers.HeNormal(seed=next(seeds)),
-            kernel_regularizer=penalty, name=f"hidden_{number}")(hidden)
+            units,
+            activation="gelu",
+            kernel_initializer=keras.initializers.HeNormal(seed=next(seeds)),
+            kernel_regularizer=penalty,
+            name=f"hidden_{number}",
+        )(hidden)
         hidden = keras.layers.Dropout(settings.dropout, seed=next(seeds), name=f"dropout_{number}")(hidden)
     linear = keras.layers.Dense(
-        1, kernel_initializer="zeros", bias_initializer=keras.initializers.Constant(prior_logit),
-        kernel_regularizer=penalty, name="linear")(inputs)
-    layered = keras.layers.Dense(1, kernel_initializer="zeros", use_bias=False, kernel_regularizer=penalty,
-                                 name="layered")(hidden)
+        1,
+        kernel_initializer="zeros",
+        bias_initializer=keras.initializers.Constant(prior_logit),
+        kernel_regularizer=penalty,
+        name="linear",
+    )(inputs)
+    layered = keras.layers.Dense(
+        1, kernel_initializer="zeros", use_bias=False, kernel_regularizer=penalty, name="layered"
+    )(hidden)
     logit = keras.layers.Add(name="logit")([linear, layered]) if settings.hidden else linear
     return keras.Model(inputs, logit, name="mlp")

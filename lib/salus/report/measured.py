@@ -39,14 +39,25 @@ Measures = dict[tuple[str, str], Measure]
 
 def measures(tables: Tables, task_id: str) -> Measures:
     """What the newest evaluation of ``task_id`` measured on the held-out split; empty where there is none."""
-    rows = (tables.read("evaluations").where((F.col("task_id") == task_id) & (F.col("split") == HELD_OUT))
-            .limit(10_000).collect())
+    rows = (
+        tables.read("evaluations")
+        .where((F.col("task_id") == task_id) & (F.col("split") == HELD_OUT))
+        .limit(10_000)
+        .collect()
+    )
     newest = _newest(tables, {row["run_id"] for row in rows})
     return {
         (row["model_name"], row["metric"]): Measure(
-            row["value"], row["low"], row["high"], row["people"], row["rows"],
-            tuple(row["curve_x"] or ()), tuple(row["curve_y"] or ()))
-        for row in rows if row["run_id"] == newest
+            row["value"],
+            row["low"],
+            row["high"],
+            row["people"],
+            row["rows"],
+            tuple(row["curve_x"] or ()),
+            tuple(row["curve_y"] or ()),
+        )
+        for row in rows
+        if row["run_id"] == newest
     }
 
 

@@ -29,18 +29,35 @@ class Night:
 
 def night(tables: Tables, task_id: str, as_of: date) -> Night | None:
     """The newest published scoring of ``task_id`` as of ``as_of``; None where there is none."""
-    run = (tables.read("score_runs")
-           .where((F.col("task_id") == task_id) & (F.col("as_of") == F.lit(as_of)) & (F.col("status") == "published"))
-           .orderBy(F.desc("finished_at")).limit(1).head())
+    run = (
+        tables.read("score_runs")
+        .where((F.col("task_id") == task_id) & (F.col("as_of") == F.lit(as_of)) & (F.col("status") == "published"))
+        .orderBy(F.desc("finished_at"))
+        .limit(1)
+        .head()
+    )
     if run is None:
         return None
-    of_all = (scores_of(tables, task_id, as_of)
-              .agg(F.max("data_available_through").alias("through"), F.max("calibration_version").alias("calibration"))
-              .collect()[0])
+    of_all = (
+        scores_of(tables, task_id, as_of)
+        .agg(F.max("data_available_through").alias("through"), F.max("calibration_version").alias("calibration"))
+        .collect()[0]
+    )
     return Night(
-        run["run_id"], run["population"], run["eligible"], run["scored"], run["not_scored"], run["model_name"],
-        run["model_version"], run["feature_spec_hash"], dict(run["inputs"] or {}), run["code_version"],
-        run["finished_at"], of_all["through"], of_all["calibration"])
+        run["run_id"],
+        run["population"],
+        run["eligible"],
+        run["scored"],
+        run["not_scored"],
+        run["model_name"],
+        run["model_version"],
+        run["feature_spec_hash"],
+        dict(run["inputs"] or {}),
+        run["code_version"],
+        run["finished_at"],
+        of_all["through"],
+        of_all["calibration"],
+    )
 
 
 def scores_of(tables: Tables, task_id: str, as_of: date):

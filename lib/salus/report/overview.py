@@ -25,8 +25,11 @@ def overview_section(scoring: Night | None, measured: Measures, card: Mapping[st
     figures += _auroc(measured)
     if scoring is not None:
         figures += [
-            Figure("Data through", f"{scoring.data_through:%-d %B %Y}" if scoring.data_through else words.ABSENT,
-                   "newest fact that could be seen"),
+            Figure(
+                "Data through",
+                f"{scoring.data_through:%-d %B %Y}" if scoring.data_through else words.ABSENT,
+                "newest fact that could be seen",
+            ),
             Figure("Model", f"version {scoring.model_version}", scoring.model_name),
         ]
     blocks: list[Block] = [Strip(figures)] if figures else []
@@ -34,10 +37,21 @@ def overview_section(scoring: Night | None, measured: Measures, card: Mapping[st
         blocks.append(Missing("Scores", "score"))
     if not measured:
         blocks.append(Missing("The evaluation", "evaluate"))
-    return Section("summary", TITLE, question, [*blocks, Text(
-        "How to read it: a probability of 10 % means that of a hundred people with records like these, about ten are "
-        "expected to have the event within the window; a tier ranks people for attention, and nobody's figure is a "
-        "diagnosis.", "note"), *_stated(card)])
+    return Section(
+        "summary",
+        TITLE,
+        question,
+        [
+            *blocks,
+            Text(
+                "How to read it: a probability of 10 % means that of a hundred people with records like these, "
+                "about ten are expected to have the event within the window; a tier ranks people for attention, "
+                "and nobody's figure is a diagnosis.",
+                "note",
+            ),
+            *_stated(card),
+        ],
+    )
 
 
 def _stated(card):
@@ -54,8 +68,11 @@ def _auroc(measured):
     model = measured.get(("model", "auroc"))
     if model is None:
         return []
-    interval = ("" if model.low is None or model.high is None
-                else f"held out, 95 % {words.number(model.low)} to {words.number(model.high)}")
+    interval = (
+        ""
+        if model.low is None or model.high is None
+        else f"held out, 95 % {words.number(model.low)} to {words.number(model.high)}"
+    )
     beside = [f"{name} {words.number(found.value)}" for name in BESIDE if (found := measured.get((name, "auroc")))]
     baseline = measured.get(("baseline", "auroc"))
     return [

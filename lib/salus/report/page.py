@@ -134,8 +134,11 @@ class Page:
 def render(page: Page) -> str:
     """``page`` as one HTML document."""
     environment = Environment(
-        loader=PackageLoader("salus.report"), autoescape=True, undefined=StrictUndefined,
-        trim_blocks=True, lstrip_blocks=True,
+        loader=PackageLoader("salus.report"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
     )
     environment.filters["plot"] = _plot
     template = environment.get_template("page.html.j2")
@@ -149,6 +152,13 @@ def label(text: str) -> str:
 
 
 def _plot(plot: Plot, name: str) -> Markup:
-    return Markup(plot.figure.to_html(
-        full_html=False, include_plotlyjs=False, include_mathjax=False, div_id=name, config=PLOT_SETTINGS,
-        default_height=f"{plot.figure.layout.height}px"))
+    return Markup(
+        plot.figure.to_html(
+            full_html=False,
+            include_plotlyjs=False,
+            include_mathjax=False,
+            div_id=name,
+            config=PLOT_SETTINGS,
+            default_height=f"{plot.figure.layout.height}px",
+        )
+    )

@@ -40,6 +40,7 @@ def phases(tables: Tables, task_id: str, as_of: date) -> list[Phase]:
 
     A skipped run found its work already done: ``worked_seconds`` is of the last run that did it.
     """
+
     def argument(name):
         return F.get_json_object("arguments", f"$.{name}")
 
@@ -55,8 +56,14 @@ def phases(tables: Tables, task_id: str, as_of: date) -> list[Phase]:
         F.max_by("worked", F.when(F.col("worked").isNotNull(), F.col("at"))).alias("worked"),
     )
     found = [
-        Phase(row["job"], row["source"], row["latest"]["status"], row["latest"]["seconds"] or 0.0,
-              row["worked"]["seconds"] if row["worked"] else None, row["worked"]["at"] if row["worked"] else None)
+        Phase(
+            row["job"],
+            row["source"],
+            row["latest"]["status"],
+            row["latest"]["seconds"] or 0.0,
+            row["worked"]["seconds"] if row["worked"] else None,
+            row["worked"]["at"] if row["worked"] else None,
+        )
         for row in ended.limit(200).collect()
     ]
     return in_order(found)
@@ -64,6 +71,7 @@ def phases(tables: Tables, task_id: str, as_of: date) -> list[Phase]:
 
 def in_order(found: Sequence[Phase]) -> list[Phase]:
     """``found`` in the order of the road; phases of one job by when they worked."""
+
     def place(phase):
         rank = ROAD.index(phase.job) if phase.job in ROAD else len(ROAD)
         return rank, phase.worked_at or datetime.max, phase.name

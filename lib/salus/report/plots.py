@@ -26,11 +26,23 @@ def plain(height: int, x: str = "", y: str = "", legend: bool = False, left: int
     """An empty figure in the house look; ``x`` and ``y`` name the axes."""
     figure = go.Figure()
     figure.update_layout(
-        template=go.layout.Template(), height=height, font={"family": FONT, "size": 13, "color": INK},
-        paper_bgcolor="white", plot_bgcolor="white", showlegend=legend, hovermode="closest",
+        template=go.layout.Template(),
+        height=height,
+        font={"family": FONT, "size": 13, "color": INK},
+        paper_bgcolor="white",
+        plot_bgcolor="white",
+        showlegend=legend,
+        hovermode="closest",
         margin={"l": left, "r": 24, "t": 16, "b": 52 + (36 if legend else 0)},
-        legend={"orientation": "h", "x": 0, "xanchor": "left", "y": -58 / (height - 100), "yanchor": "top",
-                "itemclick": False, "itemdoubleclick": False},
+        legend={
+            "orientation": "h",
+            "x": 0,
+            "xanchor": "left",
+            "y": -58 / (height - 100),
+            "yanchor": "top",
+            "itemclick": False,
+            "itemdoubleclick": False,
+        },
         bargap=0.35,
     )
     dressed(figure)
@@ -41,8 +53,16 @@ def plain(height: int, x: str = "", y: str = "", legend: bool = False, left: int
 
 def dressed(figure: go.Figure) -> None:
     """Give every axis of ``figure`` the house look."""
-    axis = {"gridcolor": PALE, "zeroline": False, "linecolor": GREY, "ticks": "outside", "tickcolor": PALE,
-            "automargin": True, "fixedrange": True, "title": {"standoff": 8, "font": {"size": 13}}}
+    axis = {
+        "gridcolor": PALE,
+        "zeroline": False,
+        "linecolor": GREY,
+        "ticks": "outside",
+        "tickcolor": PALE,
+        "automargin": True,
+        "fixedrange": True,
+        "title": {"standoff": 8, "font": {"size": 13}},
+    }
     figure.update_xaxes(**axis)
     figure.update_yaxes(**axis)
 
@@ -51,8 +71,15 @@ def bars(names: Sequence[str], values: Sequence[float], texts: Sequence[str], x:
     """Lying bars, the first on top, each with its figure written at its end."""
     figure = plain(height_of(len(names)), x=x)
     figure.add_bar(
-        orientation="h", y=[wrapped(name) for name in names], x=values, text=texts, textposition="outside",
-        cliponaxis=False, marker_color=colour, hovertemplate="%{y}: %{text}<extra></extra>")
+        orientation="h",
+        y=[wrapped(name) for name in names],
+        x=values,
+        text=texts,
+        textposition="outside",
+        cliponaxis=False,
+        marker_color=colour,
+        hovertemplate="%{y}: %{text}<extra></extra>",
+    )
     figure.update_yaxes(autorange="reversed", ticks="", gridcolor="rgba(0,0,0,0)")
     figure.update_xaxes(rangemode="tozero", range=[0, 1.15 * max(values, default=1) or 1])
     return figure

@@ -14,15 +14,32 @@ from salus.storage.ledger import code_version
 from salus.storage.tables import Tables
 
 TITLE = "How it was made"
-PACKAGES = ("pyspark", "delta-spark", "petastorm", "horovod", "tensorflow-cpu", "tensorflow", "keras", "pyarrow",
-            "numpy", "pandas", "scikit-learn", "es-aces", "plotly")
+PACKAGES = (
+    "pyspark",
+    "delta-spark",
+    "petastorm",
+    "horovod",
+    "tensorflow-cpu",
+    "tensorflow",
+    "keras",
+    "pyarrow",
+    "numpy",
+    "pandas",
+    "scikit-learn",
+    "es-aces",
+    "plotly",
+)
 
 
 def model_row(tables: Tables, scoring: Night) -> Row | None:
     """The row of ``models`` of the model that scored; None where there is none."""
-    return (tables.read("models")
-            .where((F.col("model_name") == scoring.model_name) & (F.col("model_version") == scoring.model_version))
-            .orderBy(F.desc("trained_at")).limit(1).head())
+    return (
+        tables.read("models")
+        .where((F.col("model_name") == scoring.model_name) & (F.col("model_version") == scoring.model_version))
+        .orderBy(F.desc("trained_at"))
+        .limit(1)
+        .head()
+    )
 
 
 def newest_snapshot(tables: Tables) -> Row | None:
@@ -41,14 +58,22 @@ def packages() -> dict[str, str]:
     return found
 
 
-def provenance_section(took: Sequence[Phase], made_of: Mapping[str, str], inputs: Mapping[str, int],
-                       installed: Mapping[str, str]) -> Section:
+def provenance_section(
+    took: Sequence[Phase], made_of: Mapping[str, str], inputs: Mapping[str, int], installed: Mapping[str, str]
+) -> Section:
     """Timings and versions."""
     question = "Seconds on the wall clock of each phase, when it last did its work, and the versions of everything."
     blocks = [*_timings(took), Table("Identity of this run", ("What", "Version"), list(made_of.items()))]
     if inputs:
-        blocks.append(Table("Delta versions that the scores read", ("Table", "Version"), [
-            (name, words.count(number)) for name, number in sorted(inputs.items())], numeric=("Version",), half=True))
+        blocks.append(
+            Table(
+                "Delta versions that the scores read",
+                ("Table", "Version"),
+                [(name, words.count(number)) for name, number in sorted(inputs.items())],
+                numeric=("Version",),
+                half=True,
+            )
+        )
     blocks.append(Table("Packages", ("Package", "Version"), list(installed.items()), half=True))
     return Section("provenance", TITLE, question, blocks)
 
@@ -59,15 +84,21 @@ def identity(scoring: Night | None, model: Row | None, snapshot: Row | None) -> 
     if snapshot is not None:
         found["Snapshot"] = f"{snapshot['snapshot_id']} of {snapshot['published_at']:%Y-%m-%d %H:%M:%S} UTC"
     if scoring is not None:
-        found |= {"Scoring run": f"{scoring.run_id}, finished {scoring.finished_at:%Y-%m-%d %H:%M:%S} UTC",
-                  "Scored by code": scoring.code_version,
-                  "Model": f"{scoring.model_name}, version {scoring.model_version}",
-                  "Calibration": scoring.calibration_version or words.ABSENT,
-                  "Feature spec (SHA-256)": scoring.feature_spec_hash}
+        found |= {
+            "Scoring run": f"{scoring.run_id}, finished {scoring.finished_at:%Y-%m-%d %H:%M:%S} UTC",
+            "Scored by code": scoring.code_version,
+            "Model": f"{scoring.model_name}, version {scoring.model_version}",
+            "Calibration": scoring.calibration_version or words.ABSENT,
+            "Feature spec (SHA-256)": scoring.feature_spec_hash,
+        }
     if model is not None:
-        found |= {"Architecture": model["architecture"], "Trained": f"{model['trained_at']:%Y-%m-%d %H:%M:%S} UTC",
-                  "Share of events in training": words.percent(model["prevalence"]),
-                  "Model package (SHA-256)": model["package_hash"], "Training data (SHA-256)": model["dataset_hash"]}
+        found |= {
+            "Architecture": model["architecture"],
+            "Trained": f"{model['trained_at']:%Y-%m-%d %H:%M:%S} UTC",
+            "Share of events in training": words.percent(model["prevalence"]),
+            "Model package (SHA-256)": model["package_hash"],
+            "Training data (SHA-256)": model["dataset_hash"],
+        }
     return found
 
 
@@ -76,12 +107,27 @@ def _timings(took):
     if not worked:
         return [Missing("Timings", "demo")]
     total = sum(phase.worked_seconds for phase in worked)
-    figure = plots.bars([phase.name for phase in worked], [phase.worked_seconds for phase in worked],
-                        [words.seconds(phase.worked_seconds) for phase in worked], "seconds")
+    figure = plots.bars(
+        [phase.name for phase in worked],
+        [phase.worked_seconds for phase in worked],
+        [words.seconds(phase.worked_seconds) for phase in worked],
+        "seconds",
+    )
     return [
         Plot(figure, f"Seconds of each phase; {words.seconds(total)} in all. The report itself is not yet counted."),
-        Table("Phases", ("Phase", "Worked at (UTC)", "Seconds", "Last called"), [
-            (phase.name, f"{phase.worked_at:%Y-%m-%d %H:%M:%S}", words.number(phase.worked_seconds, 1),
-             "nothing new" if phase.latest_status == "skipped" else "worked") for phase in worked],
-            numeric=("Seconds",), total=("All", "", words.number(total, 1), "")),
+        Table(
+            "Phases",
+            ("Phase", "Worked at (UTC)", "Seconds", "Last called"),
+            [
+                (
+                    phase.name,
+                    f"{phase.worked_at:%Y-%m-%d %H:%M:%S}",
+                    words.number(phase.worked_seconds, 1),
+                    "nothing new" if phase.latest_status == "skipped" else "worked",
+                )
+                for phase in worked
+            ],
+            numeric=("Seconds",),
+            total=("All", "", words.number(total, 1), ""),
+        ),
     ]

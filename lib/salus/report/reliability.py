@@ -24,8 +24,12 @@ def reliability_section(measured: Measures) -> Section:
     shown = [name for name in MODELS if any((name, metric) in measured for metric, _, _ in FIGURES)]
     if not shown:
         return Section("calibration", TITLE, question, [Missing("Calibration", "evaluate")])
-    return Section("calibration", TITLE, question, [
-        *_in_words(measured), *_curve(measured), _table(measured, shown), *_leakage(measured)])
+    return Section(
+        "calibration",
+        TITLE,
+        question,
+        [*_in_words(measured), *_curve(measured), _table(measured, shown), *_leakage(measured)],
+    )
 
 
 def _in_words(measured):
@@ -34,11 +38,17 @@ def _in_words(measured):
         return []
     figure = words.interval(slope.value, slope.low, slope.high, 2)
     if slope.low <= 1 <= slope.high:
-        return [Text(f"The calibration slope is {figure}: its interval contains 1, so the probabilities are spread "
-                     "neither too widely nor too narrowly.", "note")]
+        return [
+            Text(
+                f"The calibration slope is {figure}: its interval contains 1, so the probabilities are spread "
+                "neither too widely nor too narrowly.",
+                "note",
+            )
+        ]
     said = "too extreme" if slope.high < 1 else "too timid"
-    return [Text(f"The calibration slope is {figure}: its interval lies off 1, so the probabilities are {said}.",
-                 "warning")]
+    return [
+        Text(f"The calibration slope is {figure}: its interval lies off 1, so the probabilities are {said}.", "warning")
+    ]
 
 
 def _curve(measured):
@@ -47,10 +57,18 @@ def _curve(measured):
         return [Missing("The calibration curve", "evaluate")]
     bounds = ", with 95 % intervals" if any(_bounds(measured, name) for name in found) else ""
     return [
-        Plot(_level(measured, found), "Calibration curve: groups of about equal size by predicted probability"
-             f"{bounds}. On the dotted line, what was told is what happened.", half=True),
-        Plot(_logarithmic(measured, found), "The same on logarithmic axes, where most people are. A group in which "
-             "nobody had the event has no place here.", half=True),
+        Plot(
+            _level(measured, found),
+            "Calibration curve: groups of about equal size by predicted probability"
+            f"{bounds}. On the dotted line, what was told is what happened.",
+            half=True,
+        ),
+        Plot(
+            _logarithmic(measured, found),
+            "The same on logarithmic axes, where most people are. A group in which "
+            "nobody had the event has no place here.",
+            half=True,
+        ),
     ]
 
 
@@ -70,8 +88,12 @@ def _logarithmic(measured, found):
     _diagonal(figure, low, high)
     ticks = [tick for tick in LOGARITHMIC_TICKS if low <= tick <= high]
     for update in (figure.update_xaxes, figure.update_yaxes):
-        update(type="log", range=[math.log10(low), math.log10(high)], tickvals=ticks,
-               ticktext=[f"{100 * tick:g}%" for tick in ticks])
+        update(
+            type="log",
+            range=[math.log10(low), math.log10(high)],
+            tickvals=ticks,
+            ticktext=[f"{100 * tick:g}%" for tick in ticks],
+        )
     return figure
 
 
@@ -80,17 +102,29 @@ def _groups(measured, found):
     for name in reversed(found):
         curve = measured[(name, CURVE)]
         figure.add_scatter(
-            x=list(curve.x), y=list(curve.y), mode="lines+markers", name=name, legendrank=MODELS.index(name),
+            x=list(curve.x),
+            y=list(curve.y),
+            mode="lines+markers",
+            name=name,
+            legendrank=MODELS.index(name),
             error_y=_bounds(measured, name),
             line={"color": plots.MODEL_COLOURS[name], "dash": plots.MODEL_DASHES[name], "width": 2},
             marker={"symbol": plots.MODEL_MARKERS[name], "size": 8},
-            hovertemplate="told %{x:.1%}, happened %{y:.1%}<extra>%{fullData.name}</extra>")
+            hovertemplate="told %{x:.1%}, happened %{y:.1%}<extra>%{fullData.name}</extra>",
+        )
     return figure
 
 
 def _diagonal(figure, low, high):
-    figure.add_scatter(x=[low, high], y=[low, high], mode="lines", name="perfect", hoverinfo="skip", legendrank=99,
-                       line={"color": plots.GREY, "width": 1.2, "dash": "dot"})
+    figure.add_scatter(
+        x=[low, high],
+        y=[low, high],
+        mode="lines",
+        name="perfect",
+        hoverinfo="skip",
+        legendrank=99,
+        line={"color": plots.GREY, "width": 1.2, "dash": "dot"},
+    )
 
 
 def _bounds(measured, name):
@@ -98,14 +132,24 @@ def _bounds(measured, name):
     curve, low, high = (measured.get((name, metric)) for metric in (CURVE, LOWER, UPPER))
     if low is None or high is None or not len(low.y) == len(high.y) == len(curve.y):
         return None
-    return {"type": "data", "symmetric": False, "thickness": 1.5, "width": 4,
-            "array": [max(0.0, above - value) for above, value in zip(high.y, curve.y)],
-            "arrayminus": [max(0.0, value - below) for value, below in zip(curve.y, low.y)]}
+    return {
+        "type": "data",
+        "symmetric": False,
+        "thickness": 1.5,
+        "width": 4,
+        "array": [max(0.0, above - value) for above, value in zip(high.y, curve.y)],
+        "arrayminus": [max(0.0, value - below) for value, below in zip(curve.y, low.y)],
+    }
 
 
 def _highest(measured, found):
-    return max(value for name in found for metric in (CURVE, UPPER) if (name, metric) in measured
-               for value in (*measured[(name, metric)].x, *measured[(name, metric)].y))
+    return max(
+        value
+        for name in found
+        for metric in (CURVE, UPPER)
+        if (name, metric) in measured
+        for value in (*measured[(name, metric)].x, *measured[(name, metric)].y)
+    )
 
 
 def _table(measured, shown):
@@ -125,11 +169,15 @@ def _leakage(measured):
     if price is None:
         return [Missing("Leakage's price", "evaluate")]
     by_time, honest = (measured.get(("model", metric)) for metric in ("auroc_by_time", "auroc_by_available_time"))
-    said = (f"Leakage's price: {words.interval(price.value, price.low, price.high)} of AUROC. So much more would have "
-            "been promised, and never kept, had the features been taken by the time at which things happened")
+    said = (
+        f"Leakage's price: {words.interval(price.value, price.low, price.high)} of AUROC. So much more would have "
+        "been promised, and never kept, had the features been taken by the time at which things happened"
+    )
     if by_time is not None and honest is not None:
-        said += (f" ({words.number(by_time.value)}) instead of the time at which they could be known "
-                 f"({words.number(honest.value)}).")
+        said += (
+            f" ({words.number(by_time.value)}) instead of the time at which they could be known "
+            f"({words.number(honest.value)})."
+        )
     else:
         said += " instead of the time at which they could be known."
     return [Text(said, "note")]

@@ -45,8 +45,11 @@ def sections(tables: Tables, task: Task, as_of: date) -> list[Section]:
         distribution_section(distribution(tables, task.id, as_of)),
         people_section(highest(tables, task.id, as_of), as_of),
         provenance_section(
-            phases(tables, task.id, as_of), identity(scoring, made_by, newest_snapshot(tables)),
-            scoring.inputs if scoring else {}, packages()),
+            phases(tables, task.id, as_of),
+            identity(scoring, made_by, newest_snapshot(tables)),
+            scoring.inputs if scoring else {},
+            packages(),
+        ),
     ]
 
 
@@ -58,6 +61,8 @@ def default_path(warehouse: str, task_id: str, as_of: date) -> Path:
     """
     folder = local_folder(warehouse)
     if folder is None:
-        raise Refused(f"Received the warehouse {warehouse} and no --out; expected a local file for the report. "
-                      "Name one with --out.")
+        raise Refused(
+            f"Received the warehouse {warehouse} and no --out; expected a local file for the report. "
+            "Name one with --out."
+        )
     return folder / "_reports" / task_id / str(as_of) / "report.html"

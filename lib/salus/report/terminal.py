@@ -19,8 +19,10 @@ def summary(tables: Tables, task_id: str, as_of: date) -> str:
     """The end table of ``task_id`` as of ``as_of``: lines of text, without a last newline."""
     came_in, scoring, measured = intake(tables), night(tables, task_id, as_of), measures(tables, task_id)
     lines = [_line("files", count(came_in.files if came_in else None))]
-    lines += [_line(label, count(came_in.total(figure) if came_in else None)) for label, figure in (
-        ("records read", "read"), ("accepted", "accepted"), ("quarantined", "quarantined"))]
+    lines += [
+        _line(label, count(came_in.total(figure) if came_in else None))
+        for label, figure in (("records read", "read"), ("accepted", "accepted"), ("quarantined", "quarantined"))
+    ]
     lines += [
         _line("people", count(_rows(tables, "timelines"))),
         _line("events", count(_rows(tables, "events"))),
@@ -29,10 +31,17 @@ def summary(tables: Tables, task_id: str, as_of: date) -> str:
     for name in MODELS:
         found = measured.get((name, "auroc"))
         over_truth = measured.get((name, "auroc_over_truth"))
-        lines.append(_line(f"AUROC {name}", (interval(found.value, found.low, found.high) if found else ABSENT)
-                           + (f"   {number(over_truth.value)} over the true probabilities" if over_truth else "")))
-    lines += [_line(label, count(getattr(scoring, figure) if scoring else None)) for label, figure in (
-        ("eligible", "eligible"), ("scored", "scored"), ("not scored", "not_scored"))]
+        lines.append(
+            _line(
+                f"AUROC {name}",
+                (interval(found.value, found.low, found.high) if found else ABSENT)
+                + (f"   {number(over_truth.value)} over the true probabilities" if over_truth else ""),
+            )
+        )
+    lines += [
+        _line(label, count(getattr(scoring, figure) if scoring else None))
+        for label, figure in (("eligible", "eligible"), ("scored", "scored"), ("not scored", "not_scored"))
+    ]
     took = phases(tables, task_id, as_of)
     lines.append(_line("seconds", " · ".join(f"{phase.name} {phase.latest_seconds:.1f}" for phase in took) or ABSENT))
     lines.append(_line("report", report_path(tables, task_id, as_of) or ABSENT))
@@ -50,10 +59,15 @@ def training_rows(tables: Tables, task_id: str) -> int | None:
 def report_path(tables: Tables, task_id: str, as_of: date) -> str | None:
     """Where the newest report of ``task_id`` as of ``as_of`` was written, by the ledger."""
     newest = (
-        tables.read("runs").where((F.col("job") == "report") & (F.col("status") == "succeeded"))
-        .where((F.get_json_object("arguments", "$.task") == task_id)
-               & (F.get_json_object("arguments", "$.as_of") == str(as_of)))
-        .orderBy(F.desc("at")).limit(1).head()
+        tables.read("runs")
+        .where((F.col("job") == "report") & (F.col("status") == "succeeded"))
+        .where(
+            (F.get_json_object("arguments", "$.task") == task_id)
+            & (F.get_json_object("arguments", "$.as_of") == str(as_of))
+        )
+        .orderBy(F.desc("at"))
+        .limit(1)
+        .head()
     )
     return json.loads(newest["figures"]).get("report") if newest else None
 

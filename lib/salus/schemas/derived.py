@@ -16,110 +16,134 @@ from salus.schemas.fields import (
     field,
 )
 
-IDENTITY = StructType([
-    field("source_subject_id", LONG, "a person as one source knows them", True),
-    field("subject_id", LONG, "the person: least member of the component by system priority, then value", True),
-    field("known_from", TIME, "UTC; null = always"),
-    field("known_until", TIME, "UTC; null = current"),
-])
+IDENTITY = StructType(
+    [
+        field("source_subject_id", LONG, "a person as one source knows them", True),
+        field("subject_id", LONG, "the person: least member of the component by system priority, then value", True),
+        field("known_from", TIME, "UTC; null = always"),
+        field("known_until", TIME, "UTC; null = current"),
+    ]
+)
 
-TIMELINES = StructType([
-    field("subject_id", LONG, "the person", True),
-    field("birth", LONG, "microseconds since the epoch, UTC; null = unknown"),
-    field("death", LONG, "microseconds since the epoch, UTC; null = not known to have died"),
-    field("death_available", LONG, "microseconds since the epoch at which the death could be known"),
-    field("sex", STRING, "female, male or null"),
-    field("race", STRING, "as the source codes it"),
-    field("time", LONGS, "microseconds since the epoch; the least long = static; ascending", True),
-    field("available", LONGS, "microseconds since the epoch at which each event could be known", True),
-    field("superseded", LONGS, "microseconds at which a newer version replaced it; the greatest long = never", True),
-    field("code", LONGS, "64-bit hash of the code", True),
-    field("value", FLOATS, "numeric value in the code's canonical unit; NaN = none", True),
-    field("coverage_start", LONGS, "microseconds: first instant covered", True),
-    field("coverage_end", LONGS, "microseconds: first instant no longer covered; the greatest long = open", True),
-    field("coverage_available", LONGS, "microseconds at which the span could be known", True),
-    field("coverage_superseded", LONGS, "microseconds at which a newer version replaced it", True),
-    field("events_dropped", INT, "events left out because the person has more than the declared limit", True),
-])
+TIMELINES = StructType(
+    [
+        field("subject_id", LONG, "the person", True),
+        field("birth", LONG, "microseconds since the epoch, UTC; null = unknown"),
+        field("death", LONG, "microseconds since the epoch, UTC; null = not known to have died"),
+        field("death_available", LONG, "microseconds since the epoch at which the death could be known"),
+        field("sex", STRING, "female, male or null"),
+        field("race", STRING, "as the source codes it"),
+        field("time", LONGS, "microseconds since the epoch; the least long = static; ascending", True),
+        field("available", LONGS, "microseconds since the epoch at which each event could be known", True),
+        field(
+            "superseded", LONGS, "microseconds at which a newer version replaced it; the greatest long = never", True
+        ),
+        field("code", LONGS, "64-bit hash of the code", True),
+        field("value", FLOATS, "numeric value in the code's canonical unit; NaN = none", True),
+        field("coverage_start", LONGS, "microseconds: first instant covered", True),
+        field("coverage_end", LONGS, "microseconds: first instant no longer covered; the greatest long = open", True),
+        field("coverage_available", LONGS, "microseconds at which the span could be known", True),
+        field("coverage_superseded", LONGS, "microseconds at which a newer version replaced it", True),
+        field("events_dropped", INT, "events left out because the person has more than the declared limit", True),
+    ]
+)
 
-CODES = StructType([
-    field("code", STRING, "vocabulary/code", True),
-    field("code_hash", LONG, "64-bit hash of the code, unique", True),
-    field("description", STRING, "what the code means, where a codeset says so"),
-    field("events", LONG, "events that carry it", True),
-])
+CODES = StructType(
+    [
+        field("code", STRING, "vocabulary/code", True),
+        field("code_hash", LONG, "64-bit hash of the code, unique", True),
+        field("description", STRING, "what the code means, where a codeset says so"),
+        field("events", LONG, "events that carry it", True),
+    ]
+)
 
-COHORT = StructType([
-    field("subject_id", LONG, "the person", True),
-    field("prediction_time", TIME, "UTC; what was available by then may be seen", True),
-    field("boolean_value", BOOLEAN, "the label; null = none (not labelled, or censored)"),
-    field("integer_value", LONG, "the label, where it is a count"),
-    field("float_value", DOUBLE, "the label, where it is a quantity"),
-    field("categorical_value", STRING, "the label, where it is a class"),
-    field("weight", DOUBLE, "inverse probability of being observed to the label's end", True),
-    field("split", STRING, "train, tuning, calibration or held_out", True),
-    field("fold", INT, "cross-validation fold, by person", True),
-])
+COHORT = StructType(
+    [
+        field("subject_id", LONG, "the person", True),
+        field("prediction_time", TIME, "UTC; what was available by then may be seen", True),
+        field("boolean_value", BOOLEAN, "the label; null = none (not labelled, or censored)"),
+        field("integer_value", LONG, "the label, where it is a count"),
+        field("float_value", DOUBLE, "the label, where it is a quantity"),
+        field("categorical_value", STRING, "the label, where it is a class"),
+        field("weight", DOUBLE, "inverse probability of being observed to the label's end", True),
+        field("split", STRING, "train, tuning, calibration or held_out", True),
+        field("fold", INT, "cross-validation fold, by person", True),
+    ]
+)
 
-ATTRITION = StructType([
-    field("task_id", STRING, "task", True),
-    field("step", INT, "order of the step", True),
-    field("criterion", STRING, "what was asked", True),
-    field("rows_before", LONG, "person and prediction-time pairs before the step", True),
-    field("rows_lost", LONG, "pairs lost at the step", True),
-    field("people_left", LONG, "people left after it", True),
-    field("events_left", LONG, "positive labels left after it, where labels are known"),
-])
+ATTRITION = StructType(
+    [
+        field("task_id", STRING, "task", True),
+        field("step", INT, "order of the step", True),
+        field("criterion", STRING, "what was asked", True),
+        field("rows_before", LONG, "person and prediction-time pairs before the step", True),
+        field("rows_lost", LONG, "pairs lost at the step", True),
+        field("people_left", LONG, "people left after it", True),
+        field("events_left", LONG, "positive labels left after it, where labels are known"),
+    ]
+)
 
-MODELS = StructType([
-    field("task_id", STRING, "task", True),
-    field("model_name", STRING, "registered name", True),
-    field("model_version", STRING, "registered version", True),
-    field("architecture", STRING, "architecture's name", True),
-    field("feature_spec_hash", STRING, "SHA-256 of the feature spec", True),
-    field("dataset_hash", STRING, "SHA-256 of the training data set's manifest", True),
-    field("package_hash", STRING, "SHA-256 of the package's manifest", True),
-    field("package_path", STRING, "where the package lies, under the warehouse", True),
-    field("inputs", VERSIONS, "Delta versions of the tables that it was trained on", True),
-    field("prevalence", DOUBLE, "share of positive labels in training", True),
-    field("trained_at", TIME, "UTC", True),
-    field("run_id", STRING, "the run that trained it", True),
-])
+MODELS = StructType(
+    [
+        field("task_id", STRING, "task", True),
+        field("model_name", STRING, "registered name", True),
+        field("model_version", STRING, "registered version", True),
+        field("architecture", STRING, "architecture's name", True),
+        field("feature_spec_hash", STRING, "SHA-256 of the feature spec", True),
+        field("dataset_hash", STRING, "SHA-256 of the training data set's manifest", True),
+        field("package_hash", STRING, "SHA-256 of the package's manifest", True),
+        field("package_path", STRING, "where the package lies, under the warehouse", True),
+        field("inputs", VERSIONS, "Delta versions of the tables that it was trained on", True),
+        field("prevalence", DOUBLE, "share of positive labels in training", True),
+        field("trained_at", TIME, "UTC", True),
+        field("run_id", STRING, "the run that trained it", True),
+    ]
+)
 
-CALIBRATIONS = StructType([
-    field("task_id", STRING, "task", True),
-    field("model_name", STRING, "registered name", True),
-    field("model_version", STRING, "registered version", True),
-    field("package_hash", STRING, "SHA-256 of the package's manifest", True),
-    field("calibration_version", STRING, "hash of the calibration", True),
-    field("calibration", STRING, "JSON: coefficients, their covariance clustered by person, and what they were fitted on", True),
-    field("fitted_at", TIME, "UTC", True),
-    field("run_id", STRING, "the run that fitted it", True),
-])
+CALIBRATIONS = StructType(
+    [
+        field("task_id", STRING, "task", True),
+        field("model_name", STRING, "registered name", True),
+        field("model_version", STRING, "registered version", True),
+        field("package_hash", STRING, "SHA-256 of the package's manifest", True),
+        field("calibration_version", STRING, "hash of the calibration", True),
+        field(
+            "calibration",
+            STRING,
+            "JSON: coefficients, their covariance clustered by person, and what they were fitted on",
+            True,
+        ),
+        field("fitted_at", TIME, "UTC", True),
+        field("run_id", STRING, "the run that fitted it", True),
+    ]
+)
 
-EVALUATIONS = StructType([
-    field("task_id", STRING, "task", True),
-    field("model_name", STRING, "model, baseline, attainable or oracle", True),
-    field("model_version", STRING, "registered version; empty where there is none", True),
-    field("split", STRING, "split that it was measured on", True),
-    field("metric", STRING, "auroc, auprc, brier, calibration_slope, ...", True),
-    field("value", DOUBLE, "the estimate"),
-    field("low", DOUBLE, "2.5 % bound, bootstrap clustered by person"),
-    field("high", DOUBLE, "97.5 % bound, bootstrap clustered by person"),
-    field("people", LONG, "people"),
-    field("rows", LONG, "predictions"),
-    field("curve_x", FLOATS, "the curve's abscissae, where the metric is a curve"),
-    field("curve_y", FLOATS, "the curve's ordinates"),
-    field("run_id", STRING, "the run that measured it", True),
-])
+EVALUATIONS = StructType(
+    [
+        field("task_id", STRING, "task", True),
+        field("model_name", STRING, "model, baseline, attainable or oracle", True),
+        field("model_version", STRING, "registered version; empty where there is none", True),
+        field("split", STRING, "split that it was measured on", True),
+        field("metric", STRING, "auroc, auprc, brier, calibration_slope, ...", True),
+        field("value", DOUBLE, "the estimate"),
+        field("low", DOUBLE, "2.5 % bound, bootstrap clustered by person"),
+        field("high", DOUBLE, "97.5 % bound, bootstrap clustered by person"),
+        field("people", LONG, "people"),
+        field("rows", LONG, "predictions"),
+        field("curve_x", FLOATS, "the curve's abscissae, where the metric is a curve"),
+        field("curve_y", FLOATS, "the curve's ordinates"),
+        field("run_id", STRING, "the run that measured it", True),
+    ]
+)
 
-DEMO_TRUTH = StructType([
-    field("subject_id", LONG, "the person", True),
-    field("task_id", STRING, "task", True),
-    field("as_of", DATE, "prediction at 00:00 UTC", True),
-    field("true_probability", DOUBLE, "probability given the full simulated state", True),
-    field("attainable_probability", DOUBLE, "probability given what was available", True),
-    field("outcome", BOOLEAN, "what was drawn; null where the simulation ends before the horizon"),
-    field("split", STRING, "the person's split", True),
-])
-
+DEMO_TRUTH = StructType(
+    [
+        field("subject_id", LONG, "the person", True),
+        field("task_id", STRING, "task", True),
+        field("as_of", DATE, "prediction at 00:00 UTC", True),
+        field("true_probability", DOUBLE, "probability given the full simulated state", True),
+        field("attainable_probability", DOUBLE, "probability given what was available", True),
+        field("outcome", BOOLEAN, "what was drawn; null where the simulation ends before the horizon"),
+        field("split", STRING, "the person's split", True),
+    ]
+)

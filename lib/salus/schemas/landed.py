@@ -25,126 +25,146 @@ PROVENANCE = [
     field("record", LONG, "position of the record in its file, from 0", True),
 ]
 
-EVENTS = StructType([
-    field("source_subject_id", LONG, "keyed pseudonym of site, system and the source's person", True),
-    field("time", TIME, "UTC; when it happened; null = static"),
-    field("available_time", TIME, "UTC; when a score could first have known it; null = always (static)"),
-    field("code", STRING, "vocabulary/code, e.g. LOINC/4548-4", True),
-    field("numeric_value", FLOAT, "in the code's canonical unit"),
-    field("text_value", STRING, "a coded or short textual value"),
-    field("unit", STRING, "UCUM unit of numeric_value"),
-    field("visit_id", LONG, "record_id of the visit that it belongs to"),
-    field("record_id", LONG, "keyed hash of site, source, record type and the record's own id", True),
-    field("version", LONG, "the source's own version, else the delivery's time in microseconds", True),
-    field("ordinal", INT, "the event within its record", True),
-    field("file_id", LONG, "hash of the file's content", True),
-    field("record", LONG, "position of the record in its file, from 0", True),
-])
+EVENTS = StructType(
+    [
+        field("source_subject_id", LONG, "keyed pseudonym of site, system and the source's person", True),
+        field("time", TIME, "UTC; when it happened; null = static"),
+        field("available_time", TIME, "UTC; when a score could first have known it; null = always (static)"),
+        field("code", STRING, "vocabulary/code, e.g. LOINC/4548-4", True),
+        field("numeric_value", FLOAT, "in the code's canonical unit"),
+        field("text_value", STRING, "a coded or short textual value"),
+        field("unit", STRING, "UCUM unit of numeric_value"),
+        field("visit_id", LONG, "record_id of the visit that it belongs to"),
+        field("record_id", LONG, "keyed hash of site, source, record type and the record's own id", True),
+        field("version", LONG, "the source's own version, else the delivery's time in microseconds", True),
+        field("ordinal", INT, "the event within its record", True),
+        field("file_id", LONG, "hash of the file's content", True),
+        field("record", LONG, "position of the record in its file, from 0", True),
+    ]
+)
 
-PERSONS = StructType([
-    *PROVENANCE,
-    field("gender_concept_id", INT, "OMOP: 8507 male, 8532 female, 0 unknown"),
-    field("year_of_birth", INT, "year"),
-    field("month_of_birth", INT, "month, 1 to 12"),
-    field("day_of_birth", INT, "day of month"),
-    field("birth_datetime", TIME, "UTC"),
-    field("death_datetime", TIME, "UTC; null = not known to have died"),
-    field("race_source_value", STRING, "as the source codes it"),
-    field("ethnicity_source_value", STRING, "as the source codes it"),
-    field("gender_source_value", STRING, "as the source codes it"),
-    field("care_site_source_value", STRING, "the site or practice that the person belongs to"),
-])
+PERSONS = StructType(
+    [
+        *PROVENANCE,
+        field("gender_concept_id", INT, "OMOP: 8507 male, 8532 female, 0 unknown"),
+        field("year_of_birth", INT, "year"),
+        field("month_of_birth", INT, "month, 1 to 12"),
+        field("day_of_birth", INT, "day of month"),
+        field("birth_datetime", TIME, "UTC"),
+        field("death_datetime", TIME, "UTC; null = not known to have died"),
+        field("race_source_value", STRING, "as the source codes it"),
+        field("ethnicity_source_value", STRING, "as the source codes it"),
+        field("gender_source_value", STRING, "as the source codes it"),
+        field("care_site_source_value", STRING, "the site or practice that the person belongs to"),
+    ]
+)
 
-COVERAGE = StructType([
-    *PROVENANCE,
-    field("payer_plan_period_start_date", DATE, "first day covered"),
-    field("payer_plan_period_end_date", DATE, "last day covered; null = open"),
-    field("payer_source_value", STRING, "payer"),
-    field("plan_source_value", STRING, "plan"),
-    field("family_source_value", STRING, "kind of payer"),
-])
+COVERAGE = StructType(
+    [
+        *PROVENANCE,
+        field("payer_plan_period_start_date", DATE, "first day covered"),
+        field("payer_plan_period_end_date", DATE, "last day covered; null = open"),
+        field("payer_source_value", STRING, "payer"),
+        field("plan_source_value", STRING, "plan"),
+        field("family_source_value", STRING, "kind of payer"),
+    ]
+)
 
-COSTS = StructType([
-    *PROVENANCE,
-    field("cost_domain_id", STRING, "OMOP domain: Visit, Procedure, Drug"),
-    field("incurred_date", DATE, "date of service"),
-    field("paid_date", DATE, "date of payment; null = not stated"),
-    field("currency", STRING, "ISO 4217"),
-    field("total_charge", MONEY, "currency units"),
-    field("total_paid", MONEY, "currency units"),
-    field("amount_allowed", MONEY, "currency units"),
-    field("paid_by_payer", MONEY, "currency units"),
-    field("paid_by_patient", MONEY, "currency units"),
-    field("paid_patient_copay", MONEY, "currency units"),
-    field("paid_patient_coinsurance", MONEY, "currency units"),
-    field("paid_patient_deductible", MONEY, "currency units"),
-    field("revenue_code_source_value", STRING, "NUBC revenue center"),
-    field("drg_source_value", STRING, "MS-DRG"),
-    field("visit_id", LONG, "record_id of the visit or claim"),
-])
+COSTS = StructType(
+    [
+        *PROVENANCE,
+        field("cost_domain_id", STRING, "OMOP domain: Visit, Procedure, Drug"),
+        field("incurred_date", DATE, "date of service"),
+        field("paid_date", DATE, "date of payment; null = not stated"),
+        field("currency", STRING, "ISO 4217"),
+        field("total_charge", MONEY, "currency units"),
+        field("total_paid", MONEY, "currency units"),
+        field("amount_allowed", MONEY, "currency units"),
+        field("paid_by_payer", MONEY, "currency units"),
+        field("paid_by_patient", MONEY, "currency units"),
+        field("paid_patient_copay", MONEY, "currency units"),
+        field("paid_patient_coinsurance", MONEY, "currency units"),
+        field("paid_patient_deductible", MONEY, "currency units"),
+        field("revenue_code_source_value", STRING, "NUBC revenue center"),
+        field("drg_source_value", STRING, "MS-DRG"),
+        field("visit_id", LONG, "record_id of the visit or claim"),
+    ]
+)
 
-NOTES = StructType([
-    *PROVENANCE,
-    field("note_datetime", TIME, "UTC; when it was written"),
-    field("note_class_source_value", STRING, "kind of note, e.g. LOINC/34117-2"),
-    field("note_text", STRING, "free text: may identify a person"),
-    field("language", STRING, "BCP 47"),
-    field("visit_id", LONG, "record_id of the visit"),
-])
+NOTES = StructType(
+    [
+        *PROVENANCE,
+        field("note_datetime", TIME, "UTC; when it was written"),
+        field("note_class_source_value", STRING, "kind of note, e.g. LOINC/34117-2"),
+        field("note_text", STRING, "free text: may identify a person"),
+        field("language", STRING, "BCP 47"),
+        field("visit_id", LONG, "record_id of the visit"),
+    ]
+)
 
-RECORDS = StructType([
-    field("record_id", LONG, "keyed hash of site, source, record type and the record's own id", True),
-    field("version", LONG, "version of the record", True),
-    field("source_subject_id", LONG, "whose it is", True),
-    field("record_type", STRING, "source/type, e.g. fhir_r4/Observation", True),
-    field("content_hash", LONG, "hash of what the version says, to know a repetition", True),
-    field("available_time", TIME, "UTC; when this version could first be known; null = always"),
-    field("is_void", BOOLEAN, "the version withdraws its record", True),
-    field("file_id", LONG, "hash of the file's content", True),
-    field("record", LONG, "position of the record in its file, from 0", True),
-])
+RECORDS = StructType(
+    [
+        field("record_id", LONG, "keyed hash of site, source, record type and the record's own id", True),
+        field("version", LONG, "version of the record", True),
+        field("source_subject_id", LONG, "whose it is", True),
+        field("record_type", STRING, "source/type, e.g. fhir_r4/Observation", True),
+        field("content_hash", LONG, "hash of what the version says, to know a repetition", True),
+        field("available_time", TIME, "UTC; when this version could first be known; null = always"),
+        field("is_void", BOOLEAN, "the version withdraws its record", True),
+        field("file_id", LONG, "hash of the file's content", True),
+        field("record", LONG, "position of the record in its file, from 0", True),
+    ]
+)
 
-LINKS = StructType([
-    field("source_subject_id", LONG, "who carries the identifier", True),
-    field("identifier_id", LONG, "keyed hash of system and value", True),
-    field("system_priority", INT, "rank of the subject's system; the lowest names the person", True),
-    field("known_from", TIME, "UTC; null = always"),
-    field("known_until", TIME, "UTC; null = still"),
-    field("file_id", LONG, "hash of the file's content", True),
-    field("record", LONG, "position of the record in its file", True),
-])
+LINKS = StructType(
+    [
+        field("source_subject_id", LONG, "who carries the identifier", True),
+        field("identifier_id", LONG, "keyed hash of system and value", True),
+        field("system_priority", INT, "rank of the subject's system; the lowest names the person", True),
+        field("known_from", TIME, "UTC; null = always"),
+        field("known_until", TIME, "UTC; null = still"),
+        field("file_id", LONG, "hash of the file's content", True),
+        field("record", LONG, "position of the record in its file", True),
+    ]
+)
 
-IDENTITY_CONFLICTS = StructType([
-    field("reason", STRING, "identifier_joins_too_many, two_birth_dates, two_sexes", True),
-    field("identifier_id", LONG, "the suspended identifier, where one is"),
-    field("source_subject_ids", LONGS, "up to 20 of the subjects that stay apart", True),
-    field("subjects", LONG, "how many source subjects are concerned", True),
-])
+IDENTITY_CONFLICTS = StructType(
+    [
+        field("reason", STRING, "identifier_joins_too_many, two_birth_dates, two_sexes", True),
+        field("identifier_id", LONG, "the suspended identifier, where one is"),
+        field("source_subject_ids", LONGS, "up to 20 of the subjects that stay apart", True),
+        field("subjects", LONG, "how many source subjects are concerned", True),
+    ]
+)
 
-INGESTED_FILES = StructType([
-    field("file_id", LONG, "hash of the file's content", True),
-    field("file", STRING, "name under the input folder", True),
-    field("source", STRING, "source name", True),
-    field("site", STRING, "site name", True),
-    field("record_type", STRING, "record type within the source", True),
-    field("bytes", LONG, "bytes", True),
-    field("rows_read", LONG, "records", True),
-    field("rows_accepted", LONG, "records", True),
-    field("rows_quarantined", LONG, "records", True),
-    field("rows_unchanged", LONG, "accepted records that repeat the newest version and wrote nothing", True),
-    field("events_written", LONG, "events", True),
-    field("mapping_hash", STRING, "SHA-256 of the source's mapping", True),
-    field("delivered_at", TIME, "UTC; when the file came, by the delivery's own clock", True),
-    field("batch_id", LONG, "the ingest that took it", True),
-])
+INGESTED_FILES = StructType(
+    [
+        field("file_id", LONG, "hash of the file's content", True),
+        field("file", STRING, "name under the input folder", True),
+        field("source", STRING, "source name", True),
+        field("site", STRING, "site name", True),
+        field("record_type", STRING, "record type within the source", True),
+        field("bytes", LONG, "bytes", True),
+        field("rows_read", LONG, "records", True),
+        field("rows_accepted", LONG, "records", True),
+        field("rows_quarantined", LONG, "records", True),
+        field("rows_unchanged", LONG, "accepted records that repeat the newest version and wrote nothing", True),
+        field("events_written", LONG, "events", True),
+        field("mapping_hash", STRING, "SHA-256 of the source's mapping", True),
+        field("delivered_at", TIME, "UTC; when the file came, by the delivery's own clock", True),
+        field("batch_id", LONG, "the ingest that took it", True),
+    ]
+)
 
-QUARANTINE = StructType([
-    field("file_id", LONG, "hash of the file's content", True),
-    field("record", LONG, "position of the record in its file, from 0", True),
-    field("source", STRING, "source name", True),
-    field("record_type", STRING, "record type within the source", True),
-    field("rule", STRING, "the first rule that it broke", True),
-    field("reason", STRING, "what the rule expects; never a value", True),
-    field("mapping_hash", STRING, "SHA-256 of the source's mapping", True),
-    field("batch_id", LONG, "the ingest that refused it", True),
-])
+QUARANTINE = StructType(
+    [
+        field("file_id", LONG, "hash of the file's content", True),
+        field("record", LONG, "position of the record in its file, from 0", True),
+        field("source", STRING, "source name", True),
+        field("record_type", STRING, "record type within the source", True),
+        field("rule", STRING, "the first rule that it broke", True),
+        field("reason", STRING, "what the rule expects; never a value", True),
+        field("mapping_hash", STRING, "SHA-256 of the source's mapping", True),
+        field("batch_id", LONG, "the ingest that refused it", True),
+    ]
+)

@@ -4,21 +4,25 @@ from pyspark.sql.types import StructType
 
 from salus.schemas.fields import DOUBLE, STRING, TIME, VERSIONS, field
 
-RUNS = StructType([
-    field("run_id", STRING, "unique", True),
-    field("job", STRING, "the job's name", True),
-    field("status", STRING, "started, succeeded, skipped, refused, held or failed", True),
-    field("at", TIME, "UTC; when this row was written", True),
-    field("seconds", DOUBLE, "wall seconds since the start"),
-    field("work_key", STRING, "hash of the work: job, arguments, inputs' versions; equal work is done once"),
-    field("arguments", STRING, "JSON of the job's arguments"),
-    field("figures", STRING, "JSON of what the job counted"),
-    field("code_version", STRING, "Salus version and commit", True),
-])
+RUNS = StructType(
+    [
+        field("run_id", STRING, "unique", True),
+        field("job", STRING, "the job's name", True),
+        field("status", STRING, "started, succeeded, skipped, refused, held or failed", True),
+        field("at", TIME, "UTC; when this row was written", True),
+        field("seconds", DOUBLE, "wall seconds since the start"),
+        field("work_key", STRING, "hash of the work: job, arguments, inputs' versions; equal work is done once"),
+        field("arguments", STRING, "JSON of the job's arguments"),
+        field("figures", STRING, "JSON of what the job counted"),
+        field("code_version", STRING, "Salus version and commit", True),
+    ]
+)
 
-SNAPSHOTS = StructType([
-    field("snapshot_id", STRING, "unique", True),
-    field("published_at", TIME, "UTC; strictly ascending", True),
-    field("run_id", STRING, "the run that published", True),
-    field("versions", VERSIONS, "Delta version of every table", True),
-])
+SNAPSHOTS = StructType(
+    [
+        field("snapshot_id", STRING, "unique", True),
+        field("published_at", TIME, "UTC; strictly ascending", True),
+        field("run_id", STRING, "the run that published", True),
+        field("versions", VERSIONS, "Delta version of every table", True),
+    ]
+)

@@ -32,8 +32,10 @@ def change_reasons() -> Column:
     now = _features("reasons")
     came = F.transform(F.array_except(now, "_features_then"), lambda name: F.concat(F.lit("came: "), name))
     went = F.transform(F.array_except("_features_then", now), lambda name: F.concat(F.lit("went: "), name))
-    model = F.when(F.col("_model_then") != F.col("model_version"), F.array(F.concat(
-        F.lit("model version "), F.col("_model_then"), F.lit(" to "), F.col("model_version"))))
+    model = F.when(
+        F.col("_model_then") != F.col("model_version"),
+        F.array(F.concat(F.lit("model version "), F.col("_model_then"), F.lit(" to "), F.col("model_version"))),
+    )
     calibration = F.when(F.col("_calibration_then") != F.col("calibration_version"), F.array(F.lit("calibration")))
     nothing = F.array().cast("array<string>")
     both = F.col("probability").isNotNull() & F.col("previous_probability").isNotNull()

@@ -27,13 +27,15 @@ def quality_flags(
         rules: the task's eligibility, for the look-back.
         spec: the features.
     """
-    raised = np.column_stack([
-        _of(spec, raw, "source", "known").sum(axis=1) == 1,
-        _none_within(_of(spec, raw, "numeric", "days_since_last"), 365),
-        ~(raw[:, [spec.names.index(f"{ANY_EVENT}.days_since_last")]] <= 182).any(axis=1),
-        enrolled_days < rules.look_back_days,
-        events_dropped > 0,
-    ])
+    raised = np.column_stack(
+        [
+            _of(spec, raw, "source", "known").sum(axis=1) == 1,
+            _none_within(_of(spec, raw, "numeric", "days_since_last"), 365),
+            ~(raw[:, [spec.names.index(f"{ANY_EVENT}.days_since_last")]] <= 182).any(axis=1),
+            enrolled_days < rules.look_back_days,
+            events_dropped > 0,
+        ]
+    )
     offsets = np.concatenate([[0], np.cumsum(raised.sum(axis=1))]).astype(np.int32)
     names = pa.array(list(MEANING), pa.string())
     return pa.ListArray.from_arrays(pa.array(offsets), names.take(pa.array(np.nonzero(raised)[1], pa.int64())))

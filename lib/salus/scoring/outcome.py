@@ -14,20 +14,22 @@ NO_DATA = "no_data_in_look_back"
 NOT_FINITE = "no_finite_score"
 """The model gave no number."""
 
-OUTCOME = pa.schema([
-    pa.field("subject_id", pa.int64(), nullable=False),
-    pa.field("is_eligible", pa.bool_(), nullable=False),
-    pa.field("score_raw", pa.float64()),
-    pa.field("probability", pa.float64()),
-    pa.field("probability_low", pa.float64()),
-    pa.field("probability_high", pa.float64()),
-    pa.field("not_scored_reason", pa.string()),
-    pa.field("reasons", pa.list_(REASON_TYPE)),
-    pa.field("data_available_through", pa.timestamp("us")),
-    pa.field("days_since_last_event", pa.float64()),
-    pa.field("enrolled_days", pa.int32()),
-    pa.field("data_quality_flags", pa.list_(pa.string())),
-])
+OUTCOME = pa.schema(
+    [
+        pa.field("subject_id", pa.int64(), nullable=False),
+        pa.field("is_eligible", pa.bool_(), nullable=False),
+        pa.field("score_raw", pa.float64()),
+        pa.field("probability", pa.float64()),
+        pa.field("probability_low", pa.float64()),
+        pa.field("probability_high", pa.float64()),
+        pa.field("not_scored_reason", pa.string()),
+        pa.field("reasons", pa.list_(REASON_TYPE)),
+        pa.field("data_available_through", pa.timestamp("us")),
+        pa.field("days_since_last_event", pa.float64()),
+        pa.field("enrolled_days", pa.int32()),
+        pa.field("data_quality_flags", pa.list_(pa.string())),
+    ]
+)
 
 
 @dataclass(frozen=True)

@@ -26,8 +26,21 @@ if TYPE_CHECKING:
     from salus.scoring.scorer import Scorer
 
 TIMELINE_COLUMNS = [
-    "subject_id", "birth", "death", "death_available", "sex", "time", "available", "superseded", "code", "value",
-    "coverage_start", "coverage_end", "coverage_available", "coverage_superseded", "events_dropped",
+    "subject_id",
+    "birth",
+    "death",
+    "death_available",
+    "sex",
+    "time",
+    "available",
+    "superseded",
+    "code",
+    "value",
+    "coverage_start",
+    "coverage_end",
+    "coverage_available",
+    "coverage_superseded",
+    "events_dropped",
 ]
 OUTCOME_SCHEMA = from_arrow_schema(OUTCOME, prefer_timestamp_ntz=True)
 

@@ -41,8 +41,13 @@ def score(job: Job, task: Task, as_of: date) -> None:
     """
     model = trained(job.tables, task.id, names_of(task)[0])
     calibration = calibration_of(job.tables, model)
-    if not job.needed({"task": task.id, "as_of": as_of}, ["timelines"], definition=task.hash,
-                      model=model.package_hash, calibration=calibration.version):
+    if not job.needed(
+        {"task": task.id, "as_of": as_of},
+        ["timelines"],
+        definition=task.hash,
+        model=model.package_hash,
+        calibration=calibration.version,
+    ):
         return
     timelines = job.tables.read("timelines")
     package = job.spark.sparkContext.broadcast(package_bytes(package_url(job, model)))
@@ -61,14 +66,18 @@ def score(job: Job, task: Task, as_of: date) -> None:
 def counted(found: DataFrame) -> dict[str, Any]:
     """How many people went through, were eligible, scored, not scored, both or neither; and the newest fact seen."""
     has_score, has_reason = F.col("probability").isNotNull(), F.col("not_scored_reason").isNotNull()
-    return found.agg(
-        F.count(F.lit(1)).alias("population"),
-        F.count_if("is_eligible").alias("eligible"),
-        F.count_if(has_score).alias("scored"),
-        F.count_if(has_reason).alias("not_scored"),
-        F.count_if((has_score == has_reason) & F.col("is_eligible")).alias("both_or_neither"),
-        F.max("data_available_through").alias("data_available_through"),
-    ).collect()[0].asDict()
+    return (
+        found.agg(
+            F.count(F.lit(1)).alias("population"),
+            F.count_if("is_eligible").alias("eligible"),
+            F.count_if(has_score).alias("scored"),
+            F.count_if(has_reason).alias("not_scored"),
+            F.count_if((has_score == has_reason) & F.col("is_eligible")).alias("both_or_neither"),
+            F.max("data_available_through").alias("data_available_through"),
+        )
+        .collect()[0]
+        .asDict()
+    )
 
 
 def reconcile(counts: Mapping[str, Any], population: int) -> None:
@@ -91,8 +100,16 @@ def reconcile(counts: Mapping[str, Any], population: int) -> None:
         )
 
 
-def score_rows(found: DataFrame, previous: DataFrame, task: Task, as_of: date, model: Trained, calibration: Calibration,
-               run_id: str, data_available_through: datetime) -> DataFrame:
+def score_rows(
+    found: DataFrame,
+    previous: DataFrame,
+    task: Task,
+    as_of: date,
+    model: Trained,
+    calibration: Calibration,
+    run_id: str,
+    data_available_through: datetime,
+) -> DataFrame:
     """The eligible of ``found`` as rows of ``scores``.
 
     Args:
@@ -108,11 +125,17 @@ def score_rows(found: DataFrame, previous: DataFrame, task: Task, as_of: date, m
     start = datetime.combine(as_of, time())
     scored = F.col("probability").isNotNull()
     constant = {
-        "run_id": run_id, "task_id": task.id, "as_of": as_of, "prediction_start": start,
+        "run_id": run_id,
+        "task_id": task.id,
+        "as_of": as_of,
+        "prediction_start": start,
         "data_available_through": data_available_through,
-        "prediction_end": start + timedelta(days=task.label.horizon_days), "model_name": model.model_name,
-        "model_version": model.model_version, "calibration_version": calibration.version,
-        "feature_spec_hash": model.feature_spec_hash, "code_version": code_version(),
+        "prediction_end": start + timedelta(days=task.label.horizon_days),
+        "model_name": model.model_name,
+        "model_version": model.model_version,
+        "calibration_version": calibration.version,
+        "feature_spec_hash": model.feature_spec_hash,
+        "code_version": code_version(),
     }
     kinds = {column.name: column.dataType for column in SCORES}
     nothing = {name: F.lit(None).cast(kinds[name]) for name in NO_ESTIMATE}
@@ -120,19 +143,28 @@ def score_rows(found: DataFrame, previous: DataFrame, task: Task, as_of: date, m
         with_percentiles(found.where("is_eligible").drop("data_available_through"))
         .join(previous, "subject_id", "left")
         .withColumns({name: F.lit(value).cast(kinds[name]) for name, value in constant.items()} | nothing)
-        .withColumns({
-            "prior_probability": F.when(scored, F.lit(model.prevalence)),
-            "relative_risk": F.col("probability") / F.lit(model.prevalence),
-            "tier": F.when(scored, tier_of(task.tiers)),
-            "reason_method": F.when(scored, F.lit(METHOD)),
-            "change_reasons": change_reasons(),
-        })
+        .withColumns(
+            {
+                "prior_probability": F.when(scored, F.lit(model.prevalence)),
+                "relative_risk": F.col("probability") / F.lit(model.prevalence),
+                "tier": F.when(scored, tier_of(task.tiers)),
+                "reason_method": F.when(scored, F.lit(METHOD)),
+                "change_reasons": change_reasons(),
+            }
+        )
     )
     return rows.select(*SCORES.names)
 
 
-def _publish(job: Job, task: Task, as_of: date, model: Trained, calibration: Calibration, found: DataFrame,
-             counts: Mapping[str, Any]) -> None:
+def _publish(
+    job: Job,
+    task: Task,
+    as_of: date,
+    model: Trained,
+    calibration: Calibration,
+    found: DataFrame,
+    counts: Mapping[str, Any],
+) -> None:
     slot = f"task_id = '{task.id}' AND as_of = DATE'{as_of.isoformat()}'"
     replaced = job.tables.read("scores").where(slot)
     previous = previous_night(job.tables.read("scores"), task.id, as_of)
@@ -145,11 +177,16 @@ def _publish(job: Job, task: Task, as_of: date, model: Trained, calibration: Cal
     written = counted(job.tables.read("scores").where(slot).withColumn("is_eligible", F.lit(True)))
     reconcile(written, counts["eligible"])
     run = {
-        "run_id": job.run_id, "task_id": task.id, "as_of": as_of, "status": "published",
+        "run_id": job.run_id,
+        "task_id": task.id,
+        "as_of": as_of,
+        "status": "published",
         **{name: counts[name] for name in ("eligible", "scored", "not_scored", "population")},
-        "model_name": model.model_name, "model_version": model.model_version,
+        "model_name": model.model_name,
+        "model_version": model.model_version,
         "feature_spec_hash": model.feature_spec_hash,
         "inputs": job.tables.versions(["timelines", "models", "calibrations"]),
-        "code_version": code_version(), "finished_at": now(),
+        "code_version": code_version(),
+        "finished_at": now(),
     }
     job.tables.replace("score_runs", runs.unionByName(job.tables.frame("score_runs", [run])), slot)

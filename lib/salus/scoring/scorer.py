@@ -41,15 +41,17 @@ class Scorer:
             "data_available_through": _instants(np.full(row.size, newest_fact(batch, night.as_of))),
             "enrolled_days": pa.array(enrolled_days[row]),
             "data_quality_flags": quality_flags(
-                raw, enrolled_days[row], batch.column("events_dropped").to_numpy()[row], night.rules, self.spec),
+                raw, enrolled_days[row], batch.column("events_dropped").to_numpy()[row], night.rules, self.spec
+            ),
         }
         place = np.full(batch.num_rows, -1)
         place[row] = np.arange(row.size)
         place = pa.array(place, mask=place < 0)
         spread = {name: column.take(place) for name, column in columns.items()}
         spread |= {"subject_id": batch.column("subject_id"), "is_eligible": pa.array(lost_at == 0)}
-        return pa.RecordBatch.from_arrays([spread[name].cast(OUTCOME.field(name).type) for name in OUTCOME.names],
-                                          schema=OUTCOME)
+        return pa.RecordBatch.from_arrays(
+            [spread[name].cast(OUTCOME.field(name).type) for name in OUTCOME.names], schema=OUTCOME
+        )
 
     def _scores(self, batch, row, at, raw, night):
         """Columns of the eligible: a score with its reasons, or why there is none."""
@@ -60,13 +62,18 @@ class Scorer:
         logits[has_data] = self.network.logits(inputs[has_data])
         scored = np.isfinite(logits)
         contributions = by_feature(self.gradients.contributions(inputs[scored], logits[scored]), self.spec)
-        why = reasons(contributions, raw[scored], last_times(batch, row[scored], at[scored], self.spec), night.as_of,
-                      self.spec)
+        why = reasons(
+            contributions, raw[scored], last_times(batch, row[scored], at[scored], self.spec), night.as_of, self.spec
+        )
         place = np.full(row.size, -1)
         place[scored] = np.arange(scored.sum())
         low, high = night.calibration.bounds(logits)
-        numbers = {"score_raw": logits, "probability": night.calibration.probability(logits),
-                   "probability_low": low, "probability_high": high}
+        numbers = {
+            "score_raw": logits,
+            "probability": night.calibration.probability(logits),
+            "probability_low": low,
+            "probability_high": high,
+        }
         return {
             **{name: pa.array(values, mask=~scored) for name, values in numbers.items()},
             "not_scored_reason": pa.array(np.where(has_data, NOT_FINITE, NO_DATA).astype(object), mask=scored),

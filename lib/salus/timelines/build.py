@@ -40,15 +40,24 @@ def build(job) -> None:
         tables.replace("timelines", timelines(events, persons, coverage, identity, superseded=superseded))
     finally:
         superseded.unpersist()
-    figures = tables.read("timelines").agg(
-        F.count("*").alias("people"), F.sum(F.size("time").cast("long")).alias("events"),
-        F.sum(F.col("events_dropped").cast("long")).alias("events_dropped"),
-    ).head()
+    figures = (
+        tables.read("timelines")
+        .agg(
+            F.count("*").alias("people"),
+            F.sum(F.size("time").cast("long")).alias("events"),
+            F.sum(F.col("events_dropped").cast("long")).alias("events_dropped"),
+        )
+        .head()
+    )
     job.count(**{name: number or 0 for name, number in figures.asDict().items()})
 
 
 def timelines(
-    events: DataFrame, persons: DataFrame, coverage: DataFrame, identity: DataFrame, limit: int = EVENTS_A_PERSON,
+    events: DataFrame,
+    persons: DataFrame,
+    coverage: DataFrame,
+    identity: DataFrame,
+    limit: int = EVENTS_A_PERSON,
     superseded: DataFrame | None = None,
 ) -> DataFrame:
     """One ``TIMELINES`` row for everybody whom an event, a person record or a coverage span names.
@@ -67,7 +76,8 @@ def timelines(
 def _of_subject(rows, identity):
     """``rows`` with the person's ``subject_id``; what another source said is known no earlier than the link is."""
     others = identity.where(F.col("known_until").isNull() & (F.col("subject_id") != F.col("source_subject_id"))).select(
-        "source_subject_id", "subject_id", clock("known_from", STATIC).alias("linked"))
+        "source_subject_id", "subject_id", clock("known_from", STATIC).alias("linked")
+    )
     return (
         rows.join(others, "source_subject_id", "left")
         .withColumn("available", F.greatest("available", F.coalesce("linked", F.lit(STATIC))))
@@ -101,16 +111,18 @@ def _first_stated(name: str) -> Column:
 
 def _newest(people, limit):
     """All static events, and the newest ``limit`` of those with a date."""
+
     def is_static(event):
         return event["time"] == F.lit(STATIC)
 
     static = F.filter("events", is_static)
     dated = F.filter("events", lambda event: ~is_static(event))
     excess = F.when(F.size("events") > limit, F.greatest(F.size(dated) - limit, F.lit(0))).otherwise(F.lit(0))
-    return (
-        people.withColumn("events_dropped", excess.cast("int"))
-        .withColumn("events", F.when(F.col("events_dropped") == 0, F.col("events"))
-                    .otherwise(F.concat(static, F.slice(dated, -limit, limit))))
+    return people.withColumn("events_dropped", excess.cast("int")).withColumn(
+        "events",
+        F.when(F.col("events_dropped") == 0, F.col("events")).otherwise(
+            F.concat(static, F.slice(dated, -limit, limit))
+        ),
     )
 
 

@@ -130,7 +130,11 @@ def chunks(pairs: np.ndarray, cells: int) -> Iterator[slice]:
 
 
 def visible_pairs(
-    events: Entries, first: np.ndarray, end: np.ndarray, prediction_times: np.ndarray, clock: str,
+    events: Entries,
+    first: np.ndarray,
+    end: np.ndarray,
+    prediction_times: np.ndarray,
+    clock: str,
 ) -> Pairs:
     """The pairs of samples (numbered from 0) with those of their entries ``[first, end)`` that are visible.
 

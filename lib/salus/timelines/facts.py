@@ -30,22 +30,43 @@ def facts(events: DataFrame, persons: DataFrame, coverage: DataFrame) -> DataFra
         birth>; none of them for a void. A death that a person record states is an event too.
     """
     deaths = persons.where(F.col("death_datetime").isNotNull()).select(
-        *KEYS, "available_time", F.col("death_datetime").alias("time"), F.lit(MEDS_DEATH).alias("code"),
-        F.lit(None).cast("float").alias("numeric_value"))
-    happened = events.select(*deaths.columns).unionByName(deaths).select(
-        *KEYS, F.greatest(clock("time", STATIC), clock("available_time", STATIC)).alias("available"),
-        F.when(F.col("code") != VOID_CODE, F.struct(
-            clock("time", STATIC).alias("time"), F.xxhash64("code").alias("code"),
-            F.coalesce("numeric_value", F.expr("float('NaN')")).alias("value"))).alias("event"))
+        *KEYS,
+        "available_time",
+        F.col("death_datetime").alias("time"),
+        F.lit(MEDS_DEATH).alias("code"),
+        F.lit(None).cast("float").alias("numeric_value"),
+    )
+    happened = (
+        events.select(*deaths.columns)
+        .unionByName(deaths)
+        .select(
+            *KEYS,
+            F.greatest(clock("time", STATIC), clock("available_time", STATIC)).alias("available"),
+            F.when(
+                F.col("code") != VOID_CODE,
+                F.struct(
+                    clock("time", STATIC).alias("time"),
+                    F.xxhash64("code").alias("code"),
+                    F.coalesce("numeric_value", F.expr("float('NaN')")).alias("value"),
+                ),
+            ).alias("event"),
+        )
+    )
     spans = coverage.select(
-        *KEYS, clock("available_time", STATIC).alias("available"),
+        *KEYS,
+        clock("available_time", STATIC).alias("available"),
         F.struct(
             clock("payer_plan_period_start_date", STATIC).alias("start"),
-            clock("date_add(payer_plan_period_end_date, 1)", NEVER).alias("end")).alias("span"))
+            clock("date_add(payer_plan_period_end_date, 1)", NEVER).alias("end"),
+        ).alias("span"),
+    )
     stated = persons.select(
-        *KEYS, clock("available_time", STATIC).alias("available"),
-        F.struct(F.expr(SEX).alias("sex"), F.col("race_source_value").alias("race"),
-                 F.expr(BIRTH).alias("birth")).alias("person"))
+        *KEYS,
+        clock("available_time", STATIC).alias("available"),
+        F.struct(
+            F.expr(SEX).alias("sex"), F.col("race_source_value").alias("race"), F.expr(BIRTH).alias("birth")
+        ).alias("person"),
+    )
     return happened.unionByName(spans, True).unionByName(stated, True)
 
 

@@ -24,9 +24,11 @@ class FeatureSettings(Strict):
     windows_days: tuple[int, ...] = Field((30, 90, 365), description="windows of counts, days, ascending")
     numeric_windows_days: tuple[int, ...] = Field((90, 365), description="windows of numeric values, days, ascending")
     count_statistics: tuple[CountStatistic, ...] = Field(
-        ("count", "days_since_last"), description="of each count group")
+        ("count", "days_since_last"), description="of each count group"
+    )
     numeric_statistics: tuple[NumericStatistic, ...] = Field(
-        ("last", "days_since_last", "mean", "min", "max", "slope"), description="of each numeric group")
+        ("last", "days_since_last", "mean", "min", "max", "slope"), description="of each numeric group"
+    )
     enrolment_days: tuple[int, ...] = Field((365,), description="look-backs of days insured")
     numeric_groups: tuple[str, ...] | Literal["all"] = Field("all", description="the codeset's numeric groups to use")
     most_frequent: int = Field(0, ge=0, description="codes of most training people that become groups of their own")
@@ -65,14 +67,16 @@ def codeset(name: str) -> list[CodesetGroup]:
         for line, row in enumerate(csv.DictReader(lines), start=2):
             try:
                 group = CodesetGroup(
-                    row["group"], row["label"], row["kind"], row["unit"] or None, (row["code_prefix"],))
+                    row["group"], row["label"], row["kind"], row["unit"] or None, (row["code_prefix"],)
+                )
             except (KeyError, TypeError) as error:
                 raise Refused(f"{path}:{line}: expected the columns group, label, kind, unit, code_prefix.") from error
             first = groups.setdefault(group.name, group)
             if group.kind not in KINDS or not all(group.prefixes) or first[:4] != group[:4]:
                 raise Refused(
                     f"{path}:{line}: received a line of {group.name} with another label, kind or unit than its first "
-                    f"line, an unknown kind, or no code; expected one of {', '.join(KINDS)}, and a code. Mend it.")
+                    f"line, an unknown kind, or no code; expected one of {', '.join(KINDS)}, and a code. Mend it."
+                )
             if first is not group:
                 groups[group.name] = first._replace(prefixes=first.prefixes + group.prefixes)
     return list(groups.values())
@@ -92,14 +96,25 @@ def code_groups(settings: FeatureSettings, codes: dict[str, int]) -> list[CodeGr
     if settings.numeric_groups != "all":
         numeric = {group.name for group in declared if group.kind == "numeric"}
         if unknown := set(settings.numeric_groups) - numeric:
-            raise Refused(f"Received the numeric groups {sorted(unknown)}; expected some of {sorted(numeric)} "
-                          f"of the codeset {settings.codeset}. Mend `features.numeric_groups`.")
+            raise Refused(
+                f"Received the numeric groups {sorted(unknown)}; expected some of {sorted(numeric)} "
+                f"of the codeset {settings.codeset}. Mend `features.numeric_groups`."
+            )
         declared = [group for group in declared if group.kind != "numeric" or group.name in settings.numeric_groups]
     found = []
     for group in declared:
         members = sorted(code for code in codes if code.startswith(group.prefixes))
         if members:
-            found.append(CodeGroup.model_validate({
-                "name": group.name, "label": group.label, "kind": group.kind, "unit": group.unit,
-                "codes": tuple(members), "code_hashes": tuple(codes[code] for code in members)}))
+            found.append(
+                CodeGroup.model_validate(
+                    {
+                        "name": group.name,
+                        "label": group.label,
+                        "kind": group.kind,
+                        "unit": group.unit,
+                        "codes": tuple(members),
+                        "code_hashes": tuple(codes[code] for code in members),
+                    }
+                )
+            )
     return found

@@ -31,8 +31,10 @@ def fit_spec(settings: FeatureSettings, codes: DataFrame, timelines: DataFrame, 
         timelines: table ``timelines``.
         samples: the training split: ``subject_id`` and ``prediction_time`` (long, microseconds since the epoch).
     """
-    known = {row["code"]: (row["code_hash"], row["description"] or row["code"])
-             for row in codes.select("code", "code_hash", "description").toLocalIterator()}
+    known = {
+        row["code"]: (row["code_hash"], row["description"] or row["code"])
+        for row in codes.select("code", "code_hash", "description").toLocalIterator()
+    }
     people = with_samples(timelines, _some_people(samples, settings.statistics_people)).persist()
     try:
         groups = _groups(settings, known, people_by_code(people))
@@ -60,8 +62,10 @@ def samples_of(batch: pa.RecordBatch) -> tuple[np.ndarray, np.ndarray]:
 def people_by_code(people: DataFrame) -> dict[int, int]:
     """For each code hash, the people of ``with_samples`` who had it available at their last prediction time."""
     counted = people.select("code", "available", TIMES).mapInArrow(_count_people, "code_hash LONG, people LONG")
-    return {row["code_hash"]: row["people"]
-            for row in counted.groupBy("code_hash").agg(F.sum("people").alias("people")).toLocalIterator()}
+    return {
+        row["code_hash"]: row["people"]
+        for row in counted.groupBy("code_hash").agg(F.sum("people").alias("people")).toLocalIterator()
+    }
 
 
 def feature_statistics(spec: FeatureSpec, people: DataFrame) -> Statistics:
@@ -89,13 +93,22 @@ def _some_people(samples, limit):
 def _groups(settings, known, people):
     """The codeset's groups, and the most frequent codes, that concern enough people."""
     groups = code_groups(settings, {code: code_hash for code, (code_hash, _) in known.items()})
-    frequent = sorted((-people.get(code_hash, 0), code) for code, (code_hash, _) in known.items()
-                      if not code.startswith(("MEDS_", "SEX/")))[:settings.most_frequent]
+    frequent = sorted(
+        (-people.get(code_hash, 0), code)
+        for code, (code_hash, _) in known.items()
+        if not code.startswith(("MEDS_", "SEX/"))
+    )[: settings.most_frequent]
     taken = {group.name for group in groups} | {group.codes[0] for group in groups if len(group.codes) == 1}
-    groups += [CodeGroup(name=code, label=known[code][1], kind="count", codes=(code,), code_hashes=(known[code][0],))
-               for _, code in frequent if code not in taken]
-    return [group for group in groups
-            if sum(people.get(code_hash, 0) for code_hash in group.code_hashes) >= settings.min_people]
+    groups += [
+        CodeGroup(name=code, label=known[code][1], kind="count", codes=(code,), code_hashes=(known[code][0],))
+        for _, code in frequent
+        if code not in taken
+    ]
+    return [
+        group
+        for group in groups
+        if sum(people.get(code_hash, 0) for code_hash in group.code_hashes) >= settings.min_people
+    ]
 
 
 def _count_people(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
@@ -118,8 +131,9 @@ def _sum_features(batches: Iterable[pa.RecordBatch], spec_json: str) -> Iterator
         seen = ~np.isnan(values)
         values[~seen] = 0.0
         sums += [seen.sum(axis=0), values.sum(axis=0), (values * values).sum(axis=0)]
-    yield pa.RecordBatch.from_pydict({
-        "feature": np.arange(len(spec.names), dtype=np.int32), "n": sums[0], "x": sums[1], "xx": sums[2]})
+    yield pa.RecordBatch.from_pydict(
+        {"feature": np.arange(len(spec.names), dtype=np.int32), "n": sums[0], "x": sums[1], "xx": sums[2]}
+    )
 
 
 def _rounded(values):

@@ -19,7 +19,10 @@ from salus.timelines.windows import windowed_counts
 
 
 def model_inputs(
-    batch: pa.RecordBatch, sample_row: np.ndarray, prediction_times: np.ndarray, spec: FeatureSpec,
+    batch: pa.RecordBatch,
+    sample_row: np.ndarray,
+    prediction_times: np.ndarray,
+    spec: FeatureSpec,
     clock: str = "available",
 ) -> np.ndarray:
     """Raw features of each sample, from what was visible at its prediction time.
@@ -49,7 +52,7 @@ def model_inputs(
     column = 0
     for block in blocks:
         width = block.shape[1] if block.ndim == 2 else 1
-        inputs[:, column:column + width] = block.reshape(sample_row.size, width)
+        inputs[:, column : column + width] = block.reshape(sample_row.size, width)
         column += width
     return inputs
 

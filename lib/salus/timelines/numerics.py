@@ -71,8 +71,13 @@ def by_window(cell, age, value, cells: int, windows_days) -> dict[str, np.ndarra
             "mean": total / count,
             "min": extreme(np.minimum, np.inf),
             "max": extreme(np.maximum, -np.inf),
-            "slope": _slope(count, sums(key, days, cells, windows_days), total,
-                            sums(key, days * days, cells, windows_days), sums(key, days * number, cells, windows_days)),
+            "slope": _slope(
+                count,
+                sums(key, days, cells, windows_days),
+                total,
+                sums(key, days * days, cells, windows_days),
+                sums(key, days * number, cells, windows_days),
+            ),
         }
 
 

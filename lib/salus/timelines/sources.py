@@ -35,8 +35,14 @@ def _since(events, rows, groups, clock):
 def _for_a_while(events, sample_row, prediction_times, groups):
     """bool (samples, groups): an event that a later version was to replace was visible."""
     brief = np.flatnonzero(events.superseded != NEVER)
-    events = Entries(np.searchsorted(brief, events.offsets), events.time[brief], events.available[brief],
-                     events.superseded[brief], events.group[brief], events.value[brief])
+    events = Entries(
+        np.searchsorted(brief, events.offsets),
+        events.time[brief],
+        events.available[brief],
+        events.superseded[brief],
+        events.group[brief],
+        events.value[brief],
+    )
     known = np.zeros((sample_row.size, groups), bool)
     first, end = reach(events, sample_row, prediction_times)
     for part in chunks(end - first, groups):

@@ -78,8 +78,13 @@ class FeatureSpec(Strict):
     @cached_property
     def features(self) -> list[Feature]:
         """Every feature, in the order of the columns of ``model_inputs``."""
-        return [*_static(), *_enrolment(self.enrolment_days), *_sources(self.of_kind("source")),
-                *_counts(self), *_numerics(self)]
+        return [
+            *_static(),
+            *_enrolment(self.enrolment_days),
+            *_sources(self.of_kind("source")),
+            *_counts(self),
+            *_numerics(self),
+        ]
 
     @cached_property
     def names(self) -> list[str]:
@@ -143,19 +148,37 @@ def _static():
     return [
         Feature("age", "Age", "age", "years", "MEDS_BIRTH", absence="age"),
         Feature("is_female", "Female sex", "is_female", "", "SEX/female", absence="sex"),
-        Feature(f"{ANY_EVENT}.days_since_last", "Days since the last event of any kind", "days_since_last", "d",
-                ANY_EVENT, absence=ANY_EVENT, is_log=True),
+        Feature(
+            f"{ANY_EVENT}.days_since_last",
+            "Days since the last event of any kind",
+            "days_since_last",
+            "d",
+            ANY_EVENT,
+            absence=ANY_EVENT,
+            is_log=True,
+        ),
     ]
 
 
 def _enrolment(windows):
-    return [Feature(f"enrolled_days.{days}d", f"Days insured within the last {days} days", "enrolled_days", "d",
-                    "coverage", window_days=days) for days in windows]
+    return [
+        Feature(
+            f"enrolled_days.{days}d",
+            f"Days insured within the last {days} days",
+            "enrolled_days",
+            "d",
+            "coverage",
+            window_days=days,
+        )
+        for days in windows
+    ]
 
 
 def _sources(groups):
-    return [Feature(f"{group.name}.known", f"{group.label}: known", "known", "", _code(group), group.name)
-            for group in groups]
+    return [
+        Feature(f"{group.name}.known", f"{group.label}: known", "known", "", _code(group), group.name)
+        for group in groups
+    ]
 
 
 def _counts(spec):
@@ -163,14 +186,30 @@ def _counts(spec):
     for statistic in spec.count_statistics:
         if statistic == "days_since_last":
             for group in groups:
-                yield Feature(f"{group.name}.days_since_last", f"{group.label}: days since the last", statistic, "d",
-                              _code(group), group.name, absence=f"{group.name}.ever", is_log=True)
+                yield Feature(
+                    f"{group.name}.days_since_last",
+                    f"{group.label}: days since the last",
+                    statistic,
+                    "d",
+                    _code(group),
+                    group.name,
+                    absence=f"{group.name}.ever",
+                    is_log=True,
+                )
             continue
         wording = "number" if statistic == "count" else "any"
         for days in spec.windows_days:
             for group in groups:
-                yield Feature(f"{group.name}.{statistic}.{days}d", f"{group.label}: {wording} in the last {days} days",
-                              statistic, "", _code(group), group.name, days, is_log=statistic == "count")
+                yield Feature(
+                    f"{group.name}.{statistic}.{days}d",
+                    f"{group.label}: {wording} in the last {days} days",
+                    statistic,
+                    "",
+                    _code(group),
+                    group.name,
+                    days,
+                    is_log=statistic == "count",
+                )
 
 
 def _numerics(spec):
@@ -180,8 +219,16 @@ def _numerics(spec):
             is_last = statistic == "last"
             for group in groups:
                 label = f"{group.label}: {'last value' if is_last else 'days since the last value'}"
-                yield Feature(f"{group.name}.{statistic}", label, statistic, (group.unit or "") if is_last else "d",
-                              _code(group), group.name, absence=f"{group.name}.ever", is_log=not is_last)
+                yield Feature(
+                    f"{group.name}.{statistic}",
+                    label,
+                    statistic,
+                    (group.unit or "") if is_last else "d",
+                    _code(group),
+                    group.name,
+                    absence=f"{group.name}.ever",
+                    is_log=not is_last,
+                )
             continue
         for days in spec.numeric_windows_days:
             for group in groups:
@@ -192,8 +239,17 @@ def _windowed_numeric(group, statistic, days):
     wording = {"mean": "mean", "min": "lowest", "max": "highest", "slope": "trend", "count": "number of values"}
     absence = {"count": None, "slope": f"{group.name}.slope.{days}d"}.get(statistic, f"{group.name}.{days}d")
     unit = {"count": "", "slope": f"{group.unit or ''} per 30 d".strip()}.get(statistic, group.unit or "")
-    return Feature(f"{group.name}.{statistic}.{days}d", f"{group.label}: {wording[statistic]} in the last {days} days",
-                   statistic, unit, _code(group), group.name, days, absence, is_log=statistic == "count")
+    return Feature(
+        f"{group.name}.{statistic}.{days}d",
+        f"{group.label}: {wording[statistic]} in the last {days} days",
+        statistic,
+        unit,
+        _code(group),
+        group.name,
+        days,
+        absence,
+        is_log=statistic == "count",
+    )
 
 
 def _code(group):

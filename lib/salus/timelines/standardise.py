@@ -33,7 +33,7 @@ def standardise(inputs: np.ndarray, spec: FeatureSpec) -> np.ndarray:
     scaled /= np.array(spec.statistics.std, np.float32)
     np.clip(scaled, -CLIP, CLIP, out=scaled)
     scaled[missing] = 0.0
-    flags = missing[:, spec.feature_of_input[len(spec.names):]]
+    flags = missing[:, spec.feature_of_input[len(spec.names) :]]
     return np.concatenate([scaled, flags], axis=1, dtype=np.float32)
 
 

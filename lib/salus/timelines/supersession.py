@@ -21,13 +21,14 @@ def superseded_versions(rows: DataFrame) -> DataFrame:
         ``record_id, version, superseded`` (int64 clock), without the versions that are current.
     """
     versions = (
-        rows.select("record_id", "version", "available").repartition("record_id")
-        .groupBy("record_id", "version").agg(F.min("available").alias("available"))
+        rows.select("record_id", "version", "available")
+        .repartition("record_id")
+        .groupBy("record_id", "version")
+        .agg(F.min("available").alias("available"))
     )
     newer = Window.partitionBy("record_id").orderBy(F.desc("version")).rowsBetween(Window.unboundedPreceding, -1)
-    return (
-        versions.select("record_id", "version", F.min("available").over(newer).alias("superseded"))
-        .where(F.col("superseded").isNotNull())
+    return versions.select("record_id", "version", F.min("available").over(newer).alias("superseded")).where(
+        F.col("superseded").isNotNull()
     )
 
 

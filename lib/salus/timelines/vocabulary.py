@@ -19,7 +19,7 @@ class Members:
         self.groups = group[order]
         sizes = np.bincount(code, minlength=codes)
         self.starts = np.cumsum(sizes) - sizes
-        self.sizes = np.append(sizes, 0)            # code -1 finds the last: it belongs to none
+        self.sizes = np.append(sizes, 0)  # code -1 finds the last: it belongs to none
         self.is_single = bool(self.sizes.max() <= 1)
 
     def of(self, code: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -38,8 +38,12 @@ class Vocabulary:
 
     def __init__(self, members: dict[str, Sequence[Sequence[int]]]):
         """``members`` holds, for each kind, the code hashes of each group, whose number is its place."""
-        listed = [(kind, group, code) for kind, groups in members.items()
-                  for group, codes in enumerate(groups) for code in codes]
+        listed = [
+            (kind, group, code)
+            for kind, groups in members.items()
+            for group, codes in enumerate(groups)
+            for code in codes
+        ]
         hashes = np.array([code for _, _, code in listed], np.int64)
         self.hashes, code = np.unique(hashes, return_inverse=True)
         group = np.array([group for _, group, _ in listed], np.int32)

@@ -38,8 +38,11 @@ class State:
 
 def save(folder: Folder, name: str, state: State) -> None:
     """Put ``state`` in the place of the last checkpoint ``name``."""
-    arrays = {f"{part}.{index}": array for part in ("variables", "optimiser", "best")
-              for index, array in enumerate(getattr(state, part))}
+    arrays = {
+        f"{part}.{index}": array
+        for part in ("variables", "optimiser", "best")
+        for index, array in enumerate(getattr(state, part))
+    }
     header = json.dumps({"history": state.history, "finished": state.finished}).encode()
     stream = io.BytesIO()
     np.savez(stream, header=np.frombuffer(header, np.uint8), **arrays)
@@ -57,11 +60,15 @@ def load(folder: Folder, name: str) -> State | None:
     try:
         with np.load(io.BytesIO(folder.read(f"{name}.npz")), allow_pickle=False) as file:
             header = json.loads(file["header"].tobytes())
-            parts = {part: [file[f"{part}.{index}"] for index in range(_count(file, part))]
-                     for part in ("variables", "optimiser", "best")}
+            parts = {
+                part: [file[f"{part}.{index}"] for index in range(_count(file, part))]
+                for part in ("variables", "optimiser", "best")
+            }
     except (OSError, ValueError, KeyError, BadZipFile) as error:
-        raise Refused(f"Received the checkpoint {folder.url}/{name}.npz, which can't be read; expected one of Salus. "
-                      "Remove it, or train without --resume.") from error
+        raise Refused(
+            f"Received the checkpoint {folder.url}/{name}.npz, which can't be read; expected one of Salus. "
+            "Remove it, or train without --resume."
+        ) from error
     return State(**parts, history=header["history"], finished=header["finished"])
 
 

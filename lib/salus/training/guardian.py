@@ -31,7 +31,10 @@ class Heartbeat:
         self._last = 0.0
         self._guardian = subprocess.Popen(
             [sys.executable, "-S", "-E", __file__, str(os.getpid()), self.path, str(start_seconds), str(hang_seconds)],
-            start_new_session=True, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+            start_new_session=True,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
         )
 
     def beat(self) -> None:

@@ -26,8 +26,12 @@ from salus.training.rank import EPOCHS, TOLD
 
 START_SECONDS = 300
 RANK_ENVIRONMENT = {
-    "TF_CPP_MIN_LOG_LEVEL": "3", "TF_ENABLE_ONEDNN_OPTS": "0", "OMP_NUM_THREADS": "1", "KERAS_BACKEND": "tensorflow",
-    "PYTHONUNBUFFERED": "1", "PYTHONWARNINGS": "ignore",
+    "TF_CPP_MIN_LOG_LEVEL": "3",
+    "TF_ENABLE_ONEDNN_OPTS": "0",
+    "OMP_NUM_THREADS": "1",
+    "KERAS_BACKEND": "tensorflow",
+    "PYTHONUNBUFFERED": "1",
+    "PYTHONWARNINGS": "ignore",
 }
 LINES_KEPT = 40
 SECONDS_BETWEEN_LOOKS = 0.5
@@ -58,8 +62,9 @@ class Listener(io.TextIOBase):
         return len(text)
 
 
-def run_ranks(spark: SparkSession, plan: TrainingPlan, ranks: int, progress: Callable[[str], None],
-              debug: bool = False) -> list[dict[str, Any]]:
+def run_ranks(
+    spark: SparkSession, plan: TrainingPlan, ranks: int, progress: Callable[[str], None], debug: bool = False
+) -> list[dict[str, Any]]:
     """Train by ``plan`` on ``ranks`` ranks, each in a Spark task; returns what each ended with, in rank order.
 
     Raises:
@@ -94,9 +99,11 @@ def run_ranks(spark: SparkSession, plan: TrainingPlan, ranks: int, progress: Cal
 def progress_line(told: dict[str, Any]) -> str:
     """An epoch in one line."""
     left = (told["epochs"] - told["epoch"]) * told["seconds"]
-    return (f"{told['network']} epoch {told['epoch']}/{told['epochs']}: loss {told['loss']:.4f}, tuning loss "
-            f"{told['tuning_loss']:.4f}, AUROC {told['tuning_auroc']:.3f}, {told['samples_a_second']:,.0f} samples/s, "
-            f"at most {left:.0f} s left")
+    return (
+        f"{told['network']} epoch {told['epoch']}/{told['epochs']}: loss {told['loss']:.4f}, tuning loss "
+        f"{told['tuning_loss']:.4f}, AUROC {told['tuning_auroc']:.3f}, {told['samples_a_second']:,.0f} samples/s, "
+        f"at most {left:.0f} s left"
+    )
 
 
 def _run(spark, plan, ranks, listener):
@@ -116,8 +123,15 @@ def _run(spark, plan, ranks, listener):
 
     is_local = spark.sparkContext.master.startswith("local")
     return horovod.spark.run(
-        enter, num_proc=ranks, use_gloo=True, env=dict(RANK_ENVIRONMENT), stdout=listener, stderr=listener, verbose=0,
-        nics=["lo"] if is_local else None, start_timeout=START_SECONDS,
+        enter,
+        num_proc=ranks,
+        use_gloo=True,
+        env=dict(RANK_ENVIRONMENT),
+        stdout=listener,
+        stderr=listener,
+        verbose=0,
+        nics=["lo"] if is_local else None,
+        start_timeout=START_SECONDS,
     )
 
 

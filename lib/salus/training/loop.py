@@ -47,8 +47,9 @@ class Loop:
         self.steps = steps_an_epoch(self.train, hvd.size(), plan.batch_size)
         self.rows_a_step = self.train.rows / (self.steps * hvd.size())
         self._step = tf.function(self._train_step, input_signature=_signature(dataset.width))
-        self._logits = tf.function(lambda inputs: self.model(inputs, training=False)[:, 0],
-                                   input_signature=_signature(dataset.width)[:1])
+        self._logits = tf.function(
+            lambda inputs: self.model(inputs, training=False)[:, 0], input_signature=_signature(dataset.width)[:1]
+        )
 
     def run(self, checkpoints: Folder, name: str, resume: bool, report: Report) -> State:
         """Train to the end, and leave the best weights in the model.
@@ -76,8 +77,9 @@ class Loop:
     def _epoch(self, epoch: int) -> dict[str, Any]:
         begun = time.perf_counter()
         loss, rows, digest = 0.0, 0, 0
-        for batch in batches(self.train, self.plan.reader, hvd.rank(), hvd.size(), self.plan.batch_size,
-                             self.plan.seed, epoch):
+        for batch in batches(
+            self.train, self.plan.reader, hvd.rank(), hvd.size(), self.plan.batch_size, self.plan.seed, epoch
+        ):
             loss += float(self._step(batch.inputs, batch.label, batch.weight))
             rows += len(batch)
             digest ^= samples_digest(batch.subject_id, batch.prediction_time)
@@ -86,9 +88,15 @@ class Loop:
         seconds = time.perf_counter() - begun
         tuning_loss, auroc = self._tuned()
         return {
-            "epoch": epoch + 1, "loss": float(totals[0] * self.rows_a_step / self.train.rows),
-            "tuning_loss": tuning_loss, "tuning_auroc": auroc, "samples": int(totals[1]), "seconds": seconds,
-            "samples_a_second": totals[1] / seconds, "rank_samples": rows, "rank_digest": digest,
+            "epoch": epoch + 1,
+            "loss": float(totals[0] * self.rows_a_step / self.train.rows),
+            "tuning_loss": tuning_loss,
+            "tuning_auroc": auroc,
+            "samples": int(totals[1]),
+            "seconds": seconds,
+            "samples_a_second": totals[1] / seconds,
+            "rank_samples": rows,
+            "rank_digest": digest,
         }
 
     def _judge(self, state: State) -> None:
@@ -137,8 +145,10 @@ def predicted(logits: Callable, split: Split, beat: Callable[[], None]) -> tuple
     """Logit, label and weight of this rank's share of ``split``, float32 (samples,) each."""
     parts = []
     for samples in in_order(split, hvd.rank(), hvd.size()):
-        made = [logits(samples.inputs[start:start + TUNING_ROWS_A_CALL]).numpy()
-                for start in range(0, len(samples), TUNING_ROWS_A_CALL)]
+        made = [
+            logits(samples.inputs[start : start + TUNING_ROWS_A_CALL]).numpy()
+            for start in range(0, len(samples), TUNING_ROWS_A_CALL)
+        ]
         parts.append((np.concatenate(made), samples.label, samples.weight))
         beat()
     if not parts:

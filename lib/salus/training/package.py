@@ -58,8 +58,9 @@ def read_package(url: str) -> dict[str, bytes]:
     folder = Folder(url)
     missing = [name for name in (*CONTENTS, MANIFEST) if not folder.has(name)]
     if missing:
-        raise Refused(f"Received the model package {url} without {', '.join(missing)}; expected a whole one. "
-                      "Train again.")
+        raise Refused(
+            f"Received the model package {url} without {', '.join(missing)}; expected a whole one. Train again."
+        )
     return verified({name: folder.read(name) for name in (*CONTENTS, MANIFEST)}, url)
 
 
@@ -72,8 +73,9 @@ def verified(contents: Mapping[str, bytes], where: str) -> dict[str, bytes]:
     try:
         named = json.loads(contents[MANIFEST])["sha256"]
     except (KeyError, ValueError) as error:
-        raise Refused(f"Received {where} with no readable {MANIFEST}; expected a model package. "
-                      "Train again.") from error
+        raise Refused(
+            f"Received {where} with no readable {MANIFEST}; expected a model package. Train again."
+        ) from error
     for name in CONTENTS:
         if sha256(contents.get(name, b"")) != named.get(name):
             raise Refused(
@@ -123,5 +125,6 @@ def _loaded(contents):
         path = Path(folder) / MODEL
         path.write_bytes(contents[MODEL])
         model = keras.saving.load_model(path, compile=False, safe_mode=True)
-    return Package(model, FeatureSpec.from_json(contents[SPEC].decode()), json.loads(contents[INFO]),
-                   sha256(contents[MANIFEST]))
+    return Package(
+        model, FeatureSpec.from_json(contents[SPEC].decode()), json.loads(contents[INFO]), sha256(contents[MANIFEST])
+    )

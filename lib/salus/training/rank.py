@@ -49,8 +49,10 @@ def _train(plan, heartbeat):
     rank, ranks = hvd.rank(), hvd.size()
     dataset = open_dataset(plan.dataset)
     if dataset.hash != plan.dataset_hash:
-        raise Refused(f"Received the data set {plan.dataset} of another hash than this training's; expected it "
-                      "unchanged. Train again.")
+        raise Refused(
+            f"Received the data set {plan.dataset} of another hash than this training's; expected it "
+            "unchanged. Train again."
+        )
     for split in ("train", "tuning"):
         dataset.split(split).verify(rank, ranks)
     checkpoints = Folder(plan.checkpoints)

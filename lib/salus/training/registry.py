@@ -32,8 +32,10 @@ def tracking_uri(warehouse: str, named: str | None) -> str:
         return named
     folder = local_folder(warehouse)
     if folder is None:
-        raise Refused(f"Received the warehouse {warehouse} and no tracking_uri; expected an MLflow server's URL, since "
-                      "SQLite needs a local folder. Set SALUS_TRACKING_URI.")
+        raise Refused(
+            f"Received the warehouse {warehouse} and no tracking_uri; expected an MLflow server's URL, since "
+            "SQLite needs a local folder. Set SALUS_TRACKING_URI."
+        )
     registry = folder.resolve() / REGISTRY
     registry.mkdir(parents=True, exist_ok=True)
     return f"sqlite:///{registry / 'mlflow.db'}"
@@ -52,11 +54,22 @@ class Registry:
         with _without_its_warnings():
             self.client = _client(uri)
             found = self.client.get_experiment_by_name(experiment)
-            self.experiment_id = found.experiment_id if found else self.client.create_experiment(
-                experiment, artifact_location=Folder(artifacts).path if uri.startswith("sqlite:") else None)
+            self.experiment_id = (
+                found.experiment_id
+                if found
+                else self.client.create_experiment(
+                    experiment, artifact_location=Folder(artifacts).path if uri.startswith("sqlite:") else None
+                )
+            )
 
-    def register(self, name: str, package: str, parameters: Mapping[str, Any], history: Sequence[Mapping[str, Any]],
-                 tags: Mapping[str, str]) -> str:
+    def register(
+        self,
+        name: str,
+        package: str,
+        parameters: Mapping[str, Any],
+        history: Sequence[Mapping[str, Any]],
+        tags: Mapping[str, str],
+    ) -> str:
         """Register the package in the folder ``package`` as the next version of ``name``; returns the version.
 
         Args:
@@ -75,10 +88,18 @@ class Registry:
 
         run = self.client.create_run(self.experiment_id, run_name=name).info.run_id
         now = int(time.time() * 1000)
-        metrics = [Metric(key, float(value), now, epoch["epoch"]) for epoch in history for key, value in epoch.items()
-                   if key != "epoch" and isinstance(value, int | float)]
-        self.client.log_batch(run, metrics, [Param(key, str(value)) for key, value in parameters.items()],
-                              [RunTag(key, str(value)) for key, value in tags.items()])
+        metrics = [
+            Metric(key, float(value), now, epoch["epoch"])
+            for epoch in history
+            for key, value in epoch.items()
+            if key != "epoch" and isinstance(value, int | float)
+        ]
+        self.client.log_batch(
+            run,
+            metrics,
+            [Param(key, str(value)) for key, value in parameters.items()],
+            [RunTag(key, str(value)) for key, value in tags.items()],
+        )
         try:
             self.client.create_registered_model(name)
         except MlflowException as error:

@@ -38,8 +38,13 @@ def train(job, task: Task, resume: bool = False, ranks: int | None = None) -> No
     ranks = ranks or job.settings.ranks
     dataset = newest_dataset(job.tables.warehouse, task.id)
     networks = networks_of(task)
-    if not job.needed({"task": task.id}, reads=(), dataset=dataset.hash, ranks=ranks,
-                      networks=[asdict(network) for network in networks]):
+    if not job.needed(
+        {"task": task.id},
+        reads=(),
+        dataset=dataset.hash,
+        ranks=ranks,
+        networks=[asdict(network) for network in networks],
+    ):
         return
     uri = tracking_uri(job.tables.warehouse, job.settings.tracking_uri)
     checkpoints = Folder(f"{job.tables.warehouse}/{CHECKPOINTS}/{task.id}")
@@ -56,8 +61,14 @@ def train(job, task: Task, resume: bool = False, ranks: int | None = None) -> No
     job.tables.append("models", job.tables.frame("models", rows))
     checkpoints.clear()
     best = best_epoch(results[0]["networks"][task.id]["history"])
-    job.count(samples=dataset.split("train").rows, inputs=dataset.width, ranks=ranks, epochs=best["epoch"],
-              tuning_loss=best["tuning_loss"], tuning_auroc=best["tuning_auroc"])
+    job.count(
+        samples=dataset.split("train").rows,
+        inputs=dataset.width,
+        ranks=ranks,
+        epochs=best["epoch"],
+        tuning_loss=best["tuning_loss"],
+        tuning_auroc=best["tuning_auroc"],
+    )
 
 
 def networks_of(task: Task) -> list[NetworkPlan]:
@@ -79,13 +90,17 @@ def agreed(results: list[dict[str, Any]], dataset: Dataset) -> None:
     for name in results[0]["networks"]:
         mine = [result["networks"][name] for result in results]
         if len({network["weights"] for network in mine}) != 1:
-            raise EnvironmentFault(f"Received different weights of {name} from {len(mine)} ranks; expected equal ones. "
-                                   "The ranks' hosts or libraries differ: make them equal and train again.")
+            raise EnvironmentFault(
+                f"Received different weights of {name} from {len(mine)} ranks; expected equal ones. "
+                "The ranks' hosts or libraries differ: make them equal and train again."
+            )
         of_ranks = [[epoch["rank_samples"] for epoch in network["history"]] for network in mine]
         seen = {sum(epoch) for epoch in zip(*of_ranks)}
         if seen != {expected}:
-            raise EnvironmentFault(f"Received {sorted(seen)} samples an epoch of {name}; expected {expected}. "
-                                   "The ranks do not read one storage: put the warehouse where all can read it.")
+            raise EnvironmentFault(
+                f"Received {sorted(seen)} samples an epoch of {name}; expected {expected}. "
+                "The ranks do not read one storage: put the warehouse where all can read it."
+            )
 
 
 def best_epoch(history: list[dict[str, Any]]) -> dict[str, Any]:
@@ -97,25 +112,51 @@ def _registered(job, task, dataset, network, results, registry):
     found = results[0]["networks"][network.name]
     train_split = dataset.split("train")
     prevalence = train_split.positives / train_split.rows
-    tags = {"task": task.id, "task_hash": task.hash, "dataset": dataset.hash, "spec": dataset.spec_hash,
-            "run_id": job.run_id, "code": code_version(), "tables": json.dumps(dataset.inputs, sort_keys=True)}
+    tags = {
+        "task": task.id,
+        "task_hash": task.hash,
+        "dataset": dataset.hash,
+        "spec": dataset.spec_hash,
+        "run_id": job.run_id,
+        "code": code_version(),
+        "tables": json.dumps(dataset.inputs, sort_keys=True),
+    }
     info = {
-        "name": network.name, "settings": asdict(network), "ranks": len(results), "history": _told(found["history"]),
-        "best": _told([best_epoch(found["history"])])[0], "prevalence": prevalence,
+        "name": network.name,
+        "settings": asdict(network),
+        "ranks": len(results),
+        "history": _told(found["history"]),
+        "best": _told([best_epoch(found["history"])])[0],
+        "prevalence": prevalence,
         "samples": train_split.rows,
         "weights": found["weights"],
-        "versions": {name: version(name) for name in VERSIONS_OF}, **tags,
+        "versions": {name: version(name) for name in VERSIONS_OF},
+        **tags,
     }
     package = Folder(f"{job.tables.warehouse}/{REGISTRY}/packages/{network.name}/{job.run_id}")
-    package_hash = write_package(package.url, {
-        MODEL: found["model"], SPEC: dataset.spec(), INFO: json.dumps(info, indent=1, sort_keys=True).encode()})
-    number = registry.register(network.name, package.url, asdict(network) | {"ranks": len(results)},
-                               info["history"], tags | {"package_sha256": package_hash})
+    package_hash = write_package(
+        package.url,
+        {MODEL: found["model"], SPEC: dataset.spec(), INFO: json.dumps(info, indent=1, sort_keys=True).encode()},
+    )
+    number = registry.register(
+        network.name,
+        package.url,
+        asdict(network) | {"ranks": len(results)},
+        info["history"],
+        tags | {"package_sha256": package_hash},
+    )
     return {
-        "task_id": task.id, "model_name": network.name, "model_version": number, "architecture": network.architecture,
-        "feature_spec_hash": dataset.spec_hash, "dataset_hash": dataset.hash, "package_hash": package_hash,
-        "package_path": package.url.removeprefix(f"{job.tables.warehouse}/"), "inputs": dataset.inputs,
-        "prevalence": prevalence, "run_id": job.run_id,
+        "task_id": task.id,
+        "model_name": network.name,
+        "model_version": number,
+        "architecture": network.architecture,
+        "feature_spec_hash": dataset.spec_hash,
+        "dataset_hash": dataset.hash,
+        "package_hash": package_hash,
+        "package_path": package.url.removeprefix(f"{job.tables.warehouse}/"),
+        "inputs": dataset.inputs,
+        "prevalence": prevalence,
+        "run_id": job.run_id,
     }
 
 
