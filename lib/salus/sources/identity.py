@@ -93,17 +93,18 @@ def history(before: DataFrame, current: DataFrame, changed_at: datetime) -> Data
 
 def _components(edges, own) -> DataFrame:
     """The least member that each subject of ``edges`` is connected to: minima spread until none moves."""
-    labels = edges.select("source_subject_id").distinct().join(own, "source_subject_id").localCheckpoint()
+    labels = own
     while True:
-        least = edges.join(labels, "source_subject_id").groupBy("identifier_id").agg(F.min("least").alias("offered"))
+        carried = edges.join(labels, "source_subject_id")
+        offered = carried.groupBy("identifier_id").agg(F.min("least").alias("offered"))
         spread = (
-            edges.join(least, "identifier_id")
+            carried.join(offered, "identifier_id")
             .groupBy("source_subject_id")
-            .agg(F.min("offered").alias("offered"))
-            .join(labels, "source_subject_id")
-            .select("source_subject_id", "offered", (F.col("offered") != F.col("least")).alias("moved"))
-        ).localCheckpoint()
-        labels = spread.select("source_subject_id", F.col("offered").alias("least"))
+            .agg(F.min("offered").alias("reached"), F.first("least").alias("least"))
+            .select("source_subject_id", "reached", (F.col("reached") != F.col("least")).alias("moved"))
+            .localCheckpoint()
+        )
+        labels = spread.select("source_subject_id", F.col("reached").alias("least"))
         if spread.where("moved").isEmpty():
             return labels
 

@@ -15,7 +15,7 @@ from salus.sources.files import Landed, inspected
 from salus.sources.identity import history, identities
 from salus.sources.parsing import header_columns
 from salus.sources.units import units_path
-from salus.sources.verdicts import RECORD, UNCHANGED, broken, reason, repetitions, strangers
+from salus.sources.verdicts import RECORD, UNCHANGED, broken, index, reason, repetitions, strangers
 from salus.storage.staging import staged
 
 LANDED_TABLES = ("events", "persons", "coverage", "costs", "notes", "records", "links", "quarantine", "ingested_files")
@@ -102,37 +102,44 @@ def _landed(job: Job, batch: Batch, key: bytes) -> list[dict]:
     """Land what is accepted of ``batch``, quarantine the rest; rows of ``ingested_files``."""
     with staged(job.tables, staged_rows(job.spark, batch, key)) as rows:
         placed_rows = placed(job.spark, batch, rows)
-        verdicts = _verdicts(job, batch, placed_rows)
+        slim = index(placed_rows).persist()
+        verdicts = _verdicts(job, batch, slim)
         counts = _by_file(verdicts)
         _hold_too_many(batch, counts)
-        accepted = placed_rows.join(verdicts.select(*RECORD), RECORD, "left_anti")
-        _append(job, batch, accepted)
-        refused = _quarantine(batch, verdicts)
+        events = _append(job, batch, placed_rows, slim, verdicts)
         if any(set(rules) - {UNCHANGED} for rules in counts.values()):
-            job.tables.append("quarantine", refused)
-        events = _events_by_file(accepted)
+            job.tables.append("quarantine", _quarantine(batch, verdicts))
+        slim.unpersist()
         verdicts.unpersist()
     return [_file_row(batch, file, counts.get(file.file_id, {}), events.get(file.file_id, 0)) for file in batch.mapped]
 
 
 def _verdicts(job: Job, batch: Batch, rows: DataFrame) -> DataFrame:
     """The verdict on every record that is not simply accepted, each record once."""
+    known = job.tables.read("records").where(F.col("record_type").startswith(f"{batch.source.name}/"))
     verdicts = broken(rows).persist()
     if not all(batch.source.records[str(file.record_type)].declares_subject for file in batch.mapped):
         verdicts = verdicts.unionByName(strangers(rows, verdicts, job.tables.read("persons"))).persist()
-    return verdicts.unionByName(repetitions(rows, verdicts, job.tables.read("records"))).persist()
+    return verdicts.unionByName(repetitions(rows, verdicts, known)).persist()
 
 
-def _append(job: Job, batch: Batch, accepted: DataFrame):
+def _append(job: Job, batch: Batch, rows: DataFrame, slim: DataFrame, verdicts: DataFrame) -> dict[int, int]:
+    """Write what is accepted into every table that the batch's record types fill; the events of each file."""
     tables, source = job.tables, batch.source
-    kinds = [source.records[str(file.record_type)] for file in batch.mapped]
+    kinds = {str(file.record_type): source.records[str(file.record_type)] for file in batch.mapped}
+    decided = verdicts.select(*RECORD)
+    accepted = rows.join(decided, RECORD, "left_anti")
+    accepted_slim = slim.join(decided, RECORD, "left_anti").persist()
     tables.append("events", landing.events(accepted))
     for table, (key, _) in landing.PAYLOAD_TABLES.items():
-        if any(getattr(record, key) for record in kinds):
-            tables.append(table, landing.payload(accepted, table))
-    tables.append("records", landing.records(accepted, source.name))
-    if any(record.declares_subject for record in kinds):
-        _join_people(job, batch, accepted)
+        if filling := [kind for kind, record in kinds.items() if getattr(record, key)]:
+            tables.append(table, landing.payload(accepted.where(F.col("record_type").isin(filling)), table))
+    tables.append("records", landing.records(accepted_slim, source.name))
+    if declaring := [kind for kind, record in kinds.items() if record.declares_subject]:
+        _join_people(job, batch, accepted.where(F.col("record_type").isin(declaring)))
+    counted = accepted_slim.where("is_event").groupBy("file_id").agg(F.count("*").alias("events")).collect()
+    accepted_slim.unpersist()
+    return {row["file_id"]: row["events"] for row in counted}
 
 
 def _join_people(job: Job, batch: Batch, accepted: DataFrame):
@@ -144,14 +151,16 @@ def _join_people(job: Job, batch: Batch, accepted: DataFrame):
     elif accepted.where("person IS NOT NULL").isEmpty():
         return
     found = identities(tables.read("links"), tables.read("persons"))
-    before = tables.read("identity")
-    after = history(before, found.current, max(map(batch.delivered, batch.files))).localCheckpoint()
-    if not (after.exceptAll(before).isEmpty() and before.exceptAll(after).isEmpty()):
-        tables.replace("identity", after)
+    current, before = found.current.persist(), tables.read("identity")
+    held = before.where("known_until IS NULL").select("source_subject_id", "subject_id")
+    if not current.join(held, ["source_subject_id", "subject_id"], "left_anti").isEmpty():
+        after = history(before, current, max(map(batch.delivered, batch.files)))
+        tables.replace("identity", after.localCheckpoint())
     conflicts = found.conflicts.localCheckpoint()
     if not (conflicts.isEmpty() and tables.read("identity_conflicts").isEmpty()):
         tables.replace("identity_conflicts", conflicts)
-    new.unpersist()
+    for frame in (new, current):
+        frame.unpersist()
 
 
 def _retried(job: Job, batch: Batch, key: bytes) -> int:
@@ -168,10 +177,9 @@ def _retried(job: Job, batch: Batch, key: bytes) -> int:
     tables, where = job.tables, f"file_id IN ({', '.join(map(str, sorted(ids)))})"
     with staged(tables, staged_rows(job.spark, batch, key)) as rows:
         again = placed(job.spark, batch, rows).join(waiting.select(*RECORD), RECORD, "left_semi")
-        verdicts = _verdicts(job, batch, again)
+        slim = index(again).persist()
+        verdicts = _verdicts(job, batch, slim)
         counts = _by_file(verdicts)
-        accepted = again.join(verdicts.select(*RECORD), RECORD, "left_anti")
-        events = _events_by_file(accepted)
         tried = waiting.groupBy("file_id").count().collect()
         freed = {
             row["file_id"]: row["count"]
@@ -180,7 +188,7 @@ def _retried(job: Job, batch: Batch, key: bytes) -> int:
         }
         if not any(freed.values()):
             return 0
-        _append(job, batch, accepted)
+        events = _append(job, batch, again, slim, verdicts)
         kept = tables.read("quarantine").where(where).join(waiting.select(*RECORD), RECORD, "left_anti")
         tables.replace("quarantine", kept.unionByName(_quarantine(batch, verdicts)).localCheckpoint(), where=where)
         corrected = [
@@ -249,11 +257,6 @@ def _by_file(verdicts) -> dict[int, dict[str, int]]:
     for row in verdicts.groupBy("file_id", "rule").count().collect():
         counts.setdefault(row["file_id"], {})[row["rule"]] = row["count"]
     return counts
-
-
-def _events_by_file(accepted) -> dict[int, int]:
-    counted = accepted.where("code IS NOT NULL").groupBy("file_id").agg(F.count("*").alias("events"))
-    return {row["file_id"]: row["events"] for row in counted.collect()}
 
 
 def _file_row(batch: Batch, file: Landed, rules: dict[str, int], events: int) -> dict:

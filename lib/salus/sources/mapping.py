@@ -28,6 +28,9 @@ MONEY_COLUMNS = (
     "paid_patient_coinsurance",
     "paid_patient_deductible",
 )
+NOT_CONTENT = {*PLACE, "_has_bom", "_refused", "_rule", "_id", "_version", "_void", "t_available", "t_lag_from"}
+"""What may differ between two versions that say the same: their numbers, and when they were released."""
+
 PROVIDED = {column.name for column in PROVENANCE}
 PAYLOADS = {"person": PERSONS, "coverage": COVERAGE, "cost": COSTS, "note": NOTES}
 """The tables that a record fills beside events: its mapping's key, and the schema."""
@@ -241,30 +244,7 @@ def _version() -> Column:
 
 def _with_ids(rows: DataFrame, source: Source, kind: str, record: Record, site: str, pads: DataFrame) -> DataFrame:
     """Pseudonyms for all that names somebody or something, and a hash of what the record says."""
-    content = [
-        column
-        for column in rows.columns
-        if column[:2] in ("t_", "m_")
-        or column
-        in (
-            "_events",
-            "_identifiers",
-            "_sex",
-            "_race",
-            "_ethnicity",
-            "_care_site",
-            "_payer",
-            "_plan",
-            "_kind",
-            "_domain",
-            "_currency",
-            "_revenue_code",
-            "_drg",
-            "_note_text",
-            "_note_kind",
-            "_subject",
-        )
-    ]
+    content = [column for column in rows.columns if column not in NOT_CONTENT and column[:2] not in ("f_", "s_", "e_")]
     visit = f"{source.name}/{record.visit_type or kind}"
     return (
         rows.crossJoin(F.broadcast(pads))

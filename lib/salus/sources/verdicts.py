@@ -10,7 +10,28 @@ RECORD = ["file_id", "record"]
 UNCHANGED = "unchanged"
 """The verdict of a record that repeats its newest version: accepted, and writes nothing."""
 
+INDEX = [
+    *RECORD,
+    "record_type",
+    "file_order",
+    "has_bom",
+    "rule",
+    "is_head",
+    "is_void",
+    "declares_subject",
+    "source_subject_id",
+    "record_id",
+    "version",
+    "content_hash",
+    "record_available",
+    "ordinal",
+]
 VERDICT = [*RECORD, "record_type", "rule"]
+
+
+def index(rows: DataFrame) -> DataFrame:
+    """What a verdict depends on of the placed ``rows``: narrow enough to be kept in memory while it is found."""
+    return rows.select(*INDEX, F.col("code").isNotNull().alias("is_event"))
 
 
 REASONS = {
@@ -48,25 +69,21 @@ def broken(rows: DataFrame) -> DataFrame:
 
 
 def strangers(rows: DataFrame, refused: DataFrame, persons: DataFrame) -> DataFrame:
-    """``VERDICT`` rows of the records whose subject neither the batch nor an earlier one makes known."""
-    heads = rows.where("is_head AND rule IS NULL")
-    declared = (
-        heads.where("declares_subject AND NOT is_void")
-        .join(refused.select(*RECORD), RECORD, "left_anti")
-        .select("source_subject_id")
-    )
-    known = declared.union(persons.select("source_subject_id")).distinct()
-    unknown = (
-        heads.where("NOT declares_subject")
-        .select("source_subject_id")
-        .distinct()
-        .join(known, "source_subject_id", "left_anti")
-    )
+    """``VERDICT`` rows of the records whose subject neither the batch nor an earlier one makes known.
+
+    Args:
+        rows: the batch's ``index``.
+        refused: verdicts so far.
+        persons: everybody known before the batch.
+    """
+    heads = rows.where("is_head AND rule IS NULL").join(refused.select(*RECORD), RECORD, "left_anti")
+    declared = F.bool_or(F.col("declares_subject") & ~F.col("is_void"))
+    unknown = heads.groupBy("source_subject_id").agg(declared.alias("is_declared")).where("NOT is_declared")
+    nobody = unknown.join(persons.select("source_subject_id"), "source_subject_id", "left_anti")
     return (
         heads.where("NOT declares_subject")
-        .join(unknown, "source_subject_id")
+        .join(nobody.select("source_subject_id"), "source_subject_id")
         .select(*RECORD, "record_type", F.lit("unknown_person").alias("rule"))
-        .join(refused.select(*RECORD), RECORD, "left_anti")
     )
 
 
@@ -74,35 +91,25 @@ def repetitions(rows: DataFrame, refused: DataFrame, records: DataFrame) -> Data
     """``VERDICT`` rows of the records that say again what is known, or something else under a known version.
 
     Args:
-        rows: the batch, with the file's place in the delivery as ``file_order``.
+        rows: the batch's ``index``.
         refused: verdicts so far.
         records: the versions that were known before the batch.
     """
     columns = [*RECORD, "record_type", "record_id", "version", "content_hash", "file_order"]
     heads = rows.where("is_head").join(refused.select(*RECORD), RECORD, "left_anti").select(*columns)
-    known = records.join(heads.select("record_id").distinct(), "record_id", "left_semi").select(
-        *RECORD, "record_type", "record_id", "version", "content_hash", F.lit(-1).alias("file_order")
+    known = records.withColumn("file_order", F.lit(-1)).select(*columns)
+    both = heads.unionByName(
+        known.join(heads.select("record_id").distinct(), "record_id", "left_semi").select(*columns)
     )
-    both = heads.unionByName(known)
     several = both.groupBy("record_id").count().where("count > 1").select("record_id")
-    contested = both.join(several, "record_id", "left_semi")
-    delivered = Window.partitionBy("record_id", "version").orderBy("file_order", "file_id", "record")
-    versions = contested.withColumns(
-        {"_first_content": F.first("content_hash").over(delivered), "_number": F.row_number().over(delivered)}
+    delivered = ["file_order", "file_id", "record"]
+    version = Window.partitionBy("record_id", "version").orderBy(*delivered)
+    record = Window.partitionBy("record_id").orderBy("version", *delivered)
+    told = (
+        both.join(several, "record_id", "left_semi")
+        .withColumns({"_number": F.row_number().over(version), "_first": F.first("content_hash").over(version)})
+        .withColumn("_before", F.lag("_first").over(record))
     )
-    again = versions.where("_number > 1").select(
-        *RECORD,
-        "record_type",
-        "file_order",
-        F.when(F.col("content_hash") == F.col("_first_content"), UNCHANGED)
-        .otherwise("conflicting_version")
-        .alias("rule"),
-    )
-    by_version = Window.partitionBy("record_id").orderBy("version")
-    same = (
-        versions.where("_number = 1")
-        .withColumn("_before", F.lag("content_hash").over(by_version))
-        .where(F.col("_before") == F.col("content_hash"))
-        .select(*RECORD, "record_type", "file_order", F.lit(UNCHANGED).alias("rule"))
-    )
-    return again.unionByName(same).where("file_order >= 0").select(*VERDICT)
+    same = F.col("content_hash") == F.when(F.col("_number") > 1, F.col("_first")).otherwise(F.col("_before"))
+    rule = F.when(same, UNCHANGED).when(F.col("_number") > 1, "conflicting_version")
+    return told.where("file_order >= 0").withColumn("rule", rule).where("rule IS NOT NULL").select(*VERDICT)
