@@ -115,7 +115,7 @@ def test_a_truncated_gzip(ends, landing):
     whole = gzip.compress((json.dumps(CONDITION) + "\n").encode() * 1000)
     (landing / "Condition.ndjson.gz").write_bytes(whole[: len(whole) // 2])
     code, line = ends(*take_in(landing))
-    assert code == 3
+    assert code == 2
     assert "Received Condition.ndjson.gz, which " in line
     assert "expected a whole file" in line
 
@@ -155,7 +155,7 @@ def test_a_task_that_does_not_exist(ends, job):
 def test_good_files_beside_a_bad_one_are_taken_in_once_it_is_gone(ends, spark, landing, tmp_path):
     bad = landing / "Condition.1.ndjson.gz"
     bad.write_bytes(gzip.compress(b"{}\n" * 1000)[:20])
-    assert ends(*take_in(landing))[0] == 3
+    assert ends(*take_in(landing))[0] == 2
     bad.unlink()
     job, *arguments = take_in(landing)
     assert run(lambda: job.main([f"--warehouse={tmp_path / 'warehouse'}", *arguments])) == 0

@@ -127,21 +127,21 @@ def test_versions_repetitions_and_voids_in_any_order(deliver):
 
 
 @pytest.mark.parametrize(
-    ("name", "content", "said"),
+    ("name", "content", "error", "said"),
     [
-        ("lab_cut", gzip.compress(LABS.encode() * 900)[:-9], "unreadable_file"),
-        ("lab_short", "lab,person\nl1,ann\n", "wrong_columns"),
-        ("holiday", "a,b\n1,2\n", "unknown_record_type"),
-        ("lab_open", LABS + 'l5,"ann,2021-01-01,2021-01-02,6\n', "within quotes"),
-        ("lab_picture", LABS.partition("\n")[0] + "\n" + "\x89PNG\x00\x01\n" * 9, "not_a_row"),
+        ("lab_cut", gzip.compress(LABS.encode() * 900)[:-9], Refused, "unreadable_file"),
+        ("lab_short", "lab,person\nl1,ann\n", Refused, "wrong_columns"),
+        ("holiday", "a,b\n1,2\n", Refused, "unknown_record_type"),
+        ("lab_open", LABS + 'l5,"ann,2021-01-01,2021-01-02,6\n', Refused, "within quotes"),
+        ("lab_picture", LABS.partition("\n")[0] + "\n" + "\x89PNG\x00\x01\n" * 9, Held, "not_a_row"),
     ],
 )
-def test_a_file_that_is_not_what_it_should_be_holds_the_delivery(deliver, tmp_path, name, content, said):
+def test_a_file_that_is_not_what_it_should_be_stops_the_delivery(deliver, tmp_path, name, content, error, said):
     before = deliver(person=PEOPLE).tables.published
-    with pytest.raises(Held, match=said) as held:
+    with pytest.raises(error, match=said) as stopped:
         deliver(lab=LABS, **{name: content})
-    assert name in str(held.value)
-    assert "\n" not in str(held.value)
+    assert name in str(stopped.value)
+    assert "\n" not in str(stopped.value)
     next(tmp_path.joinpath("landing").glob(f"{name}.*")).unlink()
     tmp_path.joinpath("landing", "lab.csv").unlink()
     assert deliver().tables.published == before

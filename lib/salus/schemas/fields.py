@@ -17,7 +17,7 @@ from pyspark.sql.types import (
 )
 
 LONG, INT, FLOAT, DOUBLE, STRING = LongType(), IntegerType(), FloatType(), DoubleType(), StringType()
-BOOLEAN, DATE, TIME, MONEY = BooleanType(), DateType(), TimestampNTZType(), DecimalType(18, 2)
+BOOLEAN, DATE, TIME, MONEY = BooleanType(), DateType(), TimestampNTZType(), DecimalType(18, 4)
 LONGS, FLOATS, STRINGS = ArrayType(LONG), ArrayType(FLOAT), ArrayType(STRING)
 VERSIONS = MapType(STRING, LONG)
 

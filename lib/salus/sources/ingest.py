@@ -6,7 +6,7 @@ from datetime import datetime
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from salus.errors import Held
+from salus.errors import Held, Refused
 from salus.job import Job
 from salus.sources import landing
 from salus.sources.batch import Batch, placed, staged_rows
@@ -35,8 +35,8 @@ def ingest(
         delivered_at: UTC; default: when each file was last changed.
 
     Raises:
-        Refused: there is no such source or folder.
-        Held: a file cannot be used at all, or too many records were refused; nothing is published.
+        Refused: there is no such source or folder, or a file cannot be used at all; nothing is published.
+        Held: too many records were refused; nothing is published.
     """
     source = load_source(source_name)
     site = site or job.settings.site
@@ -50,7 +50,7 @@ def ingest(
         job.count(source=source.name, files_skipped=len(found))
         return
     batch = Batch(source, site, mapping_hash, files, delivered_at, last + 1)
-    _hold_unusable(batch)
+    _refuse_unusable(batch)
     job.progress(f"{source.name}: {len(files)} new files, {sum(file.bytes for file in files):,} bytes")
     _forget_old_mapping(job, batch)
     counts = _landed(job, batch, key) if batch.mapped else []
@@ -68,31 +68,31 @@ def _known_files(job, mapping_hash) -> tuple[set[int], int]:
     )
 
 
-def _hold_unusable(batch: Batch):
-    """Hold the batch for a file that cannot be read, or that is nothing that the source declares."""
+def _refuse_unusable(batch: Batch):
+    """Refuse the batch for a file that cannot be read, or that is nothing that the source declares."""
     for file in batch.files:
         if file.error:
-            raise Held(
+            raise Refused(
                 f"Received {file.name}, which {file.error} (rule unreadable_file); expected a whole file. "
                 "Have it delivered again, or take it out of the folder; nothing was published."
             )
         if file.record_type is None:
-            raise Held(
+            raise Refused(
                 f"Received {file.name}, whose records are of no type that {batch.source.name} declares "
                 f"(rule unknown_record_type); expected {', '.join(batch.source.records)}. Declare it, list it "
                 "under `ignored`, or take it out of the folder; nothing was published."
             )
         if batch.source.format == "csv" and file.record_type:
-            _hold_wrong_columns(batch.source, file)
+            _refuse_wrong_columns(batch.source, file)
 
 
-def _hold_wrong_columns(source: Source, file: Landed):
+def _refuse_wrong_columns(source: Source, file: Landed):
     have = header_columns(file.first_line, source.delimiter)
     wanted = [name.strip() for name in source.records[str(file.record_type)].columns.split(",") if name.strip()]
     missing = [name for name in wanted if name not in have]
     if missing or len(have) != len(set(have)):
         what = f"lacks the columns {', '.join(missing)}" if missing else "names a column twice"
-        raise Held(
+        raise Refused(
             f"Received {file.name}, which {what} (rule wrong_columns); expected a file of type {file.record_type} as "
             f"{source.name} declares it. Have it delivered again; nothing was published."
         )

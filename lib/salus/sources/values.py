@@ -53,5 +53,5 @@ def number(text: Column) -> Column:
 
 
 def money(text: Column) -> Column:
-    """``text`` as a decimal to the cent, halves rounded up; null where it is none."""
-    return F.when(text.rlike(MONEY), text.try_cast("decimal(18,2)"))
+    """``text`` as a decimal of four places (parts of a cent add up), halves rounded up; null where it is none."""
+    return F.when(text.rlike(MONEY), text.try_cast("decimal(18,4)"))
