@@ -63,7 +63,7 @@ def test_it_prints_one_line_a_phase_and_ends_with_the_table(shown):
     # Under spark-submit what goes to stderr comes out with stdout; progress is indented, a phase's line is not.
     assert [line.split()[0] for line in phases.splitlines() if not line.startswith("  ")] == PHASES
     assert [line[2:18].strip() for line in table.splitlines()] == FIGURES
-    assert Path(shown[1], re.search(r"report +(\S+)", table)[1]).is_file()
+    assert Path(shown[1], re.search(r"^  report +(\S+)", table, re.MULTILINE)[1]).is_file()
     assert "Traceback" not in shown[0].stderr
 
 
