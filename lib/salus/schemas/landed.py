@@ -148,7 +148,12 @@ INGESTED_FILES = StructType(
         field("rows_read", LONG, "records", True),
         field("rows_accepted", LONG, "records", True),
         field("rows_quarantined", LONG, "records", True),
-        field("rows_unchanged", LONG, "accepted records that repeat the newest version and wrote nothing", True),
+        field(
+            "rows_unchanged",
+            LONG,
+            "accepted records that wrote nothing: repetitions, and types that the source ignores",
+            True,
+        ),
         field("events_written", LONG, "events", True),
         field("mapping_hash", STRING, "SHA-256 of the source's mapping", True),
         field("delivered_at", TIME, "UTC; when the file came, by the delivery's own clock", True),

@@ -1,20 +1,25 @@
 """A batch: the files of one ingest, parsed and mapped once, each record with its file and its place in it."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from functools import reduce
-from urllib.parse import quote
+from urllib.parse import unquote
 
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from salus.errors import EnvironmentFault
 from salus.privacy.pseudonyms import pads
-from salus.sources.declaration import Source
+from salus.sources import formats
+from salus.sources.declaration import LINES, Record, Source
 from salus.sources.files import Landed
-from salus.sources.mapping import mapped
-from salus.sources.parsing import lines, parsed, wrapped_rows
+from salus.sources.mapping import mapped, refused
+from salus.sources.parsing import PARSED, WHOLE_FILE, lines, parsed, records, wrapped_rows
 from salus.sources.units import conversions, read_units, units_path
+from salus.storage.staging import Keep, staging, unkept
+from salus.storage.tables import Tables
 
 PLACES = (
     "_path string, _block long, file_id long, file_order int, first_line_id long, first_record long, "
@@ -35,6 +40,12 @@ class Batch:
     number: int
 
     @property
+    def kinds(self) -> dict[str, Record]:
+        """The record types that the batch's files may hold."""
+        held = {kind for file in self.files for kind in file.kinds}
+        return {kind: record for kind, record in self.source.records.items() if kind in held}
+
+    @property
     def mapped(self) -> list[Landed]:
         """The files that hold records which become something."""
         return [file for file in self.files if file.record_type and file.records]
@@ -44,20 +55,43 @@ class Batch:
         return self.delivered_at or file.modified
 
 
-def staged_rows(spark: SparkSession, batch: Batch, key: bytes) -> DataFrame:
+@contextmanager
+def landed_rows(tables: Tables, batch: Batch, key: bytes) -> Iterator[DataFrame]:
+    """``staged_rows`` of the batch, worked out once and read back from files."""
+    with staging(tables) as keep:
+        yield keep("rows", staged_rows(tables.spark, batch, key, keep))
+
+
+def staged_rows(spark: SparkSession, batch: Batch, key: bytes, keep: Keep = unkept) -> DataFrame:
     """Every record of the batch mapped: one parse a record type and header, all in one frame."""
     source, keyed = batch.source, pads(spark, key)
     units = conversions(spark, read_units(units_path()))
+
+    def as_mapped(rows, kind):
+        return mapped(rows, source, kind, batch.site, keyed, units)
+
+    if source.format in LINES:
+        return reduce(DataFrame.unionByName, [as_mapped(rows, kind) for kind, rows in _lines(spark, batch)])
+    found = keep("records", records(spark, source, [file.path for file in batch.mapped]), "_type")
+    declared = enumerate(source.records)
+    fields = formats.format_named(source.format).SCHEMAS
+    frames = [
+        as_mapped(found.where(F.col("_type") == number).select(*PARSED, *fields[kind].names), kind)
+        for number, kind in declared
+        if kind in batch.kinds
+    ]
+    return reduce(DataFrame.unionByName, [*frames, refused(found.where("_type = -1"), frames[0].schema)])
+
+
+def _lines(spark, batch) -> Iterator[tuple[str, DataFrame]]:
+    """The files of lines, parsed together where they are of one record type and header."""
     groups: dict[tuple[str, str, bool], list[str]] = {}
     for file in batch.mapped:
         kind = str(file.record_type)
-        columns = source.records[kind].columns if source.format == "ndjson" else file.first_line
+        columns = batch.source.records[kind].columns if batch.source.format == "ndjson" else file.first_line
         groups.setdefault((kind, columns, file.has_wrapped_rows), []).append(file.path)
-    frames = []
     for (kind, columns, is_wrapped), paths in groups.items():
-        rows = (wrapped_rows if is_wrapped else lines)(spark, paths)
-        frames.append(mapped(parsed(rows, source, columns), source, kind, batch.site, keyed, units))
-    return reduce(DataFrame.unionByName, frames)
+        yield kind, parsed((wrapped_rows if is_wrapped else lines)(spark, paths), batch.source, columns)
 
 
 def placed(spark: SparkSession, batch: Batch, rows: DataFrame) -> DataFrame:
@@ -69,7 +103,7 @@ def placed(spark: SparkSession, batch: Batch, rows: DataFrame) -> DataFrame:
     Raises:
         EnvironmentFault: the parser saw another number of records than the file's bytes hold.
     """
-    by_path = {quote(file.path): file for file in batch.mapped} | {file.path: file for file in batch.mapped}
+    by_path = {file.path: file for file in batch.mapped}
     order = {file.file_id: number for number, file in enumerate(batch.mapped)}
     header = 1 if batch.source.format == "csv" else 0
     found = (
@@ -82,7 +116,7 @@ def placed(spark: SparkSession, batch: Batch, rows: DataFrame) -> DataFrame:
     seen: dict[int, int] = {}
     places = []
     for row in found:
-        file = by_path["/" + row["_path"].removeprefix("file:").lstrip("/")]
+        file = by_path["/" + unquote(row["_path"]).removeprefix("file:").lstrip("/")]
         delivered = batch.delivered(file)
         version = int((delivered - EPOCH).total_seconds()) * 1_000_000
         first = seen.get(file.file_id, 0)
@@ -92,8 +126,8 @@ def placed(spark: SparkSession, batch: Batch, rows: DataFrame) -> DataFrame:
                 row["_block"],
                 file.file_id,
                 order[file.file_id],
-                row["least"],
-                first - header,
+                0 if row["_block"] == WHOLE_FILE else row["least"],
+                0 if row["_block"] == WHOLE_FILE else first - header,
                 version,
                 delivered,
             )

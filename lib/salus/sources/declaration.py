@@ -14,7 +14,11 @@ from pydantic import Field, field_validator, model_validator
 
 from salus.errors import Refused
 from salus.settings import Strict, conf_dir, load_yaml, validated
+from salus.sources import formats
 from salus.sources.macros import MacroError, Macros
+
+LINES = ("ndjson", "csv")
+"""Formats whose files are lines of text, each file of one record type; those with code tell each record's type."""
 
 
 class TimeFormat(Strict):
@@ -139,7 +143,7 @@ class Source(Strict):
     """A source of records: where they come from and what they become."""
 
     name: str
-    format: Literal["ndjson", "csv"]
+    format: str = Field(description="how files become records: ndjson, csv, or a module of salus.sources.formats")
     type_field: str | None = Field(None, description="NDJSON: the field that names the record type")
     delimiter: str = Field(",", min_length=1, max_length=1)
     system: str = Field(description="the system whose ids the subjects are; hashed into every pseudonym")
@@ -152,6 +156,14 @@ class Source(Strict):
     ignored: list[str] = Field(default_factory=list, description="record types that are counted and give nothing")
     ignored_files: list[str] = Field(default_factory=list, description="name patterns of files likewise")
     records: dict[str, Record] = Field(min_length=1)
+
+    @field_validator("format")
+    @classmethod
+    def _format_is_known(cls, named):
+        known = [*LINES, *formats.names()]
+        if named not in known:
+            raise ValueError(f"received the format `{named}`; expected one of {', '.join(known)}")
+        return named
 
     @field_validator("macros")
     @classmethod

@@ -20,7 +20,8 @@ import numpy as np
 from pyspark.sql import SparkSession
 
 from salus.errors import Refused
-from salus.sources.declaration import Source
+from salus.sources import formats
+from salus.sources.declaration import LINES, Source
 
 CHUNK_BYTES = 1 << 20
 LINES_LOOKED_AT = 200
@@ -28,11 +29,17 @@ BOM = b"\xef\xbb\xbf"
 NEWLINE, QUOTE = 10, 34
 BLANKS = np.zeros(256, bool)
 BLANKS[[9, 10, 13, 32]] = True
+MIXED = "mixed"
+"""The record type of a file whose records are of several types."""
 
 
 @dataclass(frozen=True)
 class Landed:
-    """A file as its bytes say that it is."""
+    """A file as its bytes say that it is.
+
+    ``record_type`` is ``MIXED``, "" for a file that the source ignores, None for one that it does not declare;
+    ``kinds`` are the declared types of which it may hold records.
+    """
 
     path: str
     name: str
@@ -42,6 +49,7 @@ class Landed:
     records: int
     first_line: str
     record_type: str | None
+    kinds: tuple[str, ...]
     has_wrapped_rows: bool
     error: str | None
 
@@ -85,6 +93,18 @@ def inspect(path: str, root: str, source: Source) -> Landed:
     with open(path, "rb") as file:
         while chunk := file.read(CHUNK_BYTES):
             digest.update(chunk)
+    return Landed(
+        path=path,
+        name=os.path.relpath(path, root),
+        bytes=status.st_size,
+        file_id=int.from_bytes(digest.digest()[:8], "big") >> 1,
+        modified=datetime.fromtimestamp(int(status.st_mtime), UTC).replace(tzinfo=None),
+        **(_lines_in if source.format in LINES else _records_in)(path, source),
+    )
+
+
+def _lines_in(path, source):
+    """What a file of lines holds, all of one record type."""
     first_lines, error = b"", None
     counter = RecordCounter(quoted=source.format == "csv")
     try:
@@ -98,22 +118,32 @@ def inspect(path: str, root: str, source: Source) -> Landed:
         error = error or "ends within quotes"
     records = counter.total()
     lines = first_lines.removeprefix(BOM).split(b"\n")[:LINES_LOOKED_AT]
-    first_line = lines[0].rstrip(b"\r").decode("utf-8", "replace")
     if source.format == "csv":
         records = max(0, records - 1)
-    name = os.path.relpath(path, root)
-    return Landed(
-        path=path,
-        name=name,
-        bytes=status.st_size,
-        file_id=int.from_bytes(digest.digest()[:8], "big") >> 1,
-        modified=datetime.fromtimestamp(int(status.st_mtime), UTC).replace(tzinfo=None),
-        records=1 if error else records,
-        first_line=first_line,
-        record_type=record_type_of(source, os.path.basename(path), lines),
-        has_wrapped_rows=counter.wrapped,
-        error=error,
-    )
+    kind = record_type_of(source, os.path.basename(path), lines)
+    return {
+        "records": 1 if error else records,
+        "first_line": lines[0].rstrip(b"\r").decode("utf-8", "replace"),
+        "record_type": kind,
+        "kinds": (kind,) if kind else (),
+        "has_wrapped_rows": counter.wrapped,
+        "error": error,
+    }
+
+
+def _records_in(path, source):
+    """What a file holds whose format needs code: each record says of which type it is."""
+    kinds = tuple(kind for kind in formats.format_named(source.format).SCHEMAS if kind in source.records)
+    is_ignored = any(fnmatchcase(os.path.basename(path), pattern) for pattern in source.ignored_files)
+    kind = "" if is_ignored else MIXED if len(kinds) > 1 else kinds[0] if kinds else None
+    return {
+        "records": 1 if is_ignored else formats.count(source.format, path),
+        "first_line": "",
+        "record_type": kind,
+        "kinds": () if is_ignored else kinds,
+        "has_wrapped_rows": False,
+        "error": None,
+    }
 
 
 def record_type_of(source: Source, name: str, lines: list[bytes]) -> str | None:

@@ -9,14 +9,13 @@ from pyspark.sql import functions as F
 from salus.errors import Held, Refused
 from salus.job import Job
 from salus.sources import landing
-from salus.sources.batch import Batch, placed, staged_rows
+from salus.sources.batch import Batch, landed_rows, placed
 from salus.sources.declaration import Source, load_source
 from salus.sources.files import Landed, inspected
 from salus.sources.identity import history, identities
-from salus.sources.parsing import header_columns
+from salus.sources.parsing import UNCHANGED, header_columns
 from salus.sources.units import units_path
-from salus.sources.verdicts import RECORD, UNCHANGED, broken, index, reason, repetitions, strangers
-from salus.storage.staging import staged
+from salus.sources.verdicts import RECORD, broken, index, reason, repetitions, strangers
 
 LANDED_TABLES = ("events", "persons", "coverage", "costs", "notes", "records", "links", "quarantine", "ingested_files")
 
@@ -100,7 +99,7 @@ def _refuse_wrong_columns(source: Source, file: Landed):
 
 def _landed(job: Job, batch: Batch, key: bytes) -> list[dict]:
     """Land what is accepted of ``batch``, quarantine the rest; rows of ``ingested_files``."""
-    with staged(job.tables, staged_rows(job.spark, batch, key)) as rows:
+    with landed_rows(job.tables, batch, key) as rows:
         placed_rows = placed(job.spark, batch, rows)
         slim = index(placed_rows).persist()
         verdicts = _verdicts(job, batch, slim)
@@ -118,15 +117,14 @@ def _verdicts(job: Job, batch: Batch, rows: DataFrame) -> DataFrame:
     """The verdict on every record that is not simply accepted, each record once."""
     known = job.tables.read("records").where(F.col("record_type").startswith(f"{batch.source.name}/"))
     verdicts = broken(rows).persist()
-    if not all(batch.source.records[str(file.record_type)].declares_subject for file in batch.mapped):
+    if not all(record.declares_subject for record in batch.kinds.values()):
         verdicts = verdicts.unionByName(strangers(rows, verdicts, job.tables.read("persons"))).persist()
     return verdicts.unionByName(repetitions(rows, verdicts, known)).persist()
 
 
 def _append(job: Job, batch: Batch, rows: DataFrame, slim: DataFrame, verdicts: DataFrame) -> dict[int, int]:
     """Write what is accepted into every table that the batch's record types fill; the events of each file."""
-    tables, source = job.tables, batch.source
-    kinds = {str(file.record_type): source.records[str(file.record_type)] for file in batch.mapped}
+    tables, source, kinds = job.tables, batch.source, batch.kinds
     decided = verdicts.select(*RECORD)
     accepted = rows.join(decided, RECORD, "left_anti")
     accepted_slim = slim.join(decided, RECORD, "left_anti").persist()
@@ -175,7 +173,7 @@ def _retried(job: Job, batch: Batch, key: bytes) -> int:
         return 0
     batch = replace(batch, files=[file for file in batch.files if file.file_id in ids])
     tables, where = job.tables, f"file_id IN ({', '.join(map(str, sorted(ids)))})"
-    with staged(tables, staged_rows(job.spark, batch, key)) as rows:
+    with landed_rows(tables, batch, key) as rows:
         again = placed(job.spark, batch, rows).join(waiting.select(*RECORD), RECORD, "left_semi")
         slim = index(again).persist()
         verdicts = _verdicts(job, batch, slim)

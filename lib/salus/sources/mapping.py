@@ -6,6 +6,7 @@ events is exploded; only then are times and numbers read, by generated code and 
 
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
+from pyspark.sql.types import StructType
 
 from salus.privacy.pseudonyms import pseudonym_of
 from salus.schemas import COSTS, COVERAGE, NOTES, PERSONS, VOID_CODE
@@ -86,6 +87,23 @@ def mapped(rows: DataFrame, source: Source, kind: str, site: str, pads: DataFram
     named = _with_ids(ruled, source, kind, record, site, pads)
     events = named.select("*", F.posexplode_outer(_events_or_void(record)).alias("_position", "_event"))
     return _with_values(events, kind, record, times, units)
+
+
+def refused(rows: DataFrame, staged: StructType) -> DataFrame:
+    """Records of no declared type as ``staged`` rows: what they broke, and where they lie."""
+    known = {
+        **{name: F.col(name) for name in PLACE},
+        "record_type": F.lit("unknown"),
+        "has_bom": F.col("_has_bom"),
+        "rule": F.col("_broken"),
+        "is_head": F.lit(True),
+        "is_void": F.lit(False),
+        "declares_subject": F.lit(False),
+        "ordinal": F.lit(0),
+    }
+    return rows.select(
+        *[known.get(column.name, F.lit(None)).cast(column.dataType).alias(column.name) for column in staged]
+    )
 
 
 def _sql(source: Source, text: str | None, default: str = "NULL") -> str:

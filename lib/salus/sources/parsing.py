@@ -13,8 +13,10 @@ import pyarrow as pa
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 
+from salus.sources import formats
 from salus.sources.declaration import Source
 from salus.sources.files import decompressed, quoted_rows
+from salus.sources.python_source import read_records
 
 ROWS_AT_ONCE = 2000
 BOM = "\ufeff"
@@ -23,6 +25,15 @@ BROKEN = {"ndjson": "not_one_json_object", "csv": "not_a_row"}
 
 PLACE = ["_path", "_block", "_line_id"]
 """Where a record lies: its file, the block that a task read, and its number among the lines of that task."""
+
+PARSED = [*PLACE, "_has_bom", "_broken"]
+"""What a parsed record has beside its fields; ``_broken`` is the rule that it breaks by being none, or null."""
+
+UNCHANGED = "unchanged"
+"""The verdict of a record that is accepted and writes nothing: it repeats its newest version, or is of no interest."""
+
+WHOLE_FILE = -1
+"""The block of a record whose number is its place in the file already."""
 
 
 def lines(spark: SparkSession, paths: list[str]) -> DataFrame:
@@ -86,7 +97,7 @@ def batched(rows: Iterator[bytes]) -> Iterator[list[bytes]]:
 
 
 def parsed(rows: DataFrame, source: Source, columns: str) -> DataFrame:
-    """``lines`` with their fields: ``PLACE``, ``_has_bom``, ``_broken`` (the rule that a line breaks, or null), fields.
+    """``lines`` with their fields: ``PARSED``, then the record type's own.
 
     Args:
         rows: what ``lines`` gives.
@@ -99,7 +110,33 @@ def parsed(rows: DataFrame, source: Source, columns: str) -> DataFrame:
     )
     broken = F.when(~F.col("_is_text"), "not_utf8").when(~whole, BROKEN[source.format])
     fields = record.select(*PLACE, "_has_bom", broken.alias("_broken"), F.expr(name).alias("_fields"))
-    return fields.select(*PLACE, "_has_bom", "_broken", "_fields.*")
+    return fields.select(*PARSED, "_fields.*")
+
+
+def records(spark: SparkSession, source: Source, paths: list[str]) -> DataFrame:
+    """Every record of ``paths``, whose format needs code: what ``parsed`` gives, and ``_type``, its record type.
+
+    ``_type`` is the type's number among the source's records; -1 where the source declares no such type. What is of a
+    type that the source ignores is broken under ``unchanged``: it is accepted and writes nothing.
+    """
+    kind, undeclared = F.col("_kind"), ~F.col("_kind").isin(*source.records)
+    found = F.lit(-1)
+    for number, declared in enumerate(source.records):
+        found = F.when(kind == declared, number).otherwise(found)
+    broken = (
+        F.when(F.col("_broken").isNotNull(), F.col("_broken"))
+        .when(kind.isin(*source.ignored), UNCHANGED)
+        .when(undeclared, "unknown_record_type")
+    )
+    return read_records(spark, source.format, paths).select(
+        "_path",
+        F.lit(WHOLE_FILE).cast("long").alias("_block"),
+        F.col("_record").alias("_line_id"),
+        F.lit(False).alias("_has_bom"),
+        broken.alias("_broken"),
+        found.alias("_type"),
+        *formats.fields(source.format).names,
+    )
 
 
 def header_columns(header: str, delimiter: str) -> list[str]:

@@ -6,10 +6,9 @@ A verdict needs the batch and what is known already: whose the record is, and wh
 from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F
 
-RECORD = ["file_id", "record"]
-UNCHANGED = "unchanged"
-"""The verdict of a record that repeats its newest version: accepted, and writes nothing."""
+from salus.sources.parsing import UNCHANGED
 
+RECORD = ["file_id", "record"]
 INDEX = [
     *RECORD,
     "record_type",
@@ -38,6 +37,8 @@ REASONS = {
     "not_utf8": "expected text in UTF-8",
     "not_one_json_object": "expected exactly one JSON object of the declared types on the line",
     "not_a_row": "expected as many columns as the header names",
+    "not_xml": "expected well-formed XML to the file's end",
+    "unknown_record_type": "expected a record type that the source declares or ignores",
     "no_subject": "expected the id of the person whose record it is",
     "no_id": "expected the record's own id",
     "not_a_time": "expected every time in one of the source's formats, and a day that exists",
