@@ -11,10 +11,15 @@ import sys
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 ROOT = Path(__file__).resolve().parents[1]
 REAL_DATA = ROOT.parent / "shared" / "data"
 BY_FOLDER = {"spark": "spark", "end_to_end": "spark", "parallel": "parallel"}
+
+# How long an example takes says how busy the machine is, and nothing of the code.
+settings.register_profile("salus", deadline=None)
+settings.load_profile("salus")
 
 os.environ.setdefault("SALUS_CONF", str(ROOT / "conf"))
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
