@@ -12,6 +12,7 @@ from pyspark.sql import functions as F
 
 from salus.errors import EnvironmentFault
 from salus.privacy.pseudonyms import pads
+from salus.privacy.settings import policy_of
 from salus.sources import formats
 from salus.sources.declaration import LINES, Record, Source
 from salus.sources.files import Landed
@@ -65,10 +66,10 @@ def landed_rows(tables: Tables, batch: Batch, key: bytes) -> Iterator[DataFrame]
 def staged_rows(spark: SparkSession, batch: Batch, key: bytes, keep: Keep = unkept) -> DataFrame:
     """Every record of the batch mapped: one parse a record type and header, all in one frame."""
     source, keyed = batch.source, pads(spark, key)
-    units = conversions(spark, read_units(units_path()))
+    units, policy = conversions(spark, read_units(units_path())), policy_of(source.name)
 
     def as_mapped(rows, kind):
-        return mapped(rows, source, kind, batch.site, keyed, units)
+        return mapped(rows, source, kind, batch.site, keyed, units, policy)
 
     if source.format in LINES:
         return reduce(DataFrame.unionByName, [as_mapped(rows, kind) for kind, rows in _lines(spark, batch)])

@@ -91,6 +91,7 @@ class Note(Strict):
     time: str | None = Field(None, description="text of the time; default: the record's")
     kind: str | None = None
     language: str = "'en'"
+    names: str | None = Field(None, description="array of the person's names, where the record carries them: scrubbed")
 
 
 class Identifier(Strict):
@@ -179,10 +180,15 @@ class Source(Strict):
         """The macros that the source's expressions may call."""
         return Macros(self.macros)
 
-    def mapping_hash(self, site: str, units: str) -> str:
-        """SHA-256 of all that decides what a file of ``site`` becomes; ``units`` is the table of units."""
-        content = json.dumps([self.model_dump(mode="json"), site, units], sort_keys=True)
+    def mapping_hash(self, site: str, *rules: str) -> str:
+        """SHA-256 of all that decides what a file of ``site`` becomes; ``rules``: the units, the privacy policy."""
+        content = json.dumps([self.model_dump(mode="json"), site, *rules], sort_keys=True)
         return hashlib.sha256(content.encode()).hexdigest()
+
+
+def source_path(name: str) -> Path:
+    """Where source ``name`` is declared."""
+    return conf_dir() / "sources" / f"{name}.yml"
 
 
 def load_source(name: str) -> Source:
@@ -191,8 +197,7 @@ def load_source(name: str) -> Source:
     Raises:
         Refused: there is no such source, or its YAML is wrong; the line is named.
     """
-    folder = conf_dir() / "sources"
-    path = folder / f"{name}.yml"
+    folder, path = conf_dir() / "sources", source_path(name)
     if not name.replace("_", "").isalnum() or not path.is_file():
         known = ", ".join(sorted(file.stem for file in folder.glob("*.yml"))) or "none"
         raise Refused(f"Received the source `{name}`; expected one of {folder}: {known}. Name one of them.")
@@ -213,7 +218,7 @@ def read_source(path: Path) -> Source:
             source.macro.expand(text)
         except MacroError as error:
             raise Refused(
-                f"{path}:{_line_of(content, where)}: received `{'.'.join(map(str, where))}`: {error}. "
+                f"{path}:{line_of(content, where)}: received `{'.'.join(map(str, where))}`: {error}. "
                 "Mend that expression."
             ) from error
     return source
@@ -240,7 +245,8 @@ def expressions(source: Source) -> list[tuple[tuple, str]]:
     return found
 
 
-def _line_of(content, where):
+def line_of(content, where) -> int:
+    """The line of ``content``, a YAML's, on which ``where`` stands; of the deepest part of it that is there."""
     line = 1
     for part in where:
         holds = isinstance(part, int) and isinstance(content, list) and part < len(content)

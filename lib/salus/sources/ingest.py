@@ -8,10 +8,12 @@ from pyspark.sql import functions as F
 
 from salus.errors import Held, Refused
 from salus.job import Job
+from salus.privacy.settings import policy_of
 from salus.sources import landing
 from salus.sources.batch import Batch, landed_rows, placed
-from salus.sources.declaration import Source, load_source
+from salus.sources.declaration import Source, load_source, source_path
 from salus.sources.files import Landed, inspected
+from salus.sources.identifying import refuse_identifying
 from salus.sources.identity import history, identities
 from salus.sources.parsing import UNCHANGED, header_columns
 from salus.sources.units import units_path
@@ -37,9 +39,10 @@ def ingest(
         Refused: there is no such source or folder, or a file cannot be used at all; nothing is published.
         Held: too many records were refused; nothing is published.
     """
-    source = load_source(source_name)
+    source, policy = load_source(source_name), policy_of(source_name)
+    refuse_identifying(source, policy, source_path(source_name))
     site = site or job.settings.site
-    mapping_hash = source.mapping_hash(site, units_path().read_text(encoding="utf-8"))
+    mapping_hash = source.mapping_hash(site, units_path().read_text(encoding="utf-8"), policy.hash)
     found = inspected(job.spark, source, folder)
     known, last = _known_files(job, mapping_hash)
     by_content = {file.file_id: file for file in reversed(found)}

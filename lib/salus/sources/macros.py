@@ -73,7 +73,7 @@ class Macros:
 
     def _once(self, text):
         parts, position = [], 0
-        for start, end, name in _names(text):
+        for start, end, name in names_in(text):
             if start < position or name not in self._bodies or text[end : end + 1] != "(":
                 continue
             arguments, after = _arguments(text, end)
@@ -88,7 +88,7 @@ class Macros:
 def _put(body, values):
     """``body`` with its parameters replaced by ``values``, wherever they stand as names of their own."""
     parts, position = [], 0
-    for start, end, name in _names(body):
+    for start, end, name in names_in(body):
         if name in values and (start == 0 or body[start - 1] != "."):
             value = values[name]
             parts += [body[position:start], value if PATH.match(value) else f"({value})"]
@@ -96,7 +96,7 @@ def _put(body, values):
     return "".join([*parts, body[position:]])
 
 
-def _names(text) -> Iterator[tuple[int, int, str]]:
+def names_in(text) -> Iterator[tuple[int, int, str]]:
     """Every name in ``text`` outside string literals: where it starts, where it ends, and itself."""
     position = 0
     while position < len(text):

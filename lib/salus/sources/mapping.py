@@ -8,10 +8,14 @@ from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 from pyspark.sql.types import StructType
 
+from salus.privacy.door import admitted
 from salus.privacy.pseudonyms import pseudonym_of
+from salus.privacy.scrub import without_names
+from salus.privacy.settings import Policy
 from salus.schemas import COSTS, COVERAGE, NOTES, PERSONS, VOID_CODE
 from salus.schemas.landed import PROVENANCE
-from salus.sources.declaration import Event, Record, Source
+from salus.sources.declaration import Event, Note, Record, Source
+from salus.sources.landing import PAYLOAD_TABLES
 from salus.sources.parsing import PLACE
 from salus.sources.values import Times, money, number
 
@@ -69,7 +73,9 @@ STAGED = [
 """
 
 
-def mapped(rows: DataFrame, source: Source, kind: str, site: str, pads: DataFrame, units: DataFrame) -> DataFrame:
+def mapped(
+    rows: DataFrame, source: Source, kind: str, site: str, pads: DataFrame, units: DataFrame, policy: Policy
+) -> DataFrame:
     """``parsed`` rows of record type ``kind`` as ``STAGED`` rows.
 
     Args:
@@ -79,14 +85,16 @@ def mapped(rows: DataFrame, source: Source, kind: str, site: str, pads: DataFram
         site: the site that they come from.
         pads: the key, as ``salus.privacy.pseudonyms.pads`` gives it.
         units: what ``salus.sources.units.conversions`` gives.
+        policy: what may pass.
     """
     record, times = source.records[kind], Times(source.times)
-    raw = rows.select(*PLACE, "_has_bom", *_raw_columns(source, record))
+    raw = rows.select(*PLACE, "_has_bom", *_raw_columns(source, record, policy))
     timed = _with_times(raw, times)
     ruled = timed.withColumn("_rule", _record_rule(record))
     named = _with_ids(ruled, source, kind, record, site, pads)
     events = named.select("*", F.posexplode_outer(_events_or_void(record)).alias("_position", "_event"))
-    return _with_values(events, kind, record, times, units)
+    staged = _with_values(events, kind, record, times, units)
+    return admitted(staged, policy, {column: table for table, (column, _) in PAYLOAD_TABLES.items()})
 
 
 def refused(rows: DataFrame, staged: StructType) -> DataFrame:
@@ -110,7 +118,7 @@ def _sql(source: Source, text: str | None, default: str = "NULL") -> str:
     return f"({source.macro.expand(text)})" if text else default
 
 
-def _raw_columns(source, record) -> list[Column]:
+def _raw_columns(source, record, policy) -> list[Column]:
     """The record's own columns as its YAML words them: texts still."""
 
     def text(expression, name):
@@ -168,11 +176,19 @@ def _raw_columns(source, record) -> list[Column]:
     if note:
         columns += [
             text(note.time or record.time, "t_note"),
-            text(note.text, "_note_text"),
+            _note_text(source, note, policy).alias("_note_text"),
             text(note.kind, "_note_kind"),
             text(note.language, "_language"),
         ]
     return columns
+
+
+def _note_text(source: Source, note: Note, policy: Policy) -> Column:
+    """The text of a note; where it is to be scrubbed, without the names that its record carries."""
+    text = F.expr(f"CAST({_sql(source, note.text)} AS STRING)")
+    if note.names and policy.notes == "scrub":
+        return without_names(text, F.expr(_sql(source, note.names)))
+    return text
 
 
 def _events(source: Source, record: Record) -> Column:

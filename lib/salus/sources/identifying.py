@@ -1,0 +1,62 @@
+"""A mapping lands no field that says who somebody is: looked up in its expressions, before any record is read.
+
+Ids may be made of such fields, because an id is hashed. What else a mapping makes of one would stand in a table.
+"""
+
+from pathlib import Path
+
+from salus.errors import Refused
+from salus.privacy.settings import Policy
+from salus.settings import load_yaml
+from salus.sources.declaration import Record, Source, expressions, line_of
+from salus.sources.macros import names_in
+
+HASHED = ("id", "subject", "visit", "identifiers")
+"""Keys of a record type whose values become pseudonyms."""
+
+ASKED = ("accept", "void")
+"""Keys whose expressions are conditions, which only a yes or no leaves."""
+
+LAMBDA_VARIABLE = "item"
+
+
+def refuse_identifying(source: Source, policy: Policy, path: Path) -> None:
+    """Refuse a mapping that lands what ``policy`` calls identifying.
+
+    Args:
+        source: the mapping.
+        policy: the source's.
+        path: its file, for the message.
+
+    Raises:
+        Refused: it does; the line, the expression and the fields are named.
+    """
+    for where, text in expressions(source):
+        _, kind, key, *_ = where
+        if key in (*HASHED, *ASKED) or where[-1] == "names":
+            continue
+        found = policy.landed_by(kind, _fields(source, text), _hashed_fields(source, source.records[kind]))
+        if found:
+            raise Refused(
+                f"{path}:{line_of(load_yaml(path), where)}: received `{'.'.join(map(str, where))}`, which would land "
+                f"{', '.join(found)}, fields that say who somebody is; expected them in ids only, which are hashed. "
+                f"Leave them out, or list them under `lands: {{{kind}: [...]}}` in conf/privacy/{source.name}.yml."
+            )
+
+
+def _hashed_fields(source: Source, record: Record) -> set[str]:
+    """The fields that the subject and the identifiers of ``record`` are made of."""
+    found = set(_fields(source, record.subject))
+    for one in record.identifiers:
+        found |= _fields(source, one.each or one.value)
+    return found
+
+
+def _fields(source: Source, text: str) -> set[str]:
+    """Names of the fields in an expression: every name that is no function's."""
+    expanded = source.macro.expand(text)
+    return {
+        name
+        for _, end, name in names_in(expanded)
+        if not expanded[end:].lstrip().startswith("(") and name != LAMBDA_VARIABLE
+    }
