@@ -26,7 +26,7 @@ from salus.schemas.landed import (
     QUARANTINE,
     RECORDS,
 )
-from salus.schemas.runs import RUNS, SNAPSHOTS
+from salus.schemas.runs import DISCLOSURES, RUNS, SNAPSHOTS
 from salus.schemas.scored import SCORE_RUNS, SCORES, SCORES_SUPERSEDED
 
 VOID_CODE = "SALUS_VOID"
@@ -54,6 +54,7 @@ TABLES = {
     "score_runs": SCORE_RUNS,
     "scores_superseded": SCORES_SUPERSEDED,
     "demo_truth": DEMO_TRUTH,
+    "disclosures": DISCLOSURES,
     "runs": RUNS,
     "snapshots": SNAPSHOTS,
 }

@@ -1,8 +1,8 @@
-"""The ledger of runs, and the snapshots through which everybody reads."""
+"""The ledger of runs, the snapshots through which everybody reads, and who was told of whom."""
 
 from pyspark.sql.types import StructType
 
-from salus.schemas.fields import DOUBLE, STRING, TIME, VERSIONS, field
+from salus.schemas.fields import DATE, DOUBLE, LONG, STRING, TIME, VERSIONS, field
 
 RUNS = StructType(
     [
@@ -24,5 +24,17 @@ SNAPSHOTS = StructType(
         field("published_at", TIME, "UTC; strictly ascending", True),
         field("run_id", STRING, "the run that published", True),
         field("versions", VERSIONS, "Delta version of every table", True),
+    ]
+)
+
+DISCLOSURES = StructType(
+    [
+        field("run_id", STRING, "the run that delivered", True),
+        field("at", TIME, "UTC", True),
+        field("user_name", STRING, "the operating system's user who asked", True),
+        field("task_id", STRING, "task", True),
+        field("as_of", DATE, "the prediction was at its 00:00 UTC", True),
+        field("rows_asked", LONG, "patients on the list", True),
+        field("rows_scored", LONG, "of whom so many have a score", True),
     ]
 )
