@@ -4,7 +4,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 PYTHON := .venv/bin/python
 UV := $(shell sed -n 's/^uv==/uv==/p' requirements.in)
-.PHONY: help setup check style types layers test fast long lock benchmarks attainable picture format clean
+.PHONY: help setup check style types layers test fast long lock benchmarks attainable picture schemas format clean
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
@@ -53,6 +53,9 @@ attainable: setup  ## fit the attainable model's coefficients on 500,000 simulat
 
 picture: setup  ## run the demo in a scratch warehouse and photograph its report into docs/report.png
 	$(PYTHON) docs/picture.py
+
+schemas: setup  ## write the JSON Schemas of sources and tasks, from which editors complete them
+	$(PYTHON) docs/schemas.py
 
 clean:  ## remove what the tools leave, but neither .venv nor the warehouse
 	rm -rf build .pytest_cache .mypy_cache .ruff_cache .hypothesis spark-warehouse metastore_db derby.log lib/*.egg-info

@@ -11,7 +11,7 @@ from salus.privacy.pseudonyms import pads, pseudonym, pseudonym_of
 from salus.sources.batch import Batch, placed, staged_rows
 from salus.sources.declaration import load_source
 from salus.sources.files import inspected
-from salus.sources.parsing import lines, parsed, wrapped_rows
+from salus.sources.parsing import lines, parsed, rows
 
 KEY = bytes(range(100, 140))
 FHIR = Path(__file__).resolve().parents[1] / "data" / "fhir_r4" / "input"
@@ -82,10 +82,10 @@ def test_rows_over_several_lines_are_read_as_the_csv_module_reads_them(spark, tm
     content = '\ufeffa,b\r\n1,"x\ny"\r\n\r\n2,"says ""no"", twice"\n3,\n4\n'
     (tmp_path / "dailyActivity.csv").write_bytes(content.encode())
     (file,) = inspected(spark, source, str(tmp_path))
-    assert file.has_wrapped_rows
+    assert file.reading == "rows"
     assert file.records == 4
-    rows = parsed(wrapped_rows(spark, [file.path]), source, file.first_line).orderBy("_line_id")
-    assert [(row["a"], row["b"], row["_broken"]) for row in rows.collect()][1:] == [
+    found = parsed(rows(spark, [file.path], quote='"'), source, file.first_line).orderBy("_line_id")
+    assert [(row["a"], row["b"], row["_broken"]) for row in found.collect()][1:] == [
         ("1", "x\ny", None),
         ("2", 'says "no", twice', None),
         ("3", None, None),

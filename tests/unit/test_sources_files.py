@@ -1,23 +1,29 @@
 """What a file is by its bytes: its records are counted in chunks, whatever falls on their borders."""
 
+import bz2
 import csv
 import gzip
 import io
 
 import pytest
+import zstandard
 from hypothesis import given
 from hypothesis import strategies as st
 
 from salus.errors import Refused
 from salus.sources.declaration import load_source
-from salus.sources.files import RecordCounter, inspect, listed, record_type_of
+from salus.sources.files import inspect, listed, record_type_of
+from salus.sources.text import RecordCounter, records_in, text_of
 
 line = st.text(alphabet=' \t\r{}":,a', max_size=6)
 field = st.text(alphabet='a", \n', max_size=6)
 
 
+PACKED = {"": bytes, ".gz": gzip.compress, ".bz2": bz2.compress, ".zst": zstandard.compress}
+
+
 def counted(content: bytes, size: int, quoted: bool) -> RecordCounter:
-    counter = RecordCounter(quoted)
+    counter = RecordCounter('"' if quoted else "")
     for start in range(0, len(content), size):
         counter.feed(content[start : start + size])
     return counter
@@ -36,6 +42,38 @@ def test_quoted_rows_are_counted_as_the_csv_module_reads_them(rows, size):
     counter = counted(text.getvalue().encode(), size, True)
     assert counter.total() == len(rows)
     assert counter.wrapped == any("\n" in cell for row in rows for cell in row)
+
+
+@given(st.lists(line, max_size=8), st.booleans(), st.integers(1, 7), st.integers(2, 5))
+def test_text_is_cut_into_the_records_that_are_counted(lines, is_quoted, size, largest):
+    content = "\n".join(lines).encode()
+    chunks = [content[start : start + size] for start in range(0, len(content), size)]
+    quote, counter = '"' if is_quoted else "", counted(content, size, is_quoted)
+    found = list(records_in(iter(chunks), quote))
+    assert len(found) == counter.total()
+    if not is_quoted:
+        assert found == [one.encode() for one in lines if one.strip(" \t\r")]
+    assert max(map(len, found), default=0) <= counter.longest
+    bounded = list(records_in(iter(chunks), quote, largest))
+    assert bounded == [record if len(record) <= largest else None for record in found]
+
+
+@pytest.mark.parametrize("encoding", ["gb18030", "utf-16", "latin-1", "utf-8"])
+@pytest.mark.parametrize("packed", ["", ".gz", ".bz2", ".zst"])
+def test_text_comes_in_utf8_whatever_its_encoding_and_packing(tmp_path, encoding, packed):
+    text = "id,é\n" + "1,Zoë\n" * 3 if encoding == "latin-1" else "id,名\n1,頭痛，三天\n"
+    path = tmp_path / f"a.csv{packed}"
+    path.write_bytes(PACKED[packed](text.encode(encoding)))
+    assert b"".join(text_of(str(path), encoding)).decode() == text
+
+
+def test_bytes_that_are_no_text_are_none_in_utf8_either(tmp_path):
+    path = tmp_path / "a.csv"
+    path.write_bytes("1,頭痛\n".encode("gb18030") + b"2,\x80\xff\n" + "3,好\n".encode("gb18030"))
+    first, second, third = records_in(text_of(str(path), "gb18030"))
+    assert (first.decode(), third.decode()) == ("1,頭痛", "3,好")
+    with pytest.raises(UnicodeDecodeError):
+        second.decode()
 
 
 def test_a_bom_is_no_record():
@@ -64,6 +102,9 @@ def test_a_truncated_gzip_is_one_record_that_cannot_be_read(tmp_path):
     assert "EOFError" in cut.error
     path.write_bytes(b"not compressed at all")
     assert "BadGzipFile" in inspect(str(path), str(tmp_path), load_source("fhir_r4")).error
+    path = tmp_path / "Patient.ndjson.zst"
+    path.write_bytes(zstandard.compress(b'{"resourceType":"Patient"}\n' * 5000)[:-5])
+    assert "OSError" in inspect(str(path), str(tmp_path), load_source("fhir_r4")).error
 
 
 def test_a_file_is_named_by_its_content(tmp_path):

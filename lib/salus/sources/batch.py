@@ -14,10 +14,10 @@ from salus.errors import EnvironmentFault
 from salus.privacy.pseudonyms import pads
 from salus.privacy.settings import policy_of
 from salus.sources import formats
-from salus.sources.declaration import LINES, Record, Source
+from salus.sources.declaration import Record, Source
 from salus.sources.files import Landed
 from salus.sources.mapping import mapped, refused
-from salus.sources.parsing import PARSED, WHOLE_FILE, lines, parsed, records, wrapped_rows
+from salus.sources.parsing import PARSED, WHOLE_FILE, bundle_entries, lines, parsed, records, rows
 from salus.sources.units import conversions, read_units, units_path
 from salus.storage.staging import Keep, staging, unkept
 from salus.storage.tables import Tables
@@ -71,28 +71,40 @@ def staged_rows(spark: SparkSession, batch: Batch, key: bytes, keep: Keep = unke
     def as_mapped(rows, kind):
         return mapped(rows, source, kind, batch.site, keyed, units, policy)
 
-    if source.format in LINES:
-        return reduce(DataFrame.unionByName, [as_mapped(rows, kind) for kind, rows in _lines(spark, batch)])
-    found = keep("records", records(spark, source, [file.path for file in batch.mapped]), "_type")
-    declared = enumerate(source.records)
-    fields = formats.format_named(source.format).SCHEMAS
-    frames = [
-        as_mapped(found.where(F.col("_type") == number).select(*PARSED, *fields[kind].names), kind)
-        for number, kind in declared
-        if kind in batch.kinds
-    ]
-    return reduce(DataFrame.unionByName, [*frames, refused(found.where("_type = -1"), frames[0].schema)])
+    frames = [as_mapped(rows, kind) for kind, rows in _lines(spark, batch)]
+    undeclared = []
+    for reading, of_mixed_types in (("bundle", bundle_entries), ("code", records)):
+        if paths := [file.path for file in batch.mapped if file.reading == reading]:
+            found = keep(reading, of_mixed_types(spark, source, paths), "_type")
+            undeclared.append(found.where("_type = -1"))
+            frames += [as_mapped(rows, kind) for kind, rows in _of_each_type(found, batch, reading)]
+    frames += [refused(rows, frames[0].schema) for rows in undeclared]
+    return reduce(DataFrame.unionByName, frames)
 
 
 def _lines(spark, batch) -> Iterator[tuple[str, DataFrame]]:
-    """The files of lines, parsed together where they are of one record type and header."""
-    groups: dict[tuple[str, str, bool], list[str]] = {}
+    """The files of lines, parsed together where they are of one record type, header and way of reading."""
+    source = batch.source
+    groups: dict[tuple[str, str, str], list[str]] = {}
     for file in batch.mapped:
-        kind = str(file.record_type)
-        columns = batch.source.records[kind].columns if batch.source.format == "ndjson" else file.first_line
-        groups.setdefault((kind, columns, file.has_wrapped_rows), []).append(file.path)
-    for (kind, columns, is_wrapped), paths in groups.items():
-        yield kind, parsed((wrapped_rows if is_wrapped else lines)(spark, paths), batch.source, columns)
+        if file.reading in ("lines", "rows"):
+            kind = str(file.record_type)
+            columns = source.records[kind].columns if source.format == "ndjson" else file.first_line
+            groups.setdefault((kind, columns, file.reading), []).append(file.path)
+    for (kind, columns, reading), paths in groups.items():
+        encoding, quote = source.encoding_of(kind), source.quote if source.format == "csv" else ""
+        found = lines(spark, paths) if reading == "lines" else rows(spark, paths, encoding, quote)
+        yield kind, parsed(found, source, columns, encoding)
+
+
+def _of_each_type(found, batch, reading) -> Iterator[tuple[str, DataFrame]]:
+    """The records of mixed files, parsed by their type."""
+    for number, kind in enumerate(batch.source.records):
+        of_type = found.where(F.col("_type") == number)
+        if kind in batch.kinds and reading == "bundle":
+            yield kind, parsed(of_type, batch.source, batch.source.records[kind].columns)
+        elif kind in batch.kinds:
+            yield kind, of_type.select(*PARSED, *formats.format_named(batch.source.format).SCHEMAS[kind].names)
 
 
 def placed(spark: SparkSession, batch: Batch, rows: DataFrame) -> DataFrame:
@@ -128,7 +140,7 @@ def placed(spark: SparkSession, batch: Batch, rows: DataFrame) -> DataFrame:
                 file.file_id,
                 order[file.file_id],
                 0 if row["_block"] == WHOLE_FILE else row["least"],
-                0 if row["_block"] == WHOLE_FILE else first - header,
+                first - header,
                 version,
                 delivered,
             )

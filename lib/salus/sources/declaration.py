@@ -4,6 +4,7 @@ Values are Spark SQL expressions over the record's own columns (docs/sources.md)
 expression with a misused macro, is refused with the file's line.
 """
 
+import codecs
 import hashlib
 import json
 from functools import cached_property
@@ -19,6 +20,17 @@ from salus.sources.macros import MacroError, Macros
 
 LINES = ("ndjson", "csv")
 """Formats whose files are lines of text, each file of one record type; those with code tell each record's type."""
+
+
+def _known_encoding(named: str | None) -> str | None:
+    if named is not None:
+        try:
+            codecs.lookup(named)
+        except LookupError as error:
+            raise ValueError(
+                f"received the encoding `{named}`; expected one that Python knows, e.g. gb18030"
+            ) from error
+    return named
 
 
 class TimeFormat(Strict):
@@ -106,6 +118,7 @@ class Record(Strict):
     """One record type of a source."""
 
     files: list[str] = Field(default_factory=list, description="name patterns of its files")
+    encoding: str | None = Field(None, description="of its files; default: the source's")
     columns: str = Field("", alias="schema", description="NDJSON: the fields that are read; CSV: columns it must have")
     accept: dict[str, str] = Field(default_factory=dict, description="rule: what must be true")
     id: str = Field(description="the record's own id within its type")
@@ -130,6 +143,11 @@ class Record(Strict):
     note: Note | None = None
     identifiers: list[Identifier] = Field(default_factory=list)
 
+    @field_validator("encoding")
+    @classmethod
+    def _encoding_is_known(cls, named):
+        return _known_encoding(named)
+
     @model_validator(mode="after")
     def _every_time_is_told(self):
         for name, event in self.events.items():
@@ -146,7 +164,10 @@ class Source(Strict):
     name: str
     format: str = Field(description="how files become records: ndjson, csv, or a module of salus.sources.formats")
     type_field: str | None = Field(None, description="NDJSON: the field that names the record type")
-    delimiter: str = Field(",", min_length=1, max_length=1)
+    delimiter: str = Field(",", min_length=1, description="CSV: what stands between columns; may be several characters")
+    quote: Literal['"', "'", ""] = Field('"', description="CSV: what encloses a column; empty: nothing does")
+    encoding: str = Field("utf-8", description="of its text, by Python's name, e.g. gb18030")
+    bundles: list[str] = Field(default_factory=list, description="NDJSON: name patterns of files that are FHIR Bundles")
     system: str = Field(description="the system whose ids the subjects are; hashed into every pseudonym")
     system_priority: int = Field(ge=0, description="the person is named after the system of lowest rank")
     delivery: Literal["delta"] = "delta"
@@ -166,6 +187,11 @@ class Source(Strict):
             raise ValueError(f"received the format `{named}`; expected one of {', '.join(known)}")
         return named
 
+    @field_validator("encoding")
+    @classmethod
+    def _encoding_is_known(cls, named):
+        return _known_encoding(named)
+
     @field_validator("macros")
     @classmethod
     def _macros_are_sound(cls, declared):
@@ -174,6 +200,10 @@ class Source(Strict):
         except MacroError as error:
             raise ValueError(str(error)) from error
         return declared
+
+    def encoding_of(self, kind: str | None) -> str:
+        """The encoding of the files of record type ``kind``."""
+        return (self.records[kind].encoding if kind else None) or self.encoding
 
     @cached_property
     def macro(self) -> Macros:

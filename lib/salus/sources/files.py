@@ -4,33 +4,31 @@ Each file is read once, in a task, in chunks: its content's hash (which names it
 be read to its end at all, and how many records its bytes hold. The parser must later account for exactly as many.
 """
 
-import bz2
-import gzip
 import hashlib
 import json
 import os
 import zlib
-from collections.abc import Iterator
+from collections import Counter
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from fnmatch import fnmatchcase
 from pathlib import Path
+from typing import Literal
 
-import numpy as np
 from pyspark.sql import SparkSession
 
 from salus.errors import Refused
 from salus.sources import formats
+from salus.sources.bundles import NotABundle, entries
 from salus.sources.declaration import LINES, Source
+from salus.sources.text import BOM, CHUNK_BYTES, LARGEST_RECORD, RecordCounter, decompressed, is_utf8, text_of
 
-CHUNK_BYTES = 1 << 20
 LINES_LOOKED_AT = 200
-BOM = b"\xef\xbb\xbf"
-NEWLINE, QUOTE = 10, 34
-BLANKS = np.zeros(256, bool)
-BLANKS[[9, 10, 13, 32]] = True
 MIXED = "mixed"
 """The record type of a file whose records are of several types."""
+
+Reading = Literal["lines", "rows", "bundle", "code"]
+"""How Spark reads a file: split by lines; whole, cut into rows by Python; by its entries; by its format's code."""
 
 
 @dataclass(frozen=True)
@@ -50,7 +48,7 @@ class Landed:
     first_line: str
     record_type: str | None
     kinds: tuple[str, ...]
-    has_wrapped_rows: bool
+    reading: Reading
     error: str | None
 
 
@@ -99,16 +97,23 @@ def inspect(path: str, root: str, source: Source) -> Landed:
         bytes=status.st_size,
         file_id=int.from_bytes(digest.digest()[:8], "big") >> 1,
         modified=datetime.fromtimestamp(int(status.st_mtime), UTC).replace(tzinfo=None),
-        **(_lines_in if source.format in LINES else _records_in)(path, source),
+        **_reader_of(source, path)(path, source),
     )
+
+
+def _reader_of(source, path):
+    if any(fnmatchcase(os.path.basename(path), pattern) for pattern in source.bundles):
+        return _entries_in
+    return _lines_in if source.format in LINES else _records_in
 
 
 def _lines_in(path, source):
     """What a file of lines holds, all of one record type."""
-    first_lines, error = b"", None
-    counter = RecordCounter(quoted=source.format == "csv")
+    first_lines, error, name = b"", None, os.path.basename(path)
+    encoding = source.encoding_of(promised(source, name))
+    counter = RecordCounter(source.quote if source.format == "csv" else "")
     try:
-        for chunk in decompressed(path):
+        for chunk in text_of(path, encoding):
             if len(first_lines) < CHUNK_BYTES:
                 first_lines += chunk
             counter.feed(chunk)
@@ -120,13 +125,33 @@ def _lines_in(path, source):
     lines = first_lines.removeprefix(BOM).split(b"\n")[:LINES_LOOKED_AT]
     if source.format == "csv":
         records = max(0, records - 1)
-    kind = record_type_of(source, os.path.basename(path), lines)
+    kind = record_type_of(source, name, lines)
+    is_split = is_utf8(encoding) and not path.endswith(".zst") and counter.longest <= LARGEST_RECORD
     return {
         "records": 1 if error else records,
         "first_line": lines[0].rstrip(b"\r").decode("utf-8", "replace"),
         "record_type": kind,
         "kinds": (kind,) if kind else (),
-        "has_wrapped_rows": counter.wrapped,
+        "reading": "lines" if is_split and not counter.wrapped else "rows",
+        "error": error,
+    }
+
+
+def _entries_in(path, source):
+    """What a FHIR Bundle holds, each entry of its resource's type."""
+    counts, error = Counter[str](), None
+    try:
+        counts.update(entry.kind for entry in entries(decompressed(path)))
+    except NotABundle as fault:
+        error = str(fault)
+    except (OSError, EOFError, zlib.error) as fault:
+        error = f"cannot be read to its end ({type(fault).__name__})"
+    return {
+        "records": 1 if error else counts.total(),
+        "first_line": "",
+        "record_type": MIXED,
+        "kinds": tuple(kind for kind in source.records if kind in counts),
+        "reading": "bundle",
         "error": error,
     }
 
@@ -141,7 +166,7 @@ def _records_in(path, source):
         "first_line": "",
         "record_type": kind,
         "kinds": () if is_ignored else kinds,
-        "has_wrapped_rows": False,
+        "reading": "code",
         "error": None,
     }
 
@@ -153,96 +178,25 @@ def record_type_of(source: Source, name: str, lines: list[bytes]) -> str | None:
     """
     if any(fnmatchcase(name, pattern) for pattern in source.ignored_files):
         return ""
-    promised = next(
-        (
-            kind
-            for kind, record in source.records.items()
-            if any(fnmatchcase(name, pattern) for pattern in record.files)
-        ),
-        None,
-    )
+    named = promised(source, name)
     if not source.type_field:
-        return promised
+        return named
     kinds = (_type_in(line, source.type_field) for line in lines)
     kind = next((kind for kind in kinds if kind), None)
     if kind in source.records:
         return kind
     if kind in source.ignored:
         return ""
-    if kind is None and promised is None:
+    if kind is None and named is None:
         stem = name.partition(".")[0]
         return stem if stem in source.records else "" if stem in source.ignored else None
-    return promised if kind is None else None
+    return named if kind is None else None
 
 
-class RecordCounter:
-    """Counts the lines that hold more than blanks; in quoted text, a line break within quotes ends no row."""
-
-    def __init__(self, quoted: bool):
-        self.quoted = quoted
-        self.wrapped = False
-        self._first, self._open, self._pending, self._records = True, 0, False, 0
-
-    def feed(self, chunk: bytes) -> None:
-        """Count on through the next bytes."""
-        if self._first:
-            chunk, self._first = chunk.removeprefix(BOM), False
-        values = np.frombuffer(chunk, np.uint8)
-        ends = np.flatnonzero(values == NEWLINE)
-        if self.quoted and b'"' in chunk:
-            quotes = np.flatnonzero(values == QUOTE)
-            inside = (self._open + np.searchsorted(quotes, ends)) % 2 == 1
-            self.wrapped |= bool(inside.any())
-            ends, self._open = ends[~inside], (self._open + quotes.size) % 2
-        elif self._open:
-            self.wrapped |= ends.size > 0
-            ends = ends[:0]
-        written = np.concatenate([[0], np.cumsum(~BLANKS[values])])
-        at_ends = np.concatenate([[0], written[ends]])
-        filled = np.diff(at_ends) > 0
-        if filled.size:
-            filled[0] |= self._pending
-            self._records += int(filled.sum())
-            self._pending = False
-        self._pending |= bool(written[-1] > at_ends[-1])
-
-    @property
-    def is_open(self) -> bool:
-        """Whether the bytes so far end within quotes."""
-        return self._open == 1
-
-    def total(self) -> int:
-        """The records so far, with an unended last one."""
-        return self._records + self._pending
-
-
-def quoted_rows(chunks: Iterator[bytes]) -> Iterator[bytes]:
-    """The rows of quoted text that hold more than blanks: a line break within quotes ends no row."""
-    rest, is_first = b"", True
-    for chunk in chunks:
-        if is_first:
-            chunk, is_first = chunk.removeprefix(BOM), False
-        lines = (rest + chunk).split(b"\n")
-        rest = b""
-        for line in lines[:-1]:
-            rest += line
-            if rest.count(b'"') % 2:
-                rest += b"\n"
-                continue
-            if rest.strip(b" \t\r"):
-                yield rest
-            rest = b""
-        rest += lines[-1]
-    if rest.strip(b" \t\r\n"):
-        yield rest
-
-
-def decompressed(path: str) -> Iterator[bytes]:
-    """The bytes of the file ``path`` in chunks, unpacked where its name says that it is packed."""
-    opened = gzip.open if path.endswith(".gz") else bz2.open if path.endswith(".bz2") else open
-    with opened(path, "rb") as file:
-        while chunk := file.read(CHUNK_BYTES):
-            yield chunk
+def promised(source: Source, name: str) -> str | None:
+    """The record type that the ``name`` of a file promises."""
+    fitting = (kind for kind, record in source.records.items() if any(fnmatchcase(name, one) for one in record.files))
+    return next(fitting, None)
 
 
 def _type_in(line, field):

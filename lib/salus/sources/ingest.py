@@ -52,7 +52,7 @@ def ingest(
         job.count(source=source.name, files_skipped=len(found))
         return
     batch = Batch(source, site, mapping_hash, files, delivered_at, last + 1)
-    _refuse_unusable(batch)
+    refuse_unusable(batch)
     job.progress(f"{source.name}: {len(files)} new files, {sum(file.bytes for file in files):,} bytes")
     _forget_old_mapping(job, batch)
     counts = _landed(job, batch, key) if batch.mapped else []
@@ -70,7 +70,7 @@ def _known_files(job, mapping_hash) -> tuple[set[int], int]:
     )
 
 
-def _refuse_unusable(batch: Batch):
+def refuse_unusable(batch: Batch):
     """Refuse the batch for a file that cannot be read, or that is nothing that the source declares."""
     for file in batch.files:
         if file.error:
@@ -89,7 +89,7 @@ def _refuse_unusable(batch: Batch):
 
 
 def _refuse_wrong_columns(source: Source, file: Landed):
-    have = header_columns(file.first_line, source.delimiter)
+    have = header_columns(file.first_line, source.delimiter, source.quote)
     wanted = [name.strip() for name in source.records[str(file.record_type)].columns.split(",") if name.strip()]
     missing = [name for name in wanted if name not in have]
     if missing or len(have) != len(set(have)):

@@ -6,17 +6,19 @@ every expression that reads a field (11 to 271 copies were seen), and each copy 
 
 import csv
 import secrets
-from collections.abc import Iterable, Iterator
-from itertools import islice
+from collections.abc import Callable, Iterable, Iterator
+from urllib.parse import quote as quote_path
 
 import pyarrow as pa
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
+from pyspark.sql.pandas.types import from_arrow_schema
 
 from salus.sources import formats
+from salus.sources.bundles import entries
 from salus.sources.declaration import Source
-from salus.sources.files import decompressed, quoted_rows
-from salus.sources.python_source import read_records
+from salus.sources.python_source import BYTES_AT_ONCE, read_records
+from salus.sources.text import decompressed, is_utf8, records_in, text_of
 
 ROWS_AT_ONCE = 2000
 BOM = "\ufeff"
@@ -60,55 +62,76 @@ def lines(spark: SparkSession, paths: list[str]) -> DataFrame:
     )
 
 
-def wrapped_rows(spark: SparkSession, paths: list[str]) -> DataFrame:
-    """``lines`` of quoted text whose rows run over several lines: a file a task, a row when its quotes close."""
-    schema = "_path string, _line_id long, _line binary"
-    rows = (
-        spark.createDataFrame([(path,) for path in paths], "path string")
-        .repartition(len(paths))
-        .mapInArrow(_rows_of, schema)
-    )
-    return rows.select(
-        "_path",
-        F.lit(0).cast("long").alias("_block"),
-        "_line_id",
-        F.lit(False).alias("_has_bom"),
-        F.col("_line").cast("string").alias("_line"),
-    )
+def rows(spark: SparkSession, paths: list[str], encoding: str = "utf-8", quote: str = "") -> DataFrame:
+    """``lines`` of files that cannot be split: in another encoding, packed by zstd, with rows over several lines.
+
+    A file a task, which holds one batch of rows at a time; ``_line`` is null where a record is too large to be held.
+    """
+
+    def read(path: str) -> Iterator[tuple[bytes | None]]:
+        return ((record,) for record in records_in(text_of(path, encoding), quote))
+
+    found = _by_file(spark, paths, read, pa.schema([("_line", pa.binary())]))
+    return found.select(*PLACE, F.lit(False).alias("_has_bom"), F.col("_line").cast("string").alias("_line"))
 
 
-def _rows_of(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-    for batch in batches:
-        for path in batch["path"].to_pylist():
-            number = 0
-            for rows in batched(quoted_rows(decompressed(path))):
-                numbers = range(number, number + len(rows))
-                yield pa.RecordBatch.from_arrays(
-                    [pa.array([path] * len(rows)), pa.array(numbers, pa.int64()), pa.array(rows, pa.binary())],
-                    names=["_path", "_line_id", "_line"],
-                )
-                number += len(rows)
+def bundle_entries(spark: SparkSession, source: Source, paths: list[str]) -> DataFrame:
+    """``lines`` of FHIR Bundles, a resource each, with ``_broken`` and ``_type`` as ``records`` has them."""
+
+    def read(path: str) -> Iterator[tuple[bytes | None, str, str | None]]:
+        return ((entry.resource, entry.kind, entry.broken) for entry in entries(decompressed(path)))
+
+    schema = pa.schema([("_line", pa.binary()), ("_kind", pa.string()), ("_broken", pa.string())])
+    return _typed(_by_file(spark, paths, read, schema), source, F.col("_line").cast("string").alias("_line"))
 
 
-def batched(rows: Iterator[bytes]) -> Iterator[list[bytes]]:
-    """``rows`` in lists of ``ROWS_AT_ONCE``."""
-    while several := list(islice(rows, ROWS_AT_ONCE)):
+def _by_file(spark, paths, read: Callable[[str], Iterator[tuple]], schema: pa.Schema) -> DataFrame:
+    """What ``read`` makes of each file, a task a file: ``PLACE``, where ``_line_id`` counts from 0, and ``schema``."""
+    placed = pa.schema([("_path", pa.string()), ("_line_id", pa.int64()), *schema])
+
+    def work(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        for path in (path for batch in batches for path in batch["path"].to_pylist()):
+            number, uri = 0, f"file:{quote_path(path)}"
+            for several in batched(read(path)):
+                columns = [[uri] * len(several), range(number, number + len(several)), *zip(*several, strict=True)]
+                arrays = [pa.array(column, field.type) for column, field in zip(columns, placed, strict=True)]
+                yield pa.RecordBatch.from_arrays(arrays, schema=placed)
+                number += len(several)
+
+    files = spark.createDataFrame([(path,) for path in paths], "path string").repartition(len(paths))
+    return files.mapInArrow(work, from_arrow_schema(placed)).withColumn("_block", F.lit(WHOLE_FILE).cast("long"))
+
+
+def batched(rows: Iterator[tuple]) -> Iterator[list[tuple]]:
+    """``rows`` in lists of bounded length and size."""
+    several: list[tuple] = []
+    size = 0
+    for row in rows:
+        several.append(row)
+        size += len(row[0] or b"")
+        if len(several) == ROWS_AT_ONCE or size > BYTES_AT_ONCE:
+            yield several
+            several, size = [], 0
+    if several:
         yield several
 
 
-def parsed(rows: DataFrame, source: Source, columns: str) -> DataFrame:
+def parsed(rows: DataFrame, source: Source, columns: str, encoding: str = "utf-8") -> DataFrame:
     """``lines`` with their fields: ``PARSED``, then the record type's own.
 
     Args:
         rows: what ``lines`` gives.
         source: whose format the lines are in.
         columns: NDJSON: the fields' types, as Spark writes a schema; CSV: the file's header line.
+        encoding: in which the lines were delivered.
     """
-    parse, name, whole = (_json if source.format == "ndjson" else _delimited)(source, columns)
+    parse, name, whole = (_delimited if source.format == "csv" else _json)(source, columns)
     record = rows.select(
         *PLACE, "_has_bom", F.is_valid_utf8("_line").alias("_is_text"), F.explode(F.array(parse)).alias("_parsed")
     )
-    broken = F.when(~F.col("_is_text"), "not_utf8").when(~whole, BROKEN[source.format])
+    no_text = "not_utf8" if is_utf8(encoding) else "not_in_encoding"
+    broken = F.when(F.col("_is_text").isNull(), "record_too_large").when(~F.col("_is_text"), no_text)
+    broken = broken.when(~whole, BROKEN[source.format])
     fields = record.select(*PLACE, "_has_bom", broken.alias("_broken"), F.expr(name).alias("_fields"))
     return fields.select(*PARSED, "_fields.*")
 
@@ -119,29 +142,29 @@ def records(spark: SparkSession, source: Source, paths: list[str]) -> DataFrame:
     ``_type`` is the type's number among the source's records; -1 where the source declares no such type. What is of a
     type that the source ignores is broken under ``unchanged``: it is accepted and writes nothing.
     """
-    kind, undeclared = F.col("_kind"), ~F.col("_kind").isin(*source.records)
-    found = F.lit(-1)
-    for number, declared in enumerate(source.records):
-        found = F.when(kind == declared, number).otherwise(found)
+    found = read_records(spark, source.format, paths).withColumnRenamed("_record", "_line_id")
+    placed = found.withColumn("_block", F.lit(WHOLE_FILE).cast("long"))
+    return _typed(placed, source, *formats.fields(source.format).names)
+
+
+def _typed(rows: DataFrame, source: Source, *columns: str | Column) -> DataFrame:
+    kind, number = F.col("_kind"), F.lit(-1)
+    for place, declared in enumerate(source.records):
+        number = F.when(kind == declared, place).otherwise(number)
     broken = (
         F.when(F.col("_broken").isNotNull(), F.col("_broken"))
         .when(kind.isin(*source.ignored), UNCHANGED)
-        .when(undeclared, "unknown_record_type")
+        .when(~kind.isin(*source.records), "unknown_record_type")
     )
-    return read_records(spark, source.format, paths).select(
-        "_path",
-        F.lit(WHOLE_FILE).cast("long").alias("_block"),
-        F.col("_record").alias("_line_id"),
-        F.lit(False).alias("_has_bom"),
-        broken.alias("_broken"),
-        found.alias("_type"),
-        *formats.fields(source.format).names,
-    )
+    return rows.select(*PLACE, F.lit(False).alias("_has_bom"), broken.alias("_broken"), number.alias("_type"), *columns)
 
 
-def header_columns(header: str, delimiter: str) -> list[str]:
+def header_columns(header: str, delimiter: str, quote: str = '"') -> list[str]:
     """The column names in a header line."""
-    return [name.strip() for name in next(csv.reader([header.removeprefix(BOM)], delimiter=delimiter), [])]
+    header = header.removeprefix(BOM)
+    if len(delimiter) > 1 or not quote:
+        return [name.strip().strip(quote or None) for name in header.split(delimiter)]
+    return [name.strip() for name in next(csv.reader([header], delimiter=delimiter, quotechar=quote), [])]
 
 
 def _json(_, columns) -> tuple[Column, str, Column]:
@@ -172,13 +195,13 @@ def _json(_, columns) -> tuple[Column, str, Column]:
 
 def _delimited(source, columns) -> tuple[Column, str, Column]:
     """The line as RFC 4180 has it; a row with more or fewer columns than the header is broken."""
-    names = header_columns(columns, source.delimiter)
+    names = header_columns(columns, source.delimiter, source.quote)
     options = {
         "mode": "PERMISSIVE",
         "columnNameOfCorruptRecord": "_corrupt",
         "sep": source.delimiter,
-        "quote": '"',
-        "escape": '"',
+        "quote": source.quote,
+        "escape": source.quote or "\u0000",
         "maxCharsPerColumn": "-1",
     }
     schema = ", ".join([*(f"`{name.replace('`', '``')}` STRING" for name in names), "_corrupt STRING"])

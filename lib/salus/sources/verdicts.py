@@ -35,6 +35,9 @@ def index(rows: DataFrame) -> DataFrame:
 
 REASONS = {
     "not_utf8": "expected text in UTF-8",
+    "not_in_encoding": "expected text in the encoding that the source declares",
+    "record_too_large": "expected a record of at most 16 MiB",
+    "no_resource": "expected an entry of a Bundle with a resource in it",
     "not_one_json_object": "expected exactly one JSON object of the declared types on the line",
     "not_a_row": "expected as many columns as the header names",
     "not_xml": "expected well-formed XML to the file's end",
