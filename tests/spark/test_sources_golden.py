@@ -18,8 +18,16 @@ from salus.sources.ingest import ingest
 
 DATA = Path(__file__).resolve().parents[1] / "data"
 DELIVERED = datetime(2021, 12, 1)
-SYSTEMS = {"fhir_r4": "fhir", "payer_extract": "payer", "wearable_daily": "wearable"}
+SYSTEMS = {
+    "fhir_r4": "fhir",
+    "payer_extract": "payer",
+    "wearable_daily": "wearable",
+    "cms_desynpuf": "desynpuf",
+    "sdtm": "trial",
+    "omop_cdm": "omop",
+}
 PEOPLE = ["ann", "bob", "cy", "M1", "M2", "77", "88"]
+PEOPLE += ["-1", "-2", "-3", "D1", "D2", "D3", "01-001", "01-002", "1", "2"]
 TABLES = {
     "events": [
         "source_subject_id",
@@ -102,7 +110,7 @@ TABLES = {
 
 @pytest.fixture(scope="module")
 def warehouse(spark, tmp_path_factory):
-    """The three golden deliveries, in one warehouse, under a mapping that refuses no batch."""
+    """The golden deliveries, in one warehouse, under a mapping that refuses no batch."""
     from argparse import Namespace
 
     from salus.job import spark_job

@@ -61,13 +61,37 @@ def test_an_unknown_source_is_refused_with_those_that_exist():
         load_source("../tasks/admission_90d")
 
 
-@pytest.mark.parametrize("name", ["fhir_r4", "payer_extract", "wearable_daily"])
+@pytest.mark.parametrize("name", sorted(path.stem for path in (conf_dir() / "sources").glob("*.yml")))
 def test_the_declared_sources_are_sound(name):
     source = load_source(name)
     assert source.name == name
     assert source.mapping_hash("main", "") != source.mapping_hash("other", "")
 
 
-def test_every_declared_source_has_a_rank_of_its_own():
-    ranks = [load_source(path.stem).system_priority for path in (conf_dir() / "sources").glob("*.yml")]
-    assert len(ranks) == len(set(ranks))
+def test_every_system_has_a_rank_of_its_own():
+    sources = [load_source(path.stem) for path in (conf_dir() / "sources").glob("*.yml")]
+    ranks = {source.system: source.system_priority for source in sources}
+    assert {(source.system, source.system_priority) for source in sources} == set(ranks.items())
+    assert len(set(ranks.values())) == len(ranks)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "named"),
+    [
+        ("", "needs `subject`"),
+        ("    subject_of: {stay: stay_id}\n", "names stay"),
+        ("    subject_of: {visit: day}\n    declares_subject: true\n", "needs `subject`: another"),
+    ],
+)
+def test_a_record_needs_a_declared_way_to_its_person(tmp_path, wrong, named):
+    text = SOUND.replace("    subject: person\n    declares_subject: true\n", wrong)
+    with pytest.raises(Refused, match=named):
+        read_source(written(tmp_path, text))
+
+
+def test_a_cost_needs_a_day_or_a_record_that_has_one(tmp_path):
+    cost = "    cost: {domain: \"'Visit'\", total_paid: paid}\n"
+    with pytest.raises(Refused, match="`cost` needs `incurred`"):
+        read_source(written(tmp_path, SOUND + cost))
+    owned = SOUND.replace("    declares_subject: true\n", "").replace("subject: person", "subject_of: {visit: person}")
+    assert read_source(written(tmp_path, owned + cost)).records["visit"].cost.incurred is None

@@ -37,3 +37,15 @@ def test_macros_may_call_macros_but_not_in_a_ring():
 def test_a_wrong_call_is_refused(text, message):
     with pytest.raises(MacroError, match=message):
         Macros({"f(x)": "x"}).expand(text)
+
+
+def test_numbered_columns_become_one_array():
+    assert Macros({}).expand("array_compact(numbered(3, DX_#))") == "array_compact(array(DX_1, DX_2, DX_3))"
+    pairs = Macros({"f(x)": "trim(x)"}).expand("numbered(2, struct(f(D#) AS code, V# AS version))")
+    assert pairs == "array(struct((trim(D1)) AS code, V1 AS version), struct((trim(D2)) AS code, V2 AS version))"
+
+
+@pytest.mark.parametrize("text", ["numbered(DX_#)", "numbered(n, DX_#)", "numbered(3, DX)"])
+def test_numbered_without_a_number_or_a_place_for_it_is_refused(text):
+    with pytest.raises(MacroError, match="how many and an expression with a #"):
+        Macros({}).expand(text)

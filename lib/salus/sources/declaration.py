@@ -70,7 +70,7 @@ class Person(Strict):
 class Coverage(Strict):
     """Columns of ``coverage``."""
 
-    start: str
+    start: str = Field(description="text of the first day; null = this record has no such row")
     end: str | None = None
     payer: str | None = None
     plan: str | None = None
@@ -81,7 +81,10 @@ class Cost(Strict):
     """Columns of ``costs``; money is text, read as a decimal to the cent."""
 
     domain: str = Field(description="OMOP domain: Visit, Procedure, Drug")
-    incurred: str
+    incurred: str | None = Field(
+        None,
+        description="text of the day of service; null = no such row; not given: the day of the `subject_of` record",
+    )
     paid: str | None = None
     currency: str = "'USD'"
     total_charge: str | None = None
@@ -124,7 +127,11 @@ class Record(Strict):
     id: str = Field(description="the record's own id within its type")
     version: str | None = Field(None, description="text of a time, or a whole number; default: the delivery's time")
     void: str = Field("false", description="true: the record withdraws what it said before")
-    subject: str = Field(description="the source's own id of the person")
+    subject: str | None = Field(None, description="the source's own id of the person")
+    subject_of: dict[str, str] = Field(
+        default_factory=dict,
+        description="record type: id of a record whose person it is, where the record itself does not say",
+    )
     declares_subject: bool = Field(False, description="such a record makes its subject known")
     visit: str | None = Field(None, description="the visit's own id")
     visit_type: str | None = Field(None, description="record type of the visit; default: this one")
@@ -147,6 +154,16 @@ class Record(Strict):
     @classmethod
     def _encoding_is_known(cls, named):
         return _known_encoding(named)
+
+    @model_validator(mode="after")
+    def _a_way_to_the_person(self):
+        if not (self.subject or self.subject_of):
+            raise ValueError("a record needs `subject`, or `subject_of` where another record says whose it is")
+        if self.cost and not self.cost.incurred and not self.subject_of:
+            raise ValueError("`cost` needs `incurred`, unless another record says when it was")
+        if self.declares_subject and not self.subject:
+            raise ValueError("`declares_subject` needs `subject`: another record's person is declared by that record")
+        return self
 
     @model_validator(mode="after")
     def _every_time_is_told(self):
@@ -191,6 +208,15 @@ class Source(Strict):
     @classmethod
     def _encoding_is_known(cls, named):
         return _known_encoding(named)
+
+    @model_validator(mode="after")
+    def _owners_are_declared(self):
+        for kind, record in self.records.items():
+            if unknown := [owner for owner in record.subject_of if owner not in self.records]:
+                raise ValueError(
+                    f"`subject_of` of {kind} names {', '.join(unknown)}; expected a record type of this file"
+                )
+        return self
 
     @field_validator("macros")
     @classmethod
@@ -260,6 +286,7 @@ def expressions(source: Source) -> list[tuple[tuple, str]]:
     for kind, record in source.records.items():
         at: tuple = ("records", kind)
         found += [((*at, "accept", rule), text) for rule, text in record.accept.items()]
+        found += [((*at, "subject_of", kind), text) for kind, text in record.subject_of.items()]
         for key in ("id", "version", "void", "subject", "visit", "time", "available_time", "lag_from"):
             found += [((*at, key), text) for text in [getattr(record, key)] if text]
         parts: dict[tuple, Strict | None] = {("events", name): event for name, event in record.events.items()}

@@ -11,7 +11,7 @@ from salus.settings import load_yaml
 from salus.sources.declaration import Record, Source, expressions, line_of
 from salus.sources.macros import names_in
 
-HASHED = ("id", "subject", "visit", "identifiers")
+HASHED = ("id", "subject", "subject_of", "visit", "identifiers")
 """Keys of a record type whose values become pseudonyms."""
 
 ASKED = ("accept", "void")
@@ -46,7 +46,7 @@ def refuse_identifying(source: Source, policy: Policy, path: Path) -> None:
 
 def _hashed_fields(source: Source, record: Record) -> set[str]:
     """The fields that the subject and the identifiers of ``record`` are made of."""
-    found = set(_fields(source, record.subject))
+    found = set(_fields(source, record.subject)) if record.subject else set()
     for one in record.identifiers:
         found |= _fields(source, one.each or one.value)
     return found

@@ -17,7 +17,7 @@ from salus.sources.identifying import refuse_identifying
 from salus.sources.identity import history, identities
 from salus.sources.parsing import UNCHANGED, header_columns
 from salus.sources.units import units_path
-from salus.sources.verdicts import RECORD, broken, index, reason, repetitions, strangers
+from salus.sources.verdicts import RECORD, broken, index, owned, reason, repetitions, strangers
 
 LANDED_TABLES = ("events", "persons", "coverage", "costs", "notes", "records", "links", "quarantine", "ingested_files")
 
@@ -103,7 +103,7 @@ def _refuse_wrong_columns(source: Source, file: Landed):
 def _landed(job: Job, batch: Batch, key: bytes) -> list[dict]:
     """Land what is accepted of ``batch``, quarantine the rest; rows of ``ingested_files``."""
     with landed_rows(job.tables, batch, key) as rows:
-        placed_rows = placed(job.spark, batch, rows)
+        placed_rows = _with_owners(job, batch, placed(job.spark, batch, rows))
         slim = index(placed_rows).persist()
         verdicts = _verdicts(job, batch, slim)
         counts = _by_file(verdicts)
@@ -114,6 +114,13 @@ def _landed(job: Job, batch: Batch, key: bytes) -> list[dict]:
         slim.unpersist()
         verdicts.unpersist()
     return [_file_row(batch, file, counts.get(file.file_id, {}), events.get(file.file_id, 0)) for file in batch.mapped]
+
+
+def _with_owners(job: Job, batch: Batch, rows: DataFrame) -> DataFrame:
+    """``rows`` with the person of those that are known by another record."""
+    if not any(record.subject_of for record in batch.kinds.values()):
+        return rows
+    return owned(rows, job.tables.read("records"))
 
 
 def _verdicts(job: Job, batch: Batch, rows: DataFrame) -> DataFrame:
@@ -177,7 +184,9 @@ def _retried(job: Job, batch: Batch, key: bytes) -> int:
     batch = replace(batch, files=[file for file in batch.files if file.file_id in ids])
     tables, where = job.tables, f"file_id IN ({', '.join(map(str, sorted(ids)))})"
     with landed_rows(tables, batch, key) as rows:
-        again = placed(job.spark, batch, rows).join(waiting.select(*RECORD), RECORD, "left_semi")
+        again = _with_owners(job, batch, placed(job.spark, batch, rows)).join(
+            waiting.select(*RECORD), RECORD, "left_semi"
+        )
         slim = index(again).persist()
         verdicts = _verdicts(job, batch, slim)
         counts = _by_file(verdicts)

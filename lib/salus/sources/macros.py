@@ -11,6 +11,7 @@ NAME = re.compile(r"[A-Za-z_]\w*")
 SIGNATURE = re.compile(r"\s*([A-Za-z_]\w*)\s*\(([\w\s,]*)\)\s*$")
 PATH = re.compile(r"[A-Za-z_][\w.]*$")
 DEEPEST = 20
+NUMBERED = "numbered"
 
 BUILT_IN = {
     "vocabulary(system)": """
@@ -35,6 +36,14 @@ BUILT_IN = {
                                       c -> struct(coding_rank(c.system) AS rank, coded(c) AS code))).code END""",
     "fhir_code(concept)": "fhir_coding(concept.coding)",
     "fhir_reference(reference)": "nullif(regexp_extract(reference, '^(?:.*[/:])?([A-Za-z0-9.-]+)$', 1), '')",
+    "file_name()": "element_at(split(_path, '/'), -1)",
+    "filled(text)": "nullif(trim(text), '')",
+    "total(amounts)": """
+        CASE WHEN exists(amounts, a -> filled(a) IS NOT NULL AND try_cast(a AS DECIMAL(18, 4)) IS NULL) THEN 'no sum'
+             ELSE CAST(aggregate(amounts, CAST(0 AS DECIMAL(18, 4)), (sum, a) ->
+                       CAST(sum + coalesce(try_cast(a AS DECIMAL(18, 4)), 0) AS DECIMAL(18, 4))) AS STRING) END""",
+    "icd9cm(code)": "'ICD9CM/' || regexp_replace(code, '^(E.{3}|[^E].{2})(.+)$', '$1.$2')",
+    "icd9proc(code)": "'ICD9Proc/' || regexp_replace(code, '^(.{2})(.+)$', '$1.$2')",
     "icd10cm(code)": "CASE WHEN length(code) > 3 THEN 'ICD10CM/' || left(code, 3) || '.' || substring(code, 4) "
     "ELSE 'ICD10CM/' || code END",
 }
@@ -74,15 +83,26 @@ class Macros:
     def _once(self, text):
         parts, position = [], 0
         for start, end, name in names_in(text):
-            if start < position or name not in self._bodies or text[end : end + 1] != "(":
+            if start < position or name not in (*self._bodies, NUMBERED) or text[end : end + 1] != "(":
                 continue
             arguments, after = _arguments(text, end)
+            if name == NUMBERED:
+                parts += [text[position:start], _numbered(arguments)]
+                position = after
+                continue
             parameters, body = self._bodies[name]
             if len(arguments) != len(parameters):
                 raise MacroError(f"{name} received {len(arguments)} arguments; expected {len(parameters)}")
             parts += [text[position:start], f"({_put(body, dict(zip(parameters, arguments, strict=True)))})"]
             position = after
         return "".join([*parts, text[position:]])
+
+
+def _numbered(arguments):
+    """``numbered(3, DX_#)`` as ``array(DX_1, DX_2, DX_3)``: a file's numbered columns as one array."""
+    if len(arguments) != 2 or not arguments[0].isdigit() or "#" not in arguments[1]:
+        raise MacroError(f"{NUMBERED} received {', '.join(arguments)}; expected how many and an expression with a #")
+    return f"array({', '.join(arguments[1].replace('#', str(number + 1)) for number in range(int(arguments[0])))})"
 
 
 def _put(body, values):

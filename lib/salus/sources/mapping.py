@@ -40,6 +40,9 @@ PROVIDED = {column.name for column in PROVENANCE}
 PAYLOADS = {"person": PERSONS, "coverage": COVERAGE, "cost": COSTS, "note": NOTES}
 """The tables that a record fills beside events: its mapping's key, and the schema."""
 
+STATED_BY = {"coverage": "coverage_start", "cost": "incurred"}
+"""The time without which a record has no such row: a claim's line that repeats the claim's amounts has none."""
+
 STAGED = [
     *PLACE,
     "record_type",
@@ -49,6 +52,7 @@ STAGED = [
     "is_void",
     "declares_subject",
     "source_subject_id",
+    "owner_id",
     "record_id",
     "version",
     "content_hash",
@@ -69,7 +73,8 @@ STAGED = [
 ]
 """What a mapped record is: a row for each of its events, the first of which (``is_head``) carries all else.
 
-``rule`` is what the record broke, seen so far; ``code`` is null where a row is no event.
+``rule`` is what the record broke, seen so far; ``owner_id`` is the record whose person it is of, where it does not name
+the person itself; ``code`` is null where a row is no event.
 """
 
 
@@ -136,6 +141,7 @@ def _raw_columns(source, record, policy) -> list[Column]:
         refused.alias("_refused"),
         unless_blank(record.id, "_id"),
         unless_blank(record.subject, "_subject"),
+        *[unless_blank(owner, f"_owner_{kind}") for kind, owner in record.subject_of.items()],
         unless_blank(record.visit, "_visit"),
         text(record.version, "_version"),
         F.expr(f"coalesce({_sql(source, record.void)}, false)").alias("_void"),
@@ -257,7 +263,7 @@ def _record_rule(record: Record) -> Column:
         unread = unread | (F.col(f"t_{name}").isNotNull() & F.col(f"s_{name}").isNull())
     rule = (
         F.when(F.col("_refused").isNotNull(), F.col("_refused"))
-        .when(F.col("_subject").isNull(), "no_subject")
+        .when(F.coalesce("_subject", *_owners(record)).isNull(), "no_subject")
         .when(F.col("_id").isNull(), "no_id")
         .when(unread, "not_a_time")
     )
@@ -269,6 +275,11 @@ def _record_rule(record: Record) -> Column:
             unpaid = unpaid | (F.col(f"m_{name}").isNotNull() & money(F.col(f"m_{name}")).isNull())
         rule = rule.when(unpaid, "not_a_number")
     return rule
+
+
+def _owners(record: Record) -> list[str]:
+    """The columns that name the records whose person this one is of."""
+    return [f"_owner_{kind}" for kind in record.subject_of]
 
 
 def _version() -> Column:
@@ -285,13 +296,20 @@ def _with_ids(rows: DataFrame, source: Source, kind: str, record: Record, site: 
         .withColumns(
             {
                 "source_subject_id": pseudonym_of(site, source.system, F.col("_subject")),
+                "owner_id": F.coalesce(
+                    F.lit(None).cast("bigint"),
+                    *[
+                        pseudonym_of(site, f"record:{source.name}/{owner}", F.col(f"_owner_{owner}"))
+                        for owner in record.subject_of
+                    ],
+                ),
                 "record_id": pseudonym_of(site, f"record:{source.name}/{kind}", F.col("_id")),
                 "visit_id": pseudonym_of(site, f"record:{visit}", F.col("_visit")),
                 "content_hash": F.when(F.col("_void"), F.lit(0)).otherwise(F.xxhash64(F.to_json(F.struct(*content)))),
                 "identifiers": F.transform("_identifiers", lambda one: pseudonym_of("", "identifier", one)),
             }
         )
-        .drop("_inner_pad", "_outer_pad", "_identifiers", "_subject", "_id", "_visit")
+        .drop("_inner_pad", "_outer_pad", "_identifiers", "_subject", "_id", "_visit", *_owners(record))
     )
 
 
@@ -433,8 +451,16 @@ def _staged(rows, kind, record) -> DataFrame:
     }
     built = rows.withColumn("_record_available", record_available)
     for name, schema in PAYLOADS.items():
-        columns[name] = F.when(head, _payload(name, schema, record))
+        columns[name] = F.when(head & _is_stated(name, record), _payload(name, schema, record))
     return built.select(*[columns.get(name, F.col(name)).alias(name) for name in STAGED])
+
+
+def _is_stated(name, record) -> Column:
+    """Whether a record has a row of that table at all."""
+    part = getattr(record, name)
+    if part is None or name not in STATED_BY or (name == "cost" and not part.incurred):
+        return F.lit(True)
+    return F.col(f"s_{STATED_BY[name]}").isNotNull()
 
 
 def _payload_times(record):

@@ -88,6 +88,38 @@ def broken(rows: DataFrame) -> DataFrame:
     )
 
 
+def owned(rows: DataFrame, records: DataFrame) -> DataFrame:
+    """``rows`` whose ``owner_id`` names a record of the batch, or an earlier one, are of that record's person.
+
+    They are known no earlier than that record; a cost without a day was incurred on the day on which it was known.
+
+    Args:
+        rows: placed rows; who is of nobody known keeps a null ``source_subject_id``.
+        records: the versions that were known before the batch.
+    """
+    told = rows.where("is_head AND rule IS NULL AND source_subject_id IS NOT NULL")
+    owners = (
+        told.select("record_id", "source_subject_id", "record_available")
+        .unionByName(
+            records.select("record_id", "source_subject_id", F.col("available_time").alias("record_available"))
+        )
+        .groupBy(F.col("record_id").alias("owner_id"))
+        .agg(F.min("source_subject_id").alias("_owner"), F.min("record_available").alias("_known"))
+    )
+    wanted = rows.select("owner_id").where("owner_id IS NOT NULL").distinct()
+    found = rows.join(owners.join(wanted, "owner_id", "left_semi"), "owner_id", "left")
+    incurred = F.coalesce("cost.incurred_date", F.col("_known").cast("date"))
+    cost = F.col("cost").withField("incurred_date", incurred)
+    cost = cost.withField("available_time", F.coalesce("cost.available_time", "_known"))
+    return found.withColumns(
+        {
+            "source_subject_id": F.coalesce("source_subject_id", "_owner"),
+            "cost": F.when(F.col("_owner").isNotNull() & F.col("cost").isNotNull(), cost).otherwise(F.col("cost")),
+            "record_available": F.greatest("record_available", "_known"),
+        }
+    ).drop("_owner", "_known")
+
+
 def strangers(rows: DataFrame, refused: DataFrame, persons: DataFrame) -> DataFrame:
     """``VERDICT`` rows of the records whose subject neither the batch nor an earlier one makes known.
 
@@ -100,10 +132,12 @@ def strangers(rows: DataFrame, refused: DataFrame, persons: DataFrame) -> DataFr
     declared = F.bool_or(F.col("declares_subject") & ~F.col("is_void"))
     unknown = heads.groupBy("source_subject_id").agg(declared.alias("is_declared")).where("NOT is_declared")
     nobody = unknown.join(persons.select("source_subject_id"), "source_subject_id", "left_anti")
+    of_nobody = heads.where("NOT declares_subject").join(nobody.select("source_subject_id"), "source_subject_id")
     return (
-        heads.where("NOT declares_subject")
-        .join(nobody.select("source_subject_id"), "source_subject_id")
-        .select(*RECORD, "record_type", F.lit("unknown_person").alias("rule"))
+        of_nobody.select(*RECORD, "record_type")
+        .unionByName(heads.where("source_subject_id IS NULL").select(*RECORD, "record_type"))
+        .withColumn("rule", F.lit("unknown_person"))
+        .select(*VERDICT)
     )
 
 
