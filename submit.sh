@@ -11,6 +11,9 @@
 set -euo pipefail
 shopt -s inherit_errexit
 
+# Uncompiled, TensorFlow takes three times as long to import, in every worker and rank of every job.
+unset PYTHONDONTWRITEBYTECODE
+
 checkout=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd -P)
 cache=${XDG_CACHE_HOME:-$HOME/.cache}/salus
 venv=$checkout/.venv
