@@ -232,7 +232,8 @@ main() {
     export SALUS_CONF=${SALUS_CONF:-$checkout/conf}
     case $job in
         setup) ;;
-        test) cd "$checkout" && exec "$venv/bin/python" -m pytest "$@" ;;
+        # Two processes, each with a Spark session of its own; -n 0 runs all in one.
+        test) cd "$checkout" && exec "$venv/bin/python" -m pytest --numprocesses 2 --dist loadgroup --no-loadscope-reorder "$@" ;;
         shell) exec "$venv/bin/python" -m salus.launch shell "$@" ;;
         # The JVM warns of a module that Spark 4 itself asks for; nothing else is held back.
         *) exec "$venv/bin/python" -m salus.launch "$job" "$@" \

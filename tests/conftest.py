@@ -38,9 +38,20 @@ def pytest_collection_modifyitems(items):
             item.add_marker(BY_FOLDER[folder])
         if "spark" in getattr(item, "fixturenames", ()):
             item.add_marker("spark")
-    items.sort(
-        key=lambda item: (item.get_closest_marker("parallel") is not None, item.get_closest_marker("spark") is not None)
-    )
+        # Side by side, a module stays in one process, and so do those that look at the same demo.
+        together = "first_demo" if "first_demo" in getattr(item, "fixturenames", ()) else str(item.path)
+        item.add_marker(pytest.mark.xdist_group(together))
+    items.sort(key=_turn)
+
+
+def _turn(item):
+    """What needs nothing comes first; side by side, the longest does, so that none of them is waited for at the end."""
+    needs = [
+        "first_demo" in getattr(item, "fixturenames", ()),
+        item.get_closest_marker("parallel") is not None,
+        item.get_closest_marker("spark") is not None,
+    ]
+    return [not needed for needed in needs] if os.environ.get("PYTEST_XDIST_WORKER") else needs
 
 
 @pytest.fixture(scope="session")

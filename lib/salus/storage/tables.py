@@ -5,8 +5,9 @@ and publishes by appending one last row there. What a run that died had written 
 (``undo_unpublished``), so nobody ever reads, or builds on, what is half done.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any
 
 from delta.tables import DeltaTable
@@ -16,6 +17,7 @@ from pyspark.sql.types import ArrayType, StructType
 
 from salus.errors import EnvironmentFault
 from salus.schemas import TABLES, schema_of
+from salus.storage.at_once import at_once
 
 CLUSTERED_BY = {
     "events": ["source_subject_id"],
@@ -66,6 +68,10 @@ class Tables:
     def append(self, name: str, rows: DataFrame) -> None:
         """Add ``rows`` to ``name``."""
         self._write(name, rows, "append")
+
+    def append_all(self, rows: Mapping[str, DataFrame]) -> None:
+        """Add to each table that ``rows`` names, several at once."""
+        at_once(self.spark, [partial(self.append, name, added) for name, added in rows.items()])
 
     def replace(self, name: str, rows: DataFrame, where: str | None = None) -> None:
         """Put ``rows`` in the place of all of ``name``, or of the rows that ``where`` selects."""
