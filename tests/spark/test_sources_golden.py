@@ -22,6 +22,7 @@ SYSTEMS = {
     "fhir_r4": "fhir",
     "payer_extract": "payer",
     "wearable_daily": "wearable",
+    "cms_rif": "medicare",
     "cms_desynpuf": "desynpuf",
     "sdtm": "trial",
     "omop_cdm": "omop",
