@@ -18,12 +18,17 @@ def main(argv=None):
         "--delivered-at",
         type=_instant,
         metavar="TIMESTAMP",
-        help="when it was delivered, UTC (default: when each file was last changed)",
+        help="when it was delivered, UTC (default: when each file was last changed; of a snapshot, the last of them)",
+    )
+    arguments.add_argument(
+        "--retry-quarantine",
+        action="store_true",
+        help="put the refused records of known files through again, and map no known file anew",
     )
     args = arguments.parse_args(argv)
     with spark_job("ingest", args) as job:
         key = (create_key if args.create_key else read_key)(job.settings.key_path)
-        ingest(job, args.source, args.input, key, args.site, args.delivered_at)
+        ingest(job, args.source, args.input, key, args.site, args.delivered_at, args.retry_quarantine)
     return 0
 
 

@@ -141,6 +141,19 @@ def spark_job(name: str, args: argparse.Namespace, quiet: bool = False) -> Itera
             spark.stop()
 
 
+@contextmanager
+def published_tables(args: argparse.Namespace) -> Iterator[Tables]:
+    """The tables as they are published, for a job that only reads: it takes no lock and leaves no row in the ledger."""
+    settings = load_settings(**{key: getattr(args, key, None) for key in Settings.model_fields})
+    outer = SparkSession.getActiveSession()
+    spark = spark_session(settings)
+    try:
+        yield Tables(spark, settings.warehouse)
+    finally:
+        if outer is None:
+            spark.stop()
+
+
 def run(main: Callable[[], int | None]) -> int:
     """Call a job's ``main``; every end becomes an exit code and, where it is not 0, one line on stderr.
 

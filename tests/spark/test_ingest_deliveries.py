@@ -1,8 +1,10 @@
 """Deliveries over time: repeated, late, out of order, broken; the tables say the same in the end."""
 
 import gzip
+import os
 import shutil
-from datetime import datetime
+from datetime import date, datetime
+from pathlib import Path
 
 import pytest
 from pyspark.sql import functions as F
@@ -11,62 +13,48 @@ from salus.errors import Held, Refused
 from salus.privacy.pseudonyms import create_key, pseudonym
 from salus.settings import conf_dir
 from salus.sources.ingest import ingest
+from salus.sources.status import status
 
-REGISTRY = """\
-format: csv
-system: registry
-system_priority: 4
-refuse_above: 0.5
-times:
-  - {matches: '\\d{4}-\\d{2}-\\d{2}', reads: try_cast(text AS DATE), lasts: day}
-records:
-  person:
-    files: ['person*']
-    schema: person, born
-    id: person
-    subject: person
-    declares_subject: true
-    time: born
-    known: always
-    person: {birth: born}
-    events:
-      birth: {code: "'MEDS_BIRTH'", known: always}
-  lab:
-    files: ['lab*']
-    schema: lab, person, day, released, result
-    id: lab
-    version: released
-    void: result = 'withdrawn'
-    subject: person
-    time: day
-    available_time: released
-    events:
-      result: {code: "'REGISTRY/A'", numeric_value: result}
-"""
+REGISTRY = Path(__file__).resolve().parents[1] / "data" / "registry.yml"
 PEOPLE = "person,born\nann,1950-01-01\nbob,1960-01-01\n"
 LABS = "lab,person,day,released,result\nl1,ann,2021-01-01,2021-01-02,5\nl2,bob,2021-01-01,2021-01-02,6\n"
 
 
 @pytest.fixture
 def deliver(job_in, tmp_path, monkeypatch):
-    """``deliver(name=content, ...)`` puts files into the landing folder and ingests it; the job."""
-    conf, landing = tmp_path / "conf", tmp_path / "landing"
+    """``deliver(name=content, ...)`` puts files into a folder and ingests it; the job."""
+    conf = tmp_path / "conf"
     shutil.copytree(conf_dir(), conf)
-    (conf / "sources" / "registry.yml").write_text(REGISTRY)
+    shutil.copy(REGISTRY, conf / "sources")
     monkeypatch.setenv("SALUS_CONF", str(conf))
-    landing.mkdir()
 
-    def run(**files):
+    def run(folder="landing", at=datetime(2021, 6, 1), retry_quarantine=False, **files):
+        (tmp_path / folder).mkdir(exist_ok=True)
         for name, content in files.items():
-            path = landing / (f"{name}.csv" if isinstance(content, str) else f"{name}.csv.gz")
+            path = tmp_path / folder / (f"{name}.csv" if isinstance(content, str) else f"{name}.csv.gz")
             path.write_bytes(content.encode() if isinstance(content, str) else content)
         with job_in(tmp_path / "warehouse", "ingest") as job:
             key = create_key(job.settings.key_path)
-            ingest(job, "registry", str(landing), key, delivered_at=datetime(2021, 6, 1))
+            ingest(job, "registry", str(tmp_path / folder), key, None, at, retry_quarantine)
         job.lab = {pseudonym(key, "main", "record:registry/lab", f"l{number}"): f"l{number}" for number in range(9)}
         return job
 
     return run
+
+
+@pytest.fixture
+def declare(tmp_path):
+    """``declare((old, new), ...)`` changes the registry's YAML, each text where it stands first."""
+
+    def change(*changes):
+        path = tmp_path / "conf" / "sources" / "registry.yml"
+        text = path.read_text()
+        for old, new in changes:
+            assert old in text
+            text = text.replace(old, new, 1)
+        path.write_text(text)
+
+    return change
 
 
 def results(job):
@@ -83,9 +71,10 @@ def results(job):
 
 
 def counts(job):
+    """The figures of each file; where one name came several times, of the last."""
     return {
         row["file"]: (row["rows_read"], row["rows_accepted"], row["rows_quarantined"], row["rows_unchanged"])
-        for row in job.tables.read("ingested_files").collect()
+        for row in job.tables.read("ingested_files").orderBy("batch_id").collect()
     }
 
 
@@ -94,6 +83,7 @@ def test_the_same_folder_again_writes_nothing(deliver):
     again = deliver(lab_under_another_name=LABS)
     assert again.skipped
     assert again.tables.published == first.tables.published
+    assert again.figures["files_repeated"] == 1
     assert counts(first) == {"person.csv": (2, 2, 0, 0), "lab.csv": (2, 2, 0, 0)}
 
 
@@ -147,10 +137,9 @@ def test_a_file_that_is_not_what_it_should_be_stops_the_delivery(deliver, tmp_pa
     assert deliver().tables.published == before
 
 
-def test_a_changed_mapping_maps_the_files_anew(deliver, tmp_path):
+def test_a_changed_mapping_maps_the_files_anew(deliver, declare):
     deliver(person=PEOPLE, lab=LABS)
-    path = tmp_path / "conf" / "sources" / "registry.yml"
-    path.write_text(path.read_text().replace("numeric_value: result}", "numeric_value: result, text_value: result}"))
+    declare(("numeric_value: result}", "numeric_value: result, text_value: result}"))
     again = deliver()
     assert results(again) == [("l1", 2, 5), ("l2", 2, 6)]
     assert {row["text_value"] for row in again.tables.read("events").where("code = 'REGISTRY/A'").collect()} == {
@@ -158,6 +147,72 @@ def test_a_changed_mapping_maps_the_files_anew(deliver, tmp_path):
         "6",
     }
     assert again.tables.read("ingested_files").count() == 2
+
+
+def test_what_a_snapshot_lacks_is_withdrawn_once_and_comes_back(deliver, declare, tmp_path):
+    declare(("refuse_above", "delivery: snapshot\nrefuse_above"), ("    version: released\n", ""))
+    head = "lab,person,day,released,result\n"
+    l1, l2, l3, l4 = (f"l{number},ann,2021-01-0{number},2021-01-09,{number}\n" for number in (1, 2, 3, 4))
+
+    def snapshot(day, *rows):
+        return deliver(f"of_{day}", datetime(2021, 6, day), person=PEOPLE, lab=head + "".join(rows))
+
+    snapshot(1, l1, l2, l3)
+    second = snapshot(20, l1, l3.replace(",3\n", ",33\n"))
+    assert results(second) == [("l1", 1, 1), ("l2", 1, 2), ("l2", 19, None), ("l3", 1, 3), ("l3", 20, 33)]
+    assert counts(second)["lab.csv"] == (2, 2, 0, 1)
+    written = second.tables.read("events").groupBy("file_id").count().collect()
+    told = second.tables.read("ingested_files").collect()
+    assert dict(map(tuple, written)) == {row["file_id"]: row["events_written"] for row in told}
+    again = deliver("of_20", datetime(2021, 6, 20))
+    assert again.skipped
+    assert again.tables.published == second.tables.published
+    # A snapshot that comes late: what the later one did not change, holds again from there.
+    late = snapshot(10, l2, l3)
+    between = [("l1", 9, None), ("l1", 20, 1)]
+    assert results(late) == sorted([*results(second), *between], key=lambda row: row[:2])
+    with pytest.raises(Held, match="lacks 2 of the 2 records"):
+        snapshot(25, l4)
+    last = snapshot(28, l1, l2)
+    assert [row for row in results(last) if row[1] > 20] == [("l2", 28, 2), ("l3", 27, None)]
+    voids = last.tables.read("events").where("code = 'SALUS_VOID'")
+    assert {(row["record"], row["time"], row["available_time"]) for row in voids.collect()} == {
+        (-1, at, at) for at in (datetime(2021, 6, 10), datetime(2021, 6, 20), datetime(2021, 6, 28))
+    }
+    files = last.tables.read("ingested_files")
+    assert files.where("rows_read != rows_accepted + rows_quarantined").isEmpty()
+
+
+def test_refused_records_go_through_again_once_the_mapping_is_mended(deliver, declare):
+    labs = LABS + "l3,ann,2021-01-01,2021-01-02,n/a\nl4,cy,2021-01-01,2021-01-02,8\n"
+    first = deliver(person=PEOPLE, lab=labs)
+    assert counts(first)["lab.csv"] == (4, 2, 2, 0)
+    declare(("numeric_value: result", "numeric_value: nullif(result, 'n/a')"))
+    mended = deliver(retry_quarantine=True)
+    assert counts(mended) == {"person.csv": (2, 2, 0, 0), "lab.csv": (4, 3, 1, 0)}
+    assert results(mended) == [("l1", 2, 5), ("l2", 2, 6), ("l3", 2, None)]
+    assert mended.figures["accepted_again"] == 1
+    (refused,) = mended.tables.read("quarantine").collect()
+    assert (refused["record"], refused["rule"]) == (3, "unknown_person")
+    again = deliver(retry_quarantine=True)
+    assert again.skipped
+    # Without the flag the mended mapping maps the files anew, to the same tables.
+    anew = deliver()
+    assert (counts(anew), results(anew)) == (counts(mended), results(mended))
+
+
+def test_a_file_that_may_still_grow_is_left_for_the_next_run(deliver, declare, tmp_path):
+    declare(("refuse_above", "settle_seconds: 3600\nexpected: {every: day, grace_days: 3}\nrefuse_above"))
+    left = deliver(person=PEOPLE)
+    assert (left.skipped, left.figures["files_growing"]) == (True, 1)
+    os.utime(tmp_path / "landing" / "person.csv", (1_600_000_000, 1_600_000_000))
+    taken = deliver(lab=LABS)
+    assert counts(taken) == {"person.csv": (2, 2, 0, 0)}
+    assert taken.figures["files_growing"] == 1
+    assert taken.figures["days_late"] > 1000
+    (registry,) = [one for one in status(taken.tables, date(2021, 6, 10)).sources if one.source == "registry"]
+    assert (registry.state, registry.next_expected, registry.days_late) == ("late", date(2021, 6, 2), 8)
+    assert (registry.files, registry.records, registry.refused) == (1, 2, 0)
 
 
 def test_an_unknown_source_and_a_missing_folder_are_refused(job_in, tmp_path):

@@ -10,7 +10,7 @@ from pyspark.sql import functions as F
 from salus.privacy.pseudonyms import pads, pseudonym, pseudonym_of
 from salus.sources.batch import Batch, placed, staged_rows
 from salus.sources.declaration import load_source
-from salus.sources.files import inspected
+from salus.sources.files import found, inspected
 from salus.sources.parsing import lines, parsed, rows
 
 KEY = bytes(range(100, 140))
@@ -19,7 +19,9 @@ FHIR = Path(__file__).resolve().parents[1] / "data" / "fhir_r4" / "input"
 
 def batch_of(spark, source_name: str, folder: Path) -> Batch:
     source = load_source(source_name)
-    return Batch(source, "main", "0" * 64, inspected(spark, source, str(folder)), datetime(2021, 12, 1), 0)
+    return Batch(
+        source, "main", "0" * 64, inspected(spark, source, found(spark, source, str(folder))), datetime(2021, 12, 1), 0
+    )
 
 
 @pytest.fixture(scope="module")
@@ -81,11 +83,11 @@ def test_rows_over_several_lines_are_read_as_the_csv_module_reads_them(spark, tm
     source = load_source("wearable_daily")
     content = '\ufeffa,b\r\n1,"x\ny"\r\n\r\n2,"says ""no"", twice"\n3,\n4\n'
     (tmp_path / "dailyActivity.csv").write_bytes(content.encode())
-    (file,) = inspected(spark, source, str(tmp_path))
+    (file,) = inspected(spark, source, found(spark, source, str(tmp_path)))
     assert file.reading == "rows"
     assert file.records == 4
-    found = parsed(rows(spark, [file.path], quote='"'), source, file.first_line).orderBy("_line_id")
-    assert [(row["a"], row["b"], row["_broken"]) for row in found.collect()][1:] == [
+    fields = parsed(rows(spark, [file.path], quote='"'), source, file.first_line).orderBy("_line_id")
+    assert [(row["a"], row["b"], row["_broken"]) for row in fields.collect()][1:] == [
         ("1", "x\ny", None),
         ("2", 'says "no", twice', None),
         ("3", None, None),

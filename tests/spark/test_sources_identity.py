@@ -5,19 +5,23 @@ from datetime import datetime
 
 import pytest
 
-from salus.schemas import IDENTITY, LINKS, PERSONS
-from salus.sources.identity import history, identities
+from salus.schemas import LINKS, PERSONS
+from salus.sources import identity
+from salus.sources.identity import as_of, identities, too_many
+from salus.sources.joining import join_people
 
 SEEN = datetime(2021, 1, 1)
+LINKED = datetime(2021, 7, 1)
 NOW = datetime(2022, 1, 1)
 
 
 def links_of(spark, carried):
-    """``carried``: source subject, its identifiers, the rank of its system."""
+    """``carried``: source subject, its identifiers, the rank of its system; and a record's version and time, or the
+    first version and ``SEEN``."""
     rows = [
-        (subject, identifier, rank, SEEN, None, 0, 0)
-        for subject, identifiers, rank in carried
-        for identifier in [subject, *identifiers]
+        (subject, identifier, rank, subject, *(since or (1, SEEN)), 0, 0)
+        for subject, identifiers, rank, *since in carried
+        for identifier in sorted({subject, *identifiers})
     ]
     return spark.createDataFrame(rows, LINKS)
 
@@ -65,10 +69,13 @@ def slowly(carried):
 
 
 def current(found):
-    return {row["source_subject_id"]: row["subject_id"] for row in found.current.collect()}
+    rows = found.rows.where("known_until IS NULL").collect()
+    return {row["source_subject_id"]: row["subject_id"] for row in rows}
 
 
-def test_chains_of_shared_identifiers_are_one_person(spark):
+@pytest.mark.parametrize("few", [identity.FEW, 0], ids=["driver", "tasks"])
+def test_chains_of_shared_identifiers_are_one_person(spark, monkeypatch, few):
+    monkeypatch.setattr(identity, "FEW", few)
     draw = random.Random(7)
     carried = [
         (100 + number, {1000 + draw.randrange(40) for _ in range(draw.randrange(3))}, draw.randrange(1, 4))
@@ -82,9 +89,10 @@ def test_chains_of_shared_identifiers_are_one_person(spark):
 
 def test_an_identifier_of_more_than_twenty_joins_nobody_and_is_reported(spark):
     carried = [(number, {5000}, 1) for number in range(21)] + [(100 + number, {6000}, 1) for number in range(20)]
-    found = identities(links_of(spark, carried), persons_of(spark, []))
+    links = links_of(spark, carried)
+    found = identities(links, persons_of(spark, []))
     assert current(found) == {number: number for number in range(21)} | {100 + number: 100 for number in range(20)}
-    (conflict,) = found.conflicts.collect()
+    (conflict,) = too_many(links).collect()
     assert (conflict["reason"], conflict["identifier_id"], conflict["subjects"]) == (
         "identifier_joins_too_many",
         5000,
@@ -110,12 +118,52 @@ def test_people_who_cannot_be_one_stay_apart_and_are_reported(spark, people, rea
     assert [row["reason"] for row in found.conflicts.collect()] == ([reason] if reason else [])
 
 
-def test_a_later_link_closes_what_was_believed_and_changes_nothing_else(spark):
-    before = spark.createDataFrame([(1, 1, None, None), (2, 2, SEEN, None), (3, 3, None, None)], IDENTITY)
-    now = identities(
-        links_of(spark, [(1, {9}, 1), (2, {9}, 2), (3, set(), 1), (4, set(), 1)]), persons_of(spark, [])
-    ).current
-    rows = {tuple(row) for row in history(before, now, NOW).collect()}
-    assert rows == {(1, 1, None, None), (2, 2, SEEN, NOW), (2, 1, NOW, None), (3, 3, None, None), (4, 4, SEEN, None)}
-    again = spark.createDataFrame(sorted(rows, key=str), IDENTITY)
-    assert {tuple(row) for row in history(again, now, datetime(2023, 1, 1)).collect()} == rows
+def test_a_link_that_comes_and_goes_is_known_of_each_night(spark):
+    """Who 2 and 3 are: alone, then 1, then 2 alone again; 21 people come to share what made 3 and 1 one."""
+    crowd = [(100 + number, {8}, 1, 1, NOW) for number in range(19)]
+    links = links_of(
+        spark,
+        [
+            (1, {9, 8}, 1, 1, SEEN),
+            (2, set(), 2, 1, SEEN),
+            (2, {9}, 2, 2, LINKED),
+            (2, set(), 2, 3, NOW),
+            (3, {8}, 2, 1, LINKED),
+            *crowd,
+        ],
+    )
+    rows = identities(links, persons_of(spark, [])).rows.persist()
+    told = {
+        at: {row[0]: row[1] for row in as_of(rows, at).where("source_subject_id < 100").collect()}
+        for at in (SEEN, LINKED, NOW)
+    }
+    assert told == {SEEN: {1: 1, 2: 2}, LINKED: {1: 1, 2: 1, 3: 1}, NOW: {1: 1, 2: 2, 3: 3}}
+
+
+def test_whatever_the_order_of_the_links_everybody_is_who_they_are(spark, tables):
+    """Links come in random batches, each derived for those whom it concerns; the end is that of all at once."""
+    draw = random.Random(11)
+    times = [SEEN, LINKED, NOW, None]
+    carried = [
+        (
+            number,
+            {1000 + draw.randrange(12) for _ in range(draw.randrange(3))},
+            draw.randrange(1, 4),
+            version,
+            times[draw.randrange(4)],
+        )
+        for number in range(30)
+        for version in range(1, draw.randrange(2, 4))
+    ]
+    carried += [(100 + number, {5000}, 1, 1, times[draw.randrange(3)]) for number in range(24)]
+    draw.shuffle(carried)
+    people = persons_of(spark, [(number, 1, draw.choice([0, 8507, 8532]), (1950, 1, 1)) for number in range(30)])
+    tables.append("persons", people)
+    for start in range(0, len(carried), 24):
+        join_people(tables, links_of(spark, carried[start : start + 24]), is_anew=False)
+    whole = identities(links_of(spark, carried), people)
+    assert sorted(map(str, tables.read("identity").collect())) == sorted(map(str, whole.rows.collect()))
+    reported = whole.conflicts.unionByName(too_many(links_of(spark, carried)))
+    found = tables.read("identity_conflicts").collect()
+    assert sorted(map(str, found)) == sorted(map(str, reported.collect()))
+    assert {row["reason"] for row in found} == {"identifier_joins_too_many", "two_sexes"}

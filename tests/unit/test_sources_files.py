@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from salus.errors import Refused
 from salus.sources.declaration import load_source
-from salus.sources.files import inspect, listed, record_type_of
+from salus.sources.files import hashed, inspect, listed, record_type_of
 from salus.sources.text import RecordCounter, records_in, text_of
 
 line = st.text(alphabet=' \t\r{}":,a', max_size=6)
@@ -94,24 +94,23 @@ def test_a_truncated_gzip_is_one_record_that_cannot_be_read(tmp_path):
     whole = gzip.compress(b'{"resourceType":"Patient"}\n' * 5000)
     path = tmp_path / "Patient.ndjson.gz"
     path.write_bytes(whole)
-    sound = inspect(str(path), str(tmp_path), load_source("fhir_r4"))
+    sound = inspect(hashed(str(path), str(tmp_path)), load_source("fhir_r4"))
     assert (sound.records, sound.error) == (5000, None)
     path.write_bytes(whole[:-12])
-    cut = inspect(str(path), str(tmp_path), load_source("fhir_r4"))
+    cut = inspect(hashed(str(path), str(tmp_path)), load_source("fhir_r4"))
     assert cut.records == 1
     assert "EOFError" in cut.error
     path.write_bytes(b"not compressed at all")
-    assert "BadGzipFile" in inspect(str(path), str(tmp_path), load_source("fhir_r4")).error
+    assert "BadGzipFile" in inspect(hashed(str(path), str(tmp_path)), load_source("fhir_r4")).error
     path = tmp_path / "Patient.ndjson.zst"
     path.write_bytes(zstandard.compress(b'{"resourceType":"Patient"}\n' * 5000)[:-5])
-    assert "OSError" in inspect(str(path), str(tmp_path), load_source("fhir_r4")).error
+    assert "OSError" in inspect(hashed(str(path), str(tmp_path)), load_source("fhir_r4")).error
 
 
 def test_a_file_is_named_by_its_content(tmp_path):
-    fhir = load_source("fhir_r4")
     for name in ("a.ndjson", "b.ndjson"):
         (tmp_path / name).write_bytes(b'{"resourceType":"Patient"}\n')
-    first, second = (inspect(path, str(tmp_path), fhir) for path in listed(str(tmp_path)))
+    first, second = (hashed(path, str(tmp_path)) for path in listed(str(tmp_path)))
     assert first.file_id == second.file_id
     assert 0 <= first.file_id < 2**63
 

@@ -121,10 +121,11 @@ LINKS = StructType(
         field("source_subject_id", LONG, "who carries the identifier", True),
         field("identifier_id", LONG, "keyed hash of system and value", True),
         field("system_priority", INT, "rank of the subject's system; the lowest names the person", True),
+        field("record_id", LONG, "the record that says so, until a newer version of it", True),
+        field("version", LONG, "version of the record", True),
         field("known_from", TIME, "UTC; null = always"),
-        field("known_until", TIME, "UTC; null = still"),
         field("file_id", LONG, "hash of the file's content", True),
-        field("record", LONG, "position of the record in its file", True),
+        field("record", LONG, "position of the record in its file, from 0; -1 = missing from it", True),
     ]
 )
 

@@ -56,6 +56,11 @@ class Batch:
         return self.delivered_at or file.modified
 
 
+def version_of(delivered: datetime) -> int:
+    """The version of a record that has none of its own: when it was delivered, to the second, in microseconds."""
+    return int((delivered - EPOCH).total_seconds()) * 1_000_000
+
+
 @contextmanager
 def landed_rows(tables: Tables, batch: Batch, key: bytes) -> Iterator[DataFrame]:
     """``staged_rows`` of the batch, worked out once and read back from files."""
@@ -131,7 +136,7 @@ def placed(spark: SparkSession, batch: Batch, rows: DataFrame) -> DataFrame:
     for row in found:
         file = by_path["/" + unquote(row["_path"]).removeprefix("file:").lstrip("/")]
         delivered = batch.delivered(file)
-        version = int((delivered - EPOCH).total_seconds()) * 1_000_000
+        version = version_of(delivered)
         first = seen.get(file.file_id, 0)
         places.append(
             (

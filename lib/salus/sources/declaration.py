@@ -175,6 +175,17 @@ class Record(Strict):
         return self
 
 
+class Expected(Strict):
+    """How often a source delivers."""
+
+    every: Literal["day", "week", "month"]
+    grace_days: int = Field(0, ge=0, description="days by which a delivery may be late")
+
+
+NOT_MAPPING = ("refuse_above", "missing_above", "settle_seconds", "expected")
+"""What a source says of its deliveries, and not of what a record becomes."""
+
+
 class Source(Strict):
     """A source of records: where they come from and what they become."""
 
@@ -187,7 +198,14 @@ class Source(Strict):
     bundles: list[str] = Field(default_factory=list, description="NDJSON: name patterns of files that are FHIR Bundles")
     system: str = Field(description="the system whose ids the subjects are; hashed into every pseudonym")
     system_priority: int = Field(ge=0, description="the person is named after the system of lowest rank")
-    delivery: Literal["delta"] = "delta"
+    delivery: Literal["delta", "snapshot"] = Field(
+        "delta", description="snapshot: each delivery holds everything; a record that it lacks is withdrawn"
+    )
+    missing_above: float = Field(
+        0.5, ge=0, le=1, description="snapshot: share of a record type's records whose absence holds a batch"
+    )
+    settle_seconds: int = Field(0, ge=0, description="a file that was changed since is left for the next run")
+    expected: Expected | None = Field(None, description="when the next delivery is due")
     clock: Literal["backfill", "live"] = "backfill"
     refuse_above: float = Field(0.05, ge=0, le=1, description="share of refused records that holds a batch")
     times: list[TimeFormat] = Field(min_length=1)
@@ -231,14 +249,24 @@ class Source(Strict):
         """The encoding of the files of record type ``kind``."""
         return (self.records[kind].encoding if kind else None) or self.encoding
 
+    @model_validator(mode="after")
+    def _a_snapshot_is_its_own_version(self):
+        versioned = [kind for kind, record in self.records.items() if record.version]
+        if self.delivery == "snapshot" and versioned:
+            raise ValueError(
+                f"records.{versioned[0]}.version is given in a source of snapshots; expected none: what a snapshot "
+                "holds is true as of its delivery"
+            )
+        return self
+
     @cached_property
     def macro(self) -> Macros:
         """The macros that the source's expressions may call."""
         return Macros(self.macros)
 
     def mapping_hash(self, site: str, *rules: str) -> str:
-        """SHA-256 of all that decides what a file of ``site`` becomes; ``rules``: the units, the privacy policy."""
-        content = json.dumps([self.model_dump(mode="json"), site, *rules], sort_keys=True)
+        """SHA-256 of all that decides what a record of ``site`` becomes; ``rules``: the units, the privacy policy."""
+        content = json.dumps([self.model_dump(mode="json", exclude=set(NOT_MAPPING)), site, *rules], sort_keys=True)
         return hashlib.sha256(content.encode()).hexdigest()
 
 

@@ -7,8 +7,10 @@ be read to its end at all, and how many records its bytes hold. The parser must 
 import hashlib
 import json
 import os
+import time
 import zlib
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from fnmatch import fnmatchcase
@@ -31,19 +33,26 @@ Reading = Literal["lines", "rows", "bundle", "code"]
 """How Spark reads a file: split by lines; whole, cut into rows by Python; by its entries; by its format's code."""
 
 
-@dataclass(frozen=True)
-class Landed:
-    """A file as its bytes say that it is.
-
-    ``record_type`` is ``MIXED``, "" for a file that the source ignores, None for one that it does not declare;
-    ``kinds`` are the declared types of which it may hold records.
-    """
+@dataclass(frozen=True, kw_only=True)
+class Found:
+    """A file, named for good by its content."""
 
     path: str
     name: str
     bytes: int
     file_id: int
     modified: datetime
+    is_growing: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Landed(Found):
+    """A file as its bytes say that it is.
+
+    ``record_type`` is ``MIXED``, "" for a file that the source ignores, None for one that it does not declare;
+    ``kinds`` are the declared types of which it may hold records.
+    """
+
     records: int
     first_line: str
     record_type: str | None
@@ -76,29 +85,49 @@ def listed(folder: str) -> list[str]:
     return files
 
 
-def inspected(spark: SparkSession, source: Source, folder: str) -> list[Landed]:
-    """What each file under ``folder`` is; the files are read by tasks, a few figures come back."""
-    paths = listed(folder)
+def found(spark: SparkSession, source: Source, folder: str) -> list[Found]:
+    """Every file under ``folder``, each by its content; the files are read by tasks, a few figures come back."""
     root = str(Path(folder).resolve())
-    slices = min(len(paths), 4 * spark.sparkContext.defaultParallelism)
-    found = spark.sparkContext.parallelize(paths, slices).map(lambda path: inspect(path, root, source)).collect()
-    return sorted(found, key=lambda file: file.name)
+    files = _in_tasks(spark, listed(folder), lambda path: hashed(path, root, source.settle_seconds))
+    return sorted(files, key=lambda file: file.name)
 
 
-def inspect(path: str, root: str, source: Source) -> Landed:
-    """``path`` by its bytes; what cannot be read to its end carries an ``error`` and counts as one record."""
-    digest, status = hashlib.sha256(), os.stat(path)
+def inspected(spark: SparkSession, source: Source, files: Sequence[Found]) -> list[Landed]:
+    """What each of ``files`` is; the files are read by tasks, a few figures come back."""
+    return _in_tasks(spark, files, lambda file: inspect(file, source))
+
+
+def _in_tasks(spark, items, work):
+    slices = min(len(items), 4 * spark.sparkContext.defaultParallelism)
+    return spark.sparkContext.parallelize(items, slices).map(work).collect() if items else []
+
+
+def hashed(path: str, root: str, settle_seconds: int = 0) -> Found:
+    """``path`` by its content; it grows where it changed in the last ``settle_seconds``, or while it was read."""
+    digest, before = hashlib.sha256(), os.stat(path)
     with open(path, "rb") as file:
         while chunk := file.read(CHUNK_BYTES):
             digest.update(chunk)
-    return Landed(
+    return Found(
         path=path,
         name=os.path.relpath(path, root),
-        bytes=status.st_size,
+        bytes=before.st_size,
         file_id=int.from_bytes(digest.digest()[:8], "big") >> 1,
-        modified=datetime.fromtimestamp(int(status.st_mtime), UTC).replace(tzinfo=None),
-        **_reader_of(source, path)(path, source),
+        modified=datetime.fromtimestamp(int(before.st_mtime), UTC).replace(tzinfo=None),
+        is_growing=_changed(before, os.stat(path)) or time.time() - before.st_mtime < settle_seconds,
     )
+
+
+def _changed(before, after):
+    return (before.st_size, before.st_mtime_ns) != (after.st_size, after.st_mtime_ns)
+
+
+def inspect(found: Found, source: Source) -> Landed:
+    """``found`` by its bytes; what cannot be read to its end carries an ``error`` and counts as one record."""
+    path, status = found.path, os.stat(found.path)
+    held = _reader_of(source, path)(path, source)
+    is_growing = found.is_growing or found.bytes != status.st_size or _changed(status, os.stat(path))
+    return Landed(**(vars(found) | {"is_growing": is_growing}), **held)
 
 
 def _reader_of(source, path):

@@ -1,156 +1,263 @@
-"""Who is who: source subjects that share an identifier are one person.
+"""Who is who: source subjects that share an identifier are one person, for as long as they do.
 
-The rows that came in never move; this derivation does. An identifier that joins more than 20 people (a clinic's
-telephone, ``999-99-9999``) joins nobody, and people who were born twice, or are of two sexes, stay apart; both are
-reported. A person is named after the member whose system comes first, then the least id.
+The rows that came in never move; this derivation does. A link stands from when it was known until a newer version of
+its record says otherwise, so it is known of every past night who was who in it, in whatever order the sources came.
+
+An identifier that joins more than 20 people (a clinic's telephone, ``999-99-9999``) joins nobody from the moment of the
+21st on, and people who were born twice, or are of two sexes, stay apart; both are reported. A person is named after
+the member whose system comes first, then the least id.
 """
 
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+import pyarrow as pa
 from pyspark.sql import DataFrame, Window
 from pyspark.sql import functions as F
+from pyspark.sql.types import StructType
 
 from salus.schemas import IDENTITY, IDENTITY_CONFLICTS
+from salus.schemas.fields import LONG, LONGS, STRING, field
+from salus.sources.histories import ALWAYS, NEVER, Span, components, histories
 
 MOST_JOINED = 20
 SHOWN = 20
+FEW = 50_000
+"""Spans that the driver derives by itself: a nightly delivery's, whose jobs would cost more than they do."""
+
 KNOWN_SEXES = (8507, 8532)
+FOUND = StructType(
+    [
+        field("source_subject_id", LONG, "a person as one source knows them; null in a conflict"),
+        field("subject_id", LONG, "the person"),
+        field("known_from", LONG, "clock"),
+        field("known_until", LONG, "clock"),
+        field("reason", STRING, "why people stay apart; null in a row of ``identity``"),
+        field("source_subject_ids", LONGS, "who"),
+    ]
+)
 
 
 @dataclass(frozen=True)
 class Identities:
-    """The current derivation: ``source_subject_id, subject_id, known_from``, and ``IDENTITY_CONFLICTS``."""
+    """``IDENTITY`` of some subjects, and ``IDENTITY_CONFLICTS`` among them; what is ``kept`` in memory for both."""
 
-    current: DataFrame
+    rows: DataFrame
     conflicts: DataFrame
+    kept: tuple[DataFrame, ...]
 
 
-def identities(links: DataFrame, persons: DataFrame) -> Identities:
-    """Everybody in ``links``, by connected components over the identifiers that they share.
+def as_of(identity: DataFrame, at: datetime) -> DataFrame:
+    """``source_subject_id, subject_id``: who was who, as was known at ``at``, UTC."""
+    moment = F.lit(at).cast("timestamp_ntz")
+    begun = F.col("known_from").isNull() | (F.col("known_from") <= moment)
+    going_on = F.col("known_until").isNull() | (F.col("known_until") > moment)
+    return identity.where(begun & going_on).select("source_subject_id", "subject_id")
+
+
+def standing(links: DataFrame) -> DataFrame:
+    """Each link of ``links`` (``LINKS``) with the clocks ``since`` and ``until``; those that never stood are left out.
+
+    A version replaces all of its record's links; an identifier joins nobody from its 21st person on.
+    """
+    newer = Window.partitionBy("record_id").orderBy(F.desc("version")).rangeBetween(Window.unboundedPreceding, -1)
+    since = F.coalesce(F.unix_micros(F.col("known_from").cast("timestamp")), F.lit(ALWAYS))
+    told = links.withColumn("since", since).withColumn("until", F.coalesce(F.min("since").over(newer), F.lit(NEVER)))
+    spans = told.where("since < until").select(
+        "source_subject_id", "identifier_id", "since", "until", F.col("system_priority").alias("priority")
+    )
+    return spans.join(F.broadcast(crowded(spans)), "identifier_id", "left").select(
+        *spans.columns, F.coalesce("crowded_at", F.lit(NEVER)).alias("crowded_at")
+    )
+
+
+def crowded(spans: DataFrame) -> DataFrame:
+    """``identifier_id``, ``crowded_at``, ``subjects`` of the identifiers that join too many people."""
+    first = spans.groupBy("identifier_id", "source_subject_id").agg(F.min("since").alias("first"))
+    per_identifier = first.groupBy("identifier_id").agg(
+        F.count("*").alias("subjects"), F.sort_array(F.collect_list("first")).alias("firsts")
+    )
+    return per_identifier.where(F.col("subjects") > MOST_JOINED).select(
+        "identifier_id", F.col("firsts")[MOST_JOINED].alias("crowded_at"), "subjects"
+    )
+
+
+def identities(links: DataFrame, persons: DataFrame, only: DataFrame | None = None) -> Identities:
+    """Who is who among all subjects of ``links``, or among those of ``only``.
 
     Args:
-        links: ``LINKS``; each source subject carries at least its own id.
+        links: ``LINKS``, all versions; each carries at least its subject's own id.
         persons: ``PERSONS``, whose birth dates and sexes tell people apart.
+        only: ``source_subject_id``; whoever shares an identifier with one of them must be among them.
     """
-    subjects = links.groupBy("source_subject_id").agg(
-        F.min("system_priority").alias("priority"),
-        F.when(F.every(F.col("known_from").isNotNull()), F.min("known_from")).alias("known_from"),
+    spans = standing(links)
+    if only is not None:
+        spans = spans.join(only, "source_subject_id", "left_semi")
+    spans = spans.persist()
+    cut = spans.withColumn("until", F.least("until", "crowded_at")).where("since < until").drop("crowded_at")
+    joining = cut.groupBy("identifier_id").agg(F.count_distinct("source_subject_id").alias("subjects"))
+    shared = cut.join(joining.where("subjects > 1").select("identifier_id"), "identifier_id").persist()
+    subjects = spans.groupBy("source_subject_id").agg(
+        F.min("since").alias("since"), F.min("priority").alias("priority")
     )
-    shared = links.select("identifier_id", "source_subject_id").distinct()
-    by_identifier = shared.groupBy("identifier_id").count().where("count > 1")
-    suspended = by_identifier.where(F.col("count") > MOST_JOINED)
-    edges = (
-        shared.join(by_identifier.where(F.col("count") <= MOST_JOINED), "identifier_id").drop("count").localCheckpoint()
-    )
-    if edges.isEmpty():
-        alone = subjects.select("source_subject_id", F.col("source_subject_id").alias("subject_id"), "known_from")
-        return Identities(alone, _too_many(shared, suspended))
-    own = subjects.select("source_subject_id", F.struct("priority", "source_subject_id").alias("least"))
-    joined = _components(edges, own)
-    grouped = own.join(joined.withColumnRenamed("least", "reached"), "source_subject_id", "left").select(
-        "source_subject_id", F.coalesce("reached", "least").alias("least")
-    )
-    apart = _in_conflict(grouped, persons).localCheckpoint()
-    kept = grouped.join(apart.select("least").distinct().withColumn("_apart", F.lit(True)), "least", "left")
-    current = kept.join(subjects, "source_subject_id").select(
+    involved = shared.select("source_subject_id").distinct()
+    alone = subjects.join(involved, "source_subject_id", "left_anti").select(
         "source_subject_id",
-        F.when(F.col("_apart"), F.col("source_subject_id"))
-        .otherwise(F.col("least.source_subject_id"))
-        .alias("subject_id"),
-        "known_from",
+        F.col("source_subject_id").alias("subject_id"),
+        _time("since").alias("known_from"),
+        F.lit(None).cast("timestamp_ntz").alias("known_until"),
     )
-    return Identities(current, _too_many(shared, suspended).unionByName(_reported(grouped, apart)))
-
-
-def history(before: DataFrame, current: DataFrame, changed_at: datetime) -> DataFrame:
-    """``IDENTITY``: the rows of ``before``, closed where ``current`` says otherwise, and what is new.
-
-    A person who was always known to be another is so from always on, in whatever order the sources came.
-    """
-    open_rows = before.where("known_until IS NULL")
-    differing = open_rows.join(
-        current.select("source_subject_id", F.col("subject_id").alias("_now")), "source_subject_id", "left"
+    found = _found(links.sparkSession, shared, subjects, persons).persist()
+    rows = found.where("reason IS NULL").select(
+        "source_subject_id",
+        "subject_id",
+        _time("known_from").alias("known_from"),
+        _time("known_until").alias("known_until"),
     )
-    closed = differing.withColumn(
-        "known_until", F.when(F.col("_now") != F.col("subject_id"), F.lit(changed_at).cast("timestamp_ntz"))
-    ).select(*IDENTITY.names)
-    was = open_rows.select("source_subject_id", F.col("subject_id").alias("_was"))
-    new = (
-        current.join(was, "source_subject_id", "left")
-        .where("_was IS NULL OR _was != subject_id")
-        .select(
-            "source_subject_id",
-            "subject_id",
-            F.when(F.col("_was").isNull() | F.col("known_from").isNull(), F.col("known_from"))
-            .otherwise(F.lit(changed_at).cast("timestamp_ntz"))
-            .alias("known_from"),
-            F.lit(None).cast("timestamp_ntz").alias("known_until"),
+    apart = found.where("reason IS NOT NULL").select(
+        "reason",
+        F.lit(None).cast("long").alias("identifier_id"),
+        F.slice("source_subject_ids", 1, SHOWN).alias("source_subject_ids"),
+        F.size("source_subject_ids").cast("long").alias("subjects"),
+    )
+    return Identities(
+        alone.unionByName(rows).select(*IDENTITY.names), apart.select(*IDENTITY_CONFLICTS.names), (spans, shared, found)
+    )
+
+
+def _time(clock: str):
+    is_bound = (F.col(clock) != ALWAYS) & (F.col(clock) != NEVER)
+    return F.when(is_bound, F.timestamp_micros(F.col(clock)).cast("timestamp_ntz"))
+
+
+def _found(spark, shared, subjects, persons) -> DataFrame:
+    """``FOUND`` of the subjects who share identifiers: by the driver where they are few, else in tasks."""
+    own = subjects.join(shared.select("source_subject_id").distinct(), "source_subject_id").select(
+        "source_subject_id",
+        F.col("source_subject_id").alias("identifier_id"),
+        "since",
+        F.lit(NEVER).alias("until"),
+        "priority",
+    )
+    every = shared.drop("priority").join(subjects.select("source_subject_id", "priority"), "source_subject_id")
+    spans = every.select(own.columns).unionByName(own)
+    about = _about(persons)
+    few = spans.limit(FEW + 1).collect()
+    if not few:
+        return spark.createDataFrame([], FOUND)
+    if len(few) <= FEW:
+        involved = spark.createDataFrame([(row["source_subject_id"],) for row in few], "source_subject_id long")
+        told = {row[0]: row[1:] for row in about.join(F.broadcast(involved.distinct()), "source_subject_id").collect()}
+        rows = [Span(*row, *told.get(row["source_subject_id"], (None, None))) for row in few]
+        return spark.createDataFrame([one for found in _by_component(rows) for one in found], FOUND).coalesce(1)
+    labels = labelled(shared.select("source_subject_id", "identifier_id"))
+    named = spans.join(about, "source_subject_id", "left").join(labels, "source_subject_id")
+    grouped = named.groupBy("component").agg(F.collect_list(F.struct(*Span._fields)).alias("spans"))
+    return grouped.select("spans").mapInArrow(_histories_of, FOUND)
+
+
+def _by_component(spans: Sequence[Span]) -> Iterator[list[tuple]]:
+    """``FOUND`` rows of each component of ``spans``, whenever it was one."""
+    of_subject: dict[int, list[Span]] = {}
+    for span in spans:
+        of_subject.setdefault(span.source_subject_id, []).append(span)
+    for members in components((span.source_subject_id, span.identifier_id) for span in spans):
+        yield _rows_of([span for member in sorted(members) for span in of_subject[member]])
+
+
+def _rows_of(spans) -> list[tuple]:
+    rows, conflicts = histories(spans)
+    return [(*row, None, None) for row in rows] + [
+        (None, None, None, None, one.reason, list(one.members)) for one in conflicts
+    ]
+
+
+def _histories_of(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    schema = pa.schema(
+        [(name, pa.int64()) for name in FOUND.names[:4]]
+        + [("reason", pa.string()), ("source_subject_ids", pa.list_(pa.int64()))]
+    )
+    for batch in batches:
+        rows = [row for spans in batch["spans"].to_pylist() for row in _rows_of([Span(**span) for span in spans])]
+        columns = list(zip(*rows, strict=True)) or [()] * len(schema)
+        yield pa.RecordBatch.from_arrays(
+            [pa.array(values, kind.type) for values, kind in zip(columns, schema)], schema=schema
         )
-    )
-    return before.where("known_until IS NOT NULL").unionByName(closed).unionByName(new).select(*IDENTITY.names)
 
 
-def _components(edges, own) -> DataFrame:
-    """The least member that each subject of ``edges`` is connected to: minima spread until none moves."""
-    labels = own
+def _about(persons) -> DataFrame:
+    """What is known of each subject that tells people apart: the newest person record's whole birth date, and sex."""
+    birth = F.when(F.col("day_of_birth").isNotNull(), F.make_date("year_of_birth", "month_of_birth", "day_of_birth"))
+    sex = F.when(F.col("gender_concept_id").isin(*KNOWN_SEXES), F.col("gender_concept_id"))
+    newest = F.max_by(F.struct(birth.alias("birth"), sex.alias("sex")), F.struct("version", "record_id"))
+    return persons.groupBy("source_subject_id").agg(newest.alias("about")).select("source_subject_id", "about.*")
+
+
+def labelled(pairs: DataFrame) -> DataFrame:
+    """``source_subject_id``, ``component``: the least subject that each is connected to, by minima that spread.
+
+    Args:
+        pairs: ``source_subject_id, identifier_id``.
+    """
+    edges = pairs.distinct().localCheckpoint()
+    labels = edges.select("source_subject_id").distinct().withColumn("component", F.col("source_subject_id"))
     while True:
         carried = edges.join(labels, "source_subject_id")
-        offered = carried.groupBy("identifier_id").agg(F.min("least").alias("offered"))
+        offered = carried.groupBy("identifier_id").agg(F.min("component").alias("offered"))
         spread = (
             carried.join(offered, "identifier_id")
             .groupBy("source_subject_id")
-            .agg(F.min("offered").alias("reached"), F.first("least").alias("least"))
-            .select("source_subject_id", "reached", (F.col("reached") != F.col("least")).alias("moved"))
+            .agg(F.min("offered").alias("reached"), F.first("component").alias("component"))
             .localCheckpoint()
         )
-        labels = spread.select("source_subject_id", F.col("reached").alias("least"))
-        if spread.where("moved").isEmpty():
+        labels = spread.select("source_subject_id", F.col("reached").alias("component"))
+        if spread.where("reached != component").isEmpty():
             return labels
 
 
-def _in_conflict(grouped, persons) -> DataFrame:
-    """``least`` and ``reason`` of the components whose members cannot be one person."""
-    newest = Window.partitionBy("source_subject_id").orderBy(F.desc("version"), F.desc("record_id"))
-    birth = F.when(F.col("day_of_birth").isNotNull(), F.make_date("year_of_birth", "month_of_birth", "day_of_birth"))
-    sex = F.when(F.col("gender_concept_id").isin(*KNOWN_SEXES), F.col("gender_concept_id"))
-    told = (
-        persons.withColumn("_newest", F.row_number().over(newest))
-        .where("_newest = 1")
-        .select("source_subject_id", birth.alias("birth"), sex.alias("sex"))
-    )
-    members = grouped.where(F.col("least.source_subject_id") != F.col("source_subject_id")).select("least").distinct()
-    found = (
-        grouped.join(members, "least")
-        .join(told, "source_subject_id")
-        .groupBy("least")
-        .agg(F.count_distinct("birth").alias("births"), F.count_distinct("sex").alias("sexes"))
-    )
-    reasons = F.array_compact(
-        F.array(F.when(F.col("births") > 1, F.lit("two_birth_dates")), F.when(F.col("sexes") > 1, F.lit("two_sexes")))
-    )
-    return found.select("least", F.explode(reasons).alias("reason"))
+def reached(links: DataFrame, before: DataFrame, touched: DataFrame) -> DataFrame:
+    """``source_subject_id`` of everybody whose person may change where the links of ``touched`` did.
+
+    Args:
+        links: ``LINKS`` with what is new.
+        before: ``LINKS`` without it: whom an identifier joined before it joined too many must be told apart now.
+        touched: ``source_subject_id``.
+    """
+    close = _joined(links).unionByName(_joined(before)).distinct().persist()
+    found, subjects = touched.distinct(), -1
+    while True:
+        grown = found.join(close, "source_subject_id").select("identifier_id").distinct()
+        found = (
+            close.join(grown, "identifier_id")
+            .select("source_subject_id")
+            .unionByName(found)
+            .distinct()
+            .localCheckpoint()
+        )
+        if (now := found.count()) == subjects:
+            close.unpersist()
+            return found
+        subjects = now
 
 
-def _too_many(shared, suspended) -> DataFrame:
+def too_many(links: DataFrame) -> DataFrame:
+    """``IDENTITY_CONFLICTS`` of the identifiers of ``links`` that join too many people."""
     concerned = (
-        shared.join(suspended.select("identifier_id"), "identifier_id")
+        standing(links)
+        .where(F.col("crowded_at") != NEVER)
         .groupBy("identifier_id")
-        .agg(
-            F.slice(F.sort_array(F.collect_set("source_subject_id")), 1, SHOWN).alias("source_subject_ids"),
-            F.count("*").alias("subjects"),
-        )
+        .agg(F.sort_array(F.collect_set("source_subject_id")).alias("everybody"))
     )
-    return concerned.withColumn("reason", F.lit("identifier_joins_too_many")).select(*IDENTITY_CONFLICTS.names)
+    return concerned.select(
+        F.lit("identifier_joins_too_many").alias("reason"),
+        "identifier_id",
+        F.slice("everybody", 1, SHOWN).alias("source_subject_ids"),
+        F.size("everybody").cast("long").alias("subjects"),
+    ).select(*IDENTITY_CONFLICTS.names)
 
 
-def _reported(grouped, apart) -> DataFrame:
-    concerned = (
-        grouped.join(apart, "least")
-        .groupBy("least", "reason")
-        .agg(
-            F.slice(F.sort_array(F.collect_set("source_subject_id")), 1, SHOWN).alias("source_subject_ids"),
-            F.count("*").alias("subjects"),
-        )
-    )
-    return concerned.withColumn("identifier_id", F.lit(None).cast("long")).select(*IDENTITY_CONFLICTS.names)
+def _joined(links) -> DataFrame:
+    """``source_subject_id, identifier_id`` of whom an identifier joins, or did before it joined too many."""
+    spans = standing(links)
+    return spans.where("since < crowded_at").select("source_subject_id", "identifier_id")

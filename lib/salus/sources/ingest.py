@@ -1,73 +1,122 @@
 """A delivery, from its files into the tables: everything or nothing, and every record accounted for."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
-
-from pyspark.sql import DataFrame
-from pyspark.sql import functions as F
+from functools import partial
 
 from salus.errors import Held, Refused
 from salus.job import Job
 from salus.privacy.settings import policy_of
-from salus.sources import landing
-from salus.sources.batch import Batch, landed_rows, placed
+from salus.sources.absence import steps_of
+from salus.sources.accounts import FIGURES, by_file, file_row, hold_too_many, quarantined, refused
+from salus.sources.appending import accepted_of, append
+from salus.sources.batch import Batch, landed_rows, placed, version_of
 from salus.sources.declaration import Source, load_source, source_path
-from salus.sources.files import Landed, inspected
+from salus.sources.deliveries import Delivery, Noted, planned
+from salus.sources.expected import timing
+from salus.sources.files import Found, Landed, found, inspected
 from salus.sources.identifying import refuse_identifying
-from salus.sources.identity import history, identities
-from salus.sources.parsing import UNCHANGED, header_columns
+from salus.sources.landing import PAYLOAD_TABLES
+from salus.sources.parsing import header_columns
+from salus.sources.retry import refused_before, retried
 from salus.sources.units import units_path
-from salus.sources.verdicts import RECORD, broken, index, owned, reason, repetitions, strangers
+from salus.sources.verdicts import index, verdicts_on, with_owners
+from salus.storage.ledger import now
 
-LANDED_TABLES = ("events", "persons", "coverage", "costs", "notes", "records", "links", "quarantine", "ingested_files")
+FACTS = ("events", *PAYLOAD_TABLES, "records", "links")
+"""The tables that a file's records become rows of."""
 
 
 def ingest(
-    job: Job, source_name: str, folder: str, key: bytes, site: str | None = None, delivered_at: datetime | None = None
+    job: Job,
+    source_name: str,
+    folder: str,
+    key: bytes,
+    site: str | None = None,
+    delivered_at: datetime | None = None,
+    retry_quarantine: bool = False,
 ) -> None:
-    """Take in the new files under ``folder`` as deliveries of ``source_name``.
+    """Take in the new files under ``folder`` as a delivery of ``source_name``.
 
     Args:
         job: the run; what it writes is published at its end.
         source_name: a source in conf/sources.
-        folder: where the files lie.
+        folder: where the files lie; the whole of one delivery, where the source delivers snapshots.
         key: the site's key, from which every pseudonym is made.
         site: the site's name; default: the settings'.
-        delivered_at: UTC; default: when each file was last changed.
+        delivered_at: UTC; default: when each file was last changed (of a snapshot: the last of its files).
+        retry_quarantine: put every refused record of the files through again, and map no known file anew.
 
     Raises:
         Refused: there is no such source or folder, or a file cannot be used at all; nothing is published.
-        Held: too many records were refused; nothing is published.
+        Held: too many records were refused, or are missing from a snapshot; nothing is published.
     """
     source, policy = load_source(source_name), policy_of(source_name)
     refuse_identifying(source, policy, source_path(source_name))
     site = site or job.settings.site
     mapping_hash = source.mapping_hash(site, units_path().read_text(encoding="utf-8"), policy.hash)
-    found = inspected(job.spark, source, folder)
-    known, last = _known_files(job, mapping_hash)
-    by_content = {file.file_id: file for file in reversed(found)}
-    files = sorted((file for file in by_content.values() if file.file_id not in known), key=lambda file: file.name)
-    if not files:
-        job.skipped = True
-        job.count(source=source.name, files_skipped=len(found))
-        return
-    batch = Batch(source, site, mapping_hash, files, delivered_at, last + 1)
+    noted, number = _noted(job, source, site)
+    taken = [row._replace(mapping_hash=mapping_hash) for row in noted] if retry_quarantine else noted
+    there = found(job.spark, source, folder)
+    delivery = planned(source, there, taken, mapping_hash, delivered_at, partial(inspected, job.spark, source))
+    _tell(job, source, there, delivery)
+    batch = Batch(source, site, mapping_hash, delivery.files, delivery.delivered_at, number)
+    counts = _taken_in(job, batch, delivery, noted, key) if delivery.files else []
+    again = 0
+    if counts or retry_quarantine:
+        new = {file.file_id for file in delivery.files}
+        known = {file.file_id: file for file in there if file.file_id not in new and not file.is_growing}
+        again = _again(job, batch, known, noted, key, None if retry_quarantine else mapping_hash)
+    job.skipped = not counts and not again
+    job.count(source=source.name)
+    if counts:
+        _count(job, counts)
+    told = {
+        "files_skipped": len(there) - len(counts),
+        "files_growing": len(delivery.growing),
+        "files_repeated": len(delivery.repeated),
+        "accepted_again": again,
+    }
+    job.count(**{name: number for name, number in told.items() if number or name == "files_skipped"})
+    _tell_late(job, source, [row.delivered_at for row in noted] + [row["delivered_at"] for row in counts])
+
+
+def _noted(job, source, site) -> tuple[list[Noted], int]:
+    """What ``ingested_files`` says of the source at the site, and the number of the next batch."""
+    rows = job.tables.read("ingested_files").select(*Noted._fields, "source", "site").collect()
+    of_source = [row for row in rows if (row["source"], row["site"]) == (source.name, site)]
+    last = max((row["batch_id"] for row in rows), default=-1)
+    return [Noted(*row[: len(Noted._fields)]) for row in of_source], last + 1
+
+
+def _tell(job, source, there, delivery: Delivery):
+    """Say which files are left aside, and why."""
+    if delivery.growing:
+        left = "all of the snapshot is" if source.delivery == "snapshot" else "they are"
+        job.progress(f"{source.name}: still growing: {', '.join(delivery.growing)}; {left} left for the next run")
+    for name, known in delivery.repeated.items():
+        job.progress(f"{source.name}: {name} holds what {known} holds, and is skipped")
+    if delivery.files:
+        size = sum(file.bytes for file in delivery.files)
+        job.progress(f"{source.name}: {len(delivery.files)} of {len(there)} files, {size:,} bytes")
+
+
+def _taken_in(job: Job, batch: Batch, delivery: Delivery, noted: Sequence[Noted], key: bytes) -> list[dict]:
+    """Map and land the batch's files, and account for each of them; rows of ``ingested_files``."""
     refuse_unusable(batch)
-    job.progress(f"{source.name}: {len(files)} new files, {sum(file.bytes for file in files):,} bytes")
-    _forget_old_mapping(job, batch)
-    counts = _landed(job, batch, key) if batch.mapped else []
-    counts += [_file_row(batch, file, {}, 0) for file in files if file not in batch.mapped]
-    job.tables.append("ingested_files", job.tables.frame("ingested_files", counts))
-    joined = _retried(job, replace(batch, files=[file for file in by_content.values() if file.file_id in known]), key)
-    _count(job, source, counts, len(found) - len(files), joined)
-
-
-def _known_files(job, mapping_hash) -> tuple[set[int], int]:
-    """The files that went through this mapping, and the last batch's number."""
-    rows = job.tables.read("ingested_files").select("file_id", "mapping_hash", "batch_id").collect()
-    return {row["file_id"] for row in rows if row["mapping_hash"] == mapping_hash}, max(
-        (row["batch_id"] for row in rows), default=-1
+    _hold_empty_snapshot(batch)
+    _forget(job, batch, delivery.anew)
+    forgotten = {(row.file_id, row.batch_id) for row in delivery.anew}
+    stale = sorted(
+        row.file_id
+        for row in noted
+        if row.mapping_hash != batch.mapping_hash and (row.file_id, row.batch_id) not in forgotten
     )
+    counts = _landed(job, batch, delivery, key, stale) if batch.mapped else []
+    counts += [file_row(batch, file, {}, 0) for file in batch.files if file not in batch.mapped]
+    job.tables.append("ingested_files", job.tables.frame("ingested_files", counts))
+    return counts
 
 
 def refuse_unusable(batch: Batch):
@@ -100,210 +149,84 @@ def _refuse_wrong_columns(source: Source, file: Landed):
         )
 
 
-def _landed(job: Job, batch: Batch, key: bytes) -> list[dict]:
+def _hold_empty_snapshot(batch: Batch):
+    """Hold a snapshot in which there is nothing: it was cut, more likely than that everything ended."""
+    empty = [file.name for file in batch.files if file.record_type]
+    if batch.source.delivery == "snapshot" and empty and not batch.mapped:
+        raise Held(
+            f"Received a snapshot of {batch.source.name} whose files ({', '.join(empty)}) hold no record; expected "
+            "some. Have it delivered whole; nothing was published."
+        )
+
+
+def _landed(job: Job, batch: Batch, delivery: Delivery, key: bytes, stale: Sequence[int]) -> list[dict]:
     """Land what is accepted of ``batch``, quarantine the rest; rows of ``ingested_files``."""
     with landed_rows(job.tables, batch, key) as rows:
-        placed_rows = _with_owners(job, batch, placed(job.spark, batch, rows))
+        placed_rows = with_owners(job.tables, batch, placed(job.spark, batch, rows))
         slim = index(placed_rows).persist()
-        verdicts = _verdicts(job, batch, slim)
-        counts = _by_file(verdicts)
-        _hold_too_many(batch, counts)
-        events = _append(job, batch, placed_rows, slim, verdicts)
-        if any(set(rules) - {UNCHANGED} for rules in counts.values()):
-            job.tables.append("quarantine", _quarantine(batch, verdicts))
+        verdicts = verdicts_on(job.tables, batch, slim, stale)
+        counts = by_file(verdicts)
+        hold_too_many(batch, counts)
+        accepted = accepted_of(slim, verdicts, bool(counts))
+        steps = steps_of(job.tables, batch, delivery.next_at, accepted, slim)
+        events = append(
+            job, batch, accepted_of(placed_rows, verdicts, bool(counts)), accepted, steps, bool(delivery.anew)
+        )
+        if any(map(refused, counts.values())):
+            job.tables.append("quarantine", quarantined(batch, verdicts))
         slim.unpersist()
         verdicts.unpersist()
-    return [_file_row(batch, file, counts.get(file.file_id, {}), events.get(file.file_id, 0)) for file in batch.mapped]
+    return [file_row(batch, file, counts.get(file.file_id, {}), events.get(file.file_id, 0)) for file in batch.mapped]
 
 
-def _with_owners(job: Job, batch: Batch, rows: DataFrame) -> DataFrame:
-    """``rows`` with the person of those that are known by another record."""
-    if not any(record.subject_of for record in batch.kinds.values()):
-        return rows
-    return owned(rows, job.tables.read("records"))
-
-
-def _verdicts(job: Job, batch: Batch, rows: DataFrame) -> DataFrame:
-    """The verdict on every record that is not simply accepted, each record once."""
-    known = job.tables.read("records").where(F.col("record_type").startswith(f"{batch.source.name}/"))
-    verdicts = broken(rows).persist()
-    if not all(record.declares_subject for record in batch.kinds.values()):
-        verdicts = verdicts.unionByName(strangers(rows, verdicts, job.tables.read("persons"))).persist()
-    return verdicts.unionByName(repetitions(rows, verdicts, known)).persist()
-
-
-def _append(job: Job, batch: Batch, rows: DataFrame, slim: DataFrame, verdicts: DataFrame) -> dict[int, int]:
-    """Write what is accepted into every table that the batch's record types fill; the events of each file."""
-    tables, source, kinds = job.tables, batch.source, batch.kinds
-    decided = verdicts.select(*RECORD)
-    accepted = rows.join(decided, RECORD, "left_anti")
-    accepted_slim = slim.join(decided, RECORD, "left_anti").persist()
-    tables.append("events", landing.events(accepted))
-    for table, (key, _) in landing.PAYLOAD_TABLES.items():
-        if filling := [kind for kind, record in kinds.items() if getattr(record, key)]:
-            tables.append(table, landing.payload(accepted.where(F.col("record_type").isin(filling)), table))
-    tables.append("records", landing.records(accepted_slim, source.name))
-    if declaring := [kind for kind, record in kinds.items() if record.declares_subject]:
-        _join_people(job, batch, accepted.where(F.col("record_type").isin(declaring)))
-    counted = accepted_slim.where("is_event").groupBy("file_id").agg(F.count("*").alias("events")).collect()
-    accepted_slim.unpersist()
-    return {row["file_id"]: row["events"] for row in counted}
-
-
-def _join_people(job: Job, batch: Batch, accepted: DataFrame):
-    """Keep new links, and derive who is who anew where links came or persons changed."""
-    tables = job.tables
-    new = landing.links(accepted, tables.read("links"), batch.source.system_priority, batch.source.clock).persist()
-    if not new.isEmpty():
-        tables.append("links", new)
-    elif accepted.where("person IS NOT NULL").isEmpty():
-        return
-    found = identities(tables.read("links"), tables.read("persons"))
-    current, before = found.current.persist(), tables.read("identity")
-    held = before.where("known_until IS NULL").select("source_subject_id", "subject_id")
-    if not current.join(held, ["source_subject_id", "subject_id"], "left_anti").isEmpty():
-        after = history(before, current, max(map(batch.delivered, batch.files)))
-        tables.replace("identity", after.localCheckpoint())
-    conflicts = found.conflicts.localCheckpoint()
-    if not (conflicts.isEmpty() and tables.read("identity_conflicts").isEmpty()):
-        tables.replace("identity_conflicts", conflicts)
-    for frame in (new, current):
-        frame.unpersist()
-
-
-def _retried(job: Job, batch: Batch, key: bytes) -> int:
-    """Try again those refused as ``unknown_person`` whose file is still there; how many were accepted now."""
-    waiting = job.tables.read("quarantine").where(
-        (F.col("rule") == "unknown_person")
-        & (F.col("mapping_hash") == batch.mapping_hash)
-        & F.col("file_id").isin([file.file_id for file in batch.files])
-    )
-    ids = {row["file_id"] for row in waiting.select("file_id").distinct().collect()} if batch.files else set()
-    if not ids:
+def _again(job, batch, known: dict[int, Found], noted, key, mapping_hash) -> int:
+    """Put refused records of ``known`` files through again; how many were accepted now."""
+    waiting, rows = refused_before(job, known, noted, mapping_hash)
+    if not rows:
         return 0
-    batch = replace(batch, files=[file for file in batch.files if file.file_id in ids])
-    tables, where = job.tables, f"file_id IN ({', '.join(map(str, sorted(ids)))})"
-    with landed_rows(tables, batch, key) as rows:
-        again = _with_owners(job, batch, placed(job.spark, batch, rows)).join(
-            waiting.select(*RECORD), RECORD, "left_semi"
-        )
-        slim = index(again).persist()
-        verdicts = _verdicts(job, batch, slim)
-        counts = _by_file(verdicts)
-        tried = waiting.groupBy("file_id").count().collect()
-        freed = {
-            row["file_id"]: row["count"]
-            - sum(number for rule, number in counts.get(row["file_id"], {}).items() if rule != UNCHANGED)
-            for row in tried
-        }
-        if not any(freed.values()):
-            return 0
-        events = _append(job, batch, again, slim, verdicts)
-        kept = tables.read("quarantine").where(where).join(waiting.select(*RECORD), RECORD, "left_anti")
-        tables.replace("quarantine", kept.unionByName(_quarantine(batch, verdicts)).localCheckpoint(), where=where)
-        corrected = [
-            row.asDict()
-            | {
-                "rows_accepted": row["rows_accepted"] + freed[row["file_id"]],
-                "rows_quarantined": row["rows_quarantined"] - freed[row["file_id"]],
-                "rows_unchanged": row["rows_unchanged"] + counts.get(row["file_id"], {}).get(UNCHANGED, 0),
-                "events_written": row["events_written"] + events.get(row["file_id"], 0),
-            }
-            for row in tables.read("ingested_files").where(where).collect()
-        ]
-        tables.replace("ingested_files", tables.frame("ingested_files", corrected), where=where)
-        verdicts.unpersist()
-    return sum(freed.values())
+    files = inspected(job.spark, batch.source, [known[row.file_id] for row in rows])
+    return retried(job, replace(batch, files=files), key, noted, rows, waiting)
 
 
-def _forget_old_mapping(job: Job, batch: Batch):
-    """Take back what another mapping of the source made of the same files: they are mapped anew."""
-    tables = job.tables
-    before = tables.read("ingested_files").where(
-        (F.col("source") == batch.source.name)
-        & (F.col("site") == batch.site)
-        & F.col("file_id").isin([file.file_id for file in batch.files])
-    )
-    ids = sorted(row["file_id"] for row in before.select("file_id").collect())
-    for table in LANDED_TABLES if ids else ():
-        if tables.version(table) is not None:
-            tables.replace(table, tables.read(table).where("false"), where=f"file_id IN ({', '.join(map(str, ids))})")
+def _forget(job: Job, batch: Batch, anew: Sequence[Noted]):
+    """Take back what another mapping made of the same files in the same delivery: they are mapped anew.
 
-
-def _hold_too_many(batch: Batch, counts: dict[int, dict[str, int]]):
-    """Hold the batch where a larger share is refused than the source bears; nothing is published."""
-    read = sum(file.records for file in batch.mapped)
-    refused: dict[str, int] = {}
-    for rules in counts.values():
-        for rule, number in rules.items():
-            if rule != UNCHANGED:
-                refused[rule] = refused.get(rule, 0) + number
-    if sum(refused.values()) <= batch.source.refuse_above * read:
+    What the files say is not changed by it, only how it was read; the reading of before stands in the snapshots of
+    before.
+    """
+    if not anew:
         return
-    worst = max(refused, key=refused.__getitem__)
-    first = next(file.name for file in batch.mapped if worst in counts.get(file.file_id, {}))
-    raise Held(
-        f"Received {sum(refused.values()):,} of {read:,} records that {batch.source.name} refuses, {refused[worst]:,} "
-        f"of them under {worst}, first in {first}; expected at most {batch.source.refuse_above:.0%}. Mend the files, "
-        "or raise `refuse_above`; nothing was published."
-    )
+    ids = ", ".join(str(row.file_id) for row in anew)
+    batches = ", ".join(sorted({str(row.batch_id) for row in anew}))
+    where = f"file_id IN ({ids})"
+    versions = ""
+    if batch.source.delivery == "snapshot":
+        at = version_of(anew[0].delivered_at)
+        versions = f" AND version BETWEEN {at - 1} AND {at}"
+    conditions = dict.fromkeys(FACTS, where + versions)
+    conditions |= dict.fromkeys(("quarantine", "ingested_files"), f"{where} AND batch_id IN ({batches})")
+    for table, condition in conditions.items():
+        if job.tables.version(table) is not None:
+            job.tables.replace(table, job.tables.read(table).where("false"), where=condition)
 
 
-def _quarantine(batch: Batch, verdicts: DataFrame) -> DataFrame:
-    return verdicts.where(F.col("rule") != UNCHANGED).select(
-        *RECORD,
-        F.lit(batch.source.name).alias("source"),
-        "record_type",
-        "rule",
-        reason(F.col("rule")).alias("reason"),
-        F.lit(batch.mapping_hash).alias("mapping_hash"),
-        F.lit(batch.number).cast("long").alias("batch_id"),
-    )
-
-
-def _by_file(verdicts) -> dict[int, dict[str, int]]:
-    """How many records of each file met with each verdict."""
-    counts: dict[int, dict[str, int]] = {}
-    for row in verdicts.groupBy("file_id", "rule").count().collect():
-        counts.setdefault(row["file_id"], {})[row["rule"]] = row["count"]
-    return counts
-
-
-def _file_row(batch: Batch, file: Landed, rules: dict[str, int], events: int) -> dict:
-    unchanged = rules.get(UNCHANGED, 0)
-    quarantined = sum(rules.values()) - unchanged
-    return {
-        "file_id": file.file_id,
-        "file": file.name,
-        "source": batch.source.name,
-        "site": batch.site,
-        "record_type": file.record_type or "ignored",
-        "bytes": file.bytes,
-        "rows_read": file.records,
-        "rows_accepted": file.records - quarantined,
-        "rows_quarantined": quarantined,
-        "rows_unchanged": unchanged,
-        "events_written": events,
-        "mapping_hash": batch.mapping_hash,
-        "delivered_at": batch.delivered(file),
-        "batch_id": batch.number,
-    }
-
-
-def _count(job: Job, source: Source, counts: list[dict], skipped: int, joined: int):
-    total = {
-        name: sum(row[name] for row in counts)
-        for name in ("rows_read", "rows_accepted", "rows_quarantined", "rows_unchanged", "events_written")
-    }
+def _count(job: Job, counts: list[dict]):
+    total = {name: sum(row[name] for row in counts) for name in FIGURES}
     job.count(
-        source=source.name,
         files=len(counts),
-        files_skipped=skipped,
         records_read=total["rows_read"],
         accepted=total["rows_accepted"],
         quarantined=total["rows_quarantined"],
         unchanged=total["rows_unchanged"],
         events=total["events_written"],
     )
-    if joined:
-        job.count(accepted_again=joined)
+
+
+def _tell_late(job, source, delivered: list[datetime]):
+    """Say so where what is here now is not what should be here by today."""
+    due = timing(source.expected, max(delivered, default=None), now().date())
+    if due.is_missing:
+        job.progress(
+            f"{source.name}: the delivery that was due on {due.next_expected} is missing: {due.days_late} days"
+        )
+        job.count(days_late=due.days_late)

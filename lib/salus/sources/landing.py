@@ -54,28 +54,30 @@ def records(rows: DataFrame, source: str) -> DataFrame:
     )
 
 
-def links(rows: DataFrame, known: DataFrame, priority: int, clock: str) -> DataFrame:
-    """``LINKS`` that are not yet ``known``: each declared subject's identifiers, its own id among them.
+def links(rows: DataFrame, priority: int, clock: str) -> DataFrame:
+    """``LINKS``: the identifiers that each version of a declaring record carries, its subject's own id among them.
 
-    Who somebody is counts as a static fact in a backfill: known always. Live, it is known from its delivery on.
+    A version that withdraws its record carries the own id alone. Who somebody is counts as a static fact in a backfill:
+    known always. Live, and where a snapshot lacks them, it is known from the delivery on.
     """
-    heads = rows.where("is_head AND declares_subject AND NOT is_void")
-    own = F.array("source_subject_id")
-    carried = heads.select(
-        "source_subject_id",
-        F.explode(F.concat(own, F.coalesce("identifiers", F.array()))).alias("identifier_id"),
-        F.struct(F.col("record_available").alias("at"), "file_id", "record").alias("told"),
+    heads = rows.where("is_head AND declares_subject")
+    carried = heads.withColumn(
+        "identifier_id",
+        F.explode(
+            F.array_distinct(
+                F.concat(F.array("source_subject_id"), F.coalesce("identifiers", F.array().cast("array<bigint>")))
+            )
+        ),
     )
-    first = carried.groupBy("source_subject_id", "identifier_id").agg(F.min("told").alias("told"))
-    new = first.join(
-        known.select("source_subject_id", "identifier_id"), ["source_subject_id", "identifier_id"], "left_anti"
-    )
-    return new.select(
+    received = F.coalesce("record_available", "delivered_at")
+    is_known_since = F.lit(clock == "live") | (F.col("record") < 0)
+    return carried.select(
         "source_subject_id",
         "identifier_id",
         F.lit(priority).alias("system_priority"),
-        F.when(F.lit(clock == "live"), F.col("told.at")).alias("known_from"),
-        F.lit(None).cast("timestamp_ntz").alias("known_until"),
-        "told.file_id",
-        "told.record",
+        "record_id",
+        "version",
+        F.when(is_known_since, received).alias("known_from"),
+        "file_id",
+        "record",
     ).select(*LINKS.names)

@@ -3,10 +3,14 @@
 A verdict needs the batch and what is known already: whose the record is, and which versions of it there are.
 """
 
+from collections.abc import Sequence
+
 from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F
 
+from salus.sources.batch import Batch
 from salus.sources.parsing import UNCHANGED
+from salus.storage.tables import Tables
 
 RECORD = ["file_id", "record"]
 INDEX = [
@@ -74,6 +78,31 @@ def reason(rule: Column) -> Column:
     known = F.create_map(*[F.lit(text) for pair in REASONS.items() for text in pair])
     own = F.concat(F.lit("expected what the source's rule "), rule, F.lit(" asks"))
     return F.coalesce(F.try_element_at(known, rule), own)
+
+
+def with_owners(tables: Tables, batch: Batch, rows: DataFrame) -> DataFrame:
+    """Placed ``rows`` of ``batch`` with the person of those that are known by another record."""
+    if not any(record.subject_of for record in batch.kinds.values()):
+        return rows
+    return owned(rows, tables.read("records"))
+
+
+def verdicts_on(tables: Tables, batch: Batch, rows: DataFrame, stale: Sequence[int]) -> DataFrame:
+    """The ``VERDICT`` on every record that is not simply accepted, each record once; kept in memory.
+
+    Args:
+        tables: what was known before the batch.
+        batch: whose records they are.
+        rows: the batch's ``index``.
+        stale: the files that went through another mapping: what they said cannot be compared with what is said now.
+    """
+    known = tables.read("records").where(F.startswith("record_type", F.lit(f"{batch.source.name}/")))
+    if stale:
+        known = known.withColumn("content_hash", F.when(~F.col("file_id").isin(*stale), F.col("content_hash")))
+    verdicts = broken(rows).persist()
+    if not all(record.declares_subject for record in batch.kinds.values()):
+        verdicts = verdicts.unionByName(strangers(rows, verdicts, tables.read("persons"))).persist()
+    return verdicts.unionByName(repetitions(rows, verdicts, known)).persist()
 
 
 def broken(rows: DataFrame) -> DataFrame:
@@ -147,7 +176,8 @@ def repetitions(rows: DataFrame, refused: DataFrame, records: DataFrame) -> Data
     Args:
         rows: the batch's ``index``.
         refused: verdicts so far.
-        records: the versions that were known before the batch.
+        records: the versions that were known before the batch; without a ``content_hash`` where it cannot be compared:
+            then a version that is known stands as it is.
     """
     columns = [*RECORD, "record_type", "record_id", "version", "content_hash", "file_order"]
     heads = rows.where("is_head").join(refused.select(*RECORD), RECORD, "left_anti").select(*columns)
@@ -164,6 +194,9 @@ def repetitions(rows: DataFrame, refused: DataFrame, records: DataFrame) -> Data
         .withColumns({"_number": F.row_number().over(version), "_first": F.first("content_hash").over(version)})
         .withColumn("_before", F.lag("_first").over(record))
     )
-    same = F.col("content_hash") == F.when(F.col("_number") > 1, F.col("_first")).otherwise(F.col("_before"))
-    rule = F.when(same, UNCHANGED).when(F.col("_number") > 1, "conflicting_version")
+    is_known = F.col("_number") > 1
+    same = F.when(is_known, F.coalesce(F.col("content_hash") == F.col("_first"), F.lit(True))).otherwise(
+        F.col("content_hash") == F.col("_before")
+    )
+    rule = F.when(same, UNCHANGED).when(is_known, "conflicting_version")
     return told.where("file_order >= 0").withColumn("rule", rule).where("rule IS NOT NULL").select(*VERDICT)

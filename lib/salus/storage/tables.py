@@ -41,8 +41,9 @@ class Tables:
     def __init__(self, spark: SparkSession, warehouse: str):
         self.spark = spark
         self.warehouse = warehouse.rstrip("/")
-        self.published = self._published()
+        self.published, self._last_published = self._newest_snapshot()
         self.written: dict[str, int] = {}
+        self._frames: dict[tuple[str, int], DataFrame] = {}
 
     def path(self, name: str) -> str:
         """Where table ``name`` lies."""
@@ -59,11 +60,17 @@ class Tables:
         return {name: version for name in names if (version := self.version(name)) is not None}
 
     def read(self, name: str) -> DataFrame:
-        """Table ``name`` as this run sees it; an empty frame of its schema where there is none yet."""
+        """Table ``name`` as this run sees it; an empty frame of its schema where there is none yet.
+
+        A version is loaded once: Delta works out anew what files it has whenever an old one is asked for.
+        """
         version = self.version(name)
         if version is None:
             return self.spark.createDataFrame([], schema_of(name))
-        return self.spark.read.format("delta").option("versionAsOf", version).load(self.path(name))
+        if (name, version) not in self._frames:
+            frame = self.spark.read.format("delta").option("versionAsOf", version).load(self.path(name))
+            self._frames[name, version] = frame
+        return self._frames[name, version]
 
     def append(self, name: str, rows: DataFrame) -> None:
         """Add ``rows`` to ``name``."""
@@ -103,7 +110,7 @@ class Tables:
             "versions": versions,
         }
         self._write("snapshots", self.frame("snapshots", [snapshot]), "append")
-        self.published, self.written = versions, {}
+        self.published, self.written, self._last_published = versions, {}, snapshot["published_at"]
         return True
 
     def undo_unpublished(self) -> list[str]:
@@ -186,23 +193,23 @@ class Tables:
             return None
         return int(last["operationParameters"].get("version") or -1)
 
-    def _published(self) -> dict[str, int]:
+    def _newest_snapshot(self) -> tuple[dict[str, int], datetime | None]:
+        """The versions that are published, and when they were."""
         if self._newest("snapshots") is None:
-            return {}
+            return {}, None
         newest = (
             self.spark.read.format("delta")
             .load(self.path("snapshots"))
-            .agg(F.max_by("versions", "published_at").alias("versions"))
+            .agg(F.max_by(F.struct("versions", "published_at"), "published_at").alias("newest"))
             .head()
         )
-        return dict(newest["versions"] or {}) if newest else {}
+        if newest is None or newest["newest"] is None:
+            return {}, None
+        return dict(newest["newest"]["versions"]), newest["newest"]["published_at"]
 
     def _next_instant(self):
         """Now, but later than the newest snapshot, whatever the clock did."""
-        now = datetime.now(UTC).replace(tzinfo=None)
-        if self._newest("snapshots") is None:
-            return now
-        [[last]] = self.spark.read.format("delta").load(self.path("snapshots")).agg(F.max("published_at")).collect()
+        now, last = datetime.now(UTC).replace(tzinfo=None), self._last_published
         return now if last is None or now > last else last + timedelta(microseconds=1)
 
     def _names(self):

@@ -1,0 +1,72 @@
+"""What is accepted of a batch goes into every table that its record types fill."""
+
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
+
+from salus.job import Job
+from salus.sources import landing
+from salus.sources.absence import Steps, copied
+from salus.sources.batch import Batch
+from salus.sources.joining import join_people
+from salus.sources.verdicts import RECORD
+
+
+def accepted_of(rows: DataFrame, verdicts: DataFrame, is_any: bool) -> DataFrame:
+    """``rows`` without the records that have a verdict; where none has any, nothing need be compared."""
+    return rows.join(verdicts.select(*RECORD), RECORD, "left_anti") if is_any else rows
+
+
+def append(
+    job: Job, batch: Batch, accepted: DataFrame, slim: DataFrame, steps: Steps | None, is_anew: bool = False
+) -> dict[int, int]:
+    """Write accepted rows, and what a snapshot changes beside them; the events of each file.
+
+    Args:
+        job: the run that writes.
+        batch: what they are of.
+        accepted: ``placed`` rows of accepted records.
+        slim: their ``index``.
+        steps: what a snapshot withdraws, and what holds again after it; None in a delta.
+        is_anew: facts of the same files were taken back.
+    """
+    tables, source, kinds = job.tables, batch.source, batch.kinds
+    if steps:
+        accepted = accepted.unionByName(steps.voids, allowMissingColumns=True)
+        slim = slim.unionByName(index_of_voids(steps.voids), allowMissingColumns=True)
+    slim = slim.persist()
+    figures = slim.groupBy("file_id").agg(F.count_if("is_event").alias("events"), F.count_if("is_head").alias("heads"))
+    counted = {row["file_id"]: row for row in figures.collect()}
+    if not any(row["heads"] for row in counted.values()):
+        slim.unpersist()
+        return {}
+    if any(row["events"] for row in counted.values()):
+        tables.append("events", landing.events(accepted))
+    for table, (key, _) in landing.PAYLOAD_TABLES.items():
+        if filling := [kind for kind, record in kinds.items() if getattr(record, key)]:
+            tables.append(table, landing.payload(accepted.where(F.col("record_type").isin(filling)), table))
+    tables.append("records", landing.records(slim, source.name))
+    if steps and steps.copies is not None:
+        _hold_again(job, steps.copies, source.clock == "live")
+    if declaring := [kind for kind, record in kinds.items() if record.declares_subject]:
+        people = accepted.where(F.col("record_type").isin(declaring))
+        join_people(tables, landing.links(people, source.system_priority, source.clock), is_anew)
+    for frame in (slim, *(steps.kept if steps else ())):
+        frame.unpersist()
+    return {file_id: row["events"] for file_id, row in counted.items()}
+
+
+def index_of_voids(voids: DataFrame) -> DataFrame:
+    """``voids`` as ``index`` would give them."""
+    return voids.drop("time", "available_time", "code", "delivered_at").withColumn("is_event", F.lit(True))
+
+
+def _hold_again(job, copies, is_live):
+    """Write what holds again after a snapshot that came late."""
+    copies = copies.localCheckpoint()
+    if copies.isEmpty():
+        return
+    for table in ("events", *landing.PAYLOAD_TABLES, "records", "links"):
+        if job.tables.version(table) is not None:
+            again = copied(job.tables.read(table), copies, is_live).localCheckpoint()
+            if not again.isEmpty():
+                job.tables.append(table, again)

@@ -1,0 +1,100 @@
+"""Who was who, and when: people by the identifiers that they shared at each moment.
+
+Pure Python over the few subjects of one component; salus.sources.identity finds them, and says what a link is.
+"""
+
+from collections.abc import Iterable, Sequence
+from datetime import date
+from typing import NamedTuple
+
+ALWAYS, NEVER = -(2**63), 2**63 - 1
+"""Clocks of what was known before everything, and of what ends after everything; the rest is microseconds, UTC."""
+
+
+class Span(NamedTuple):
+    """A source subject carried an identifier, as was known from ``since`` until ``until``."""
+
+    source_subject_id: int
+    identifier_id: int
+    since: int
+    until: int
+    priority: int
+    birth: date | None
+    sex: int | None
+
+
+class Was(NamedTuple):
+    """A source subject was a person, as was known from ``known_from`` until ``known_until``."""
+
+    source_subject_id: int
+    subject_id: int
+    known_from: int
+    known_until: int
+
+
+class Apart(NamedTuple):
+    """People who share an identifier and cannot be one."""
+
+    reason: str
+    members: tuple[int, ...]
+
+
+def histories(spans: Sequence[Span]) -> tuple[list[Was], list[Apart]]:
+    """Who was who when among the subjects of ``spans``, and who of them stays apart now.
+
+    Between two of its moments nothing changes, so each stretch is derived by itself, by connected components.
+    """
+    moments = sorted({moment for span in spans for moment in (span.since, span.until)} - {NEVER})
+    known: dict[int, int] = {}
+    for span in spans:
+        known[span.source_subject_id] = min(span.since, known.get(span.source_subject_id, NEVER))
+    rows: dict[int, list[Was]] = {subject: [] for subject in known}
+    conflicts: list[Apart] = []
+    for moment in moments:
+        now = [span for span in spans if span.since <= moment < span.until]
+        named, conflicts = _people(now)
+        for subject, since in known.items():
+            if since > moment:
+                continue
+            person, before = named.get(subject, subject), rows[subject]
+            if before and before[-1].subject_id == person:
+                continue
+            if before:
+                before[-1] = before[-1]._replace(known_until=moment)
+            before.append(Was(subject, person, moment, NEVER))
+    return [row for of_subject in rows.values() for row in of_subject], conflicts
+
+
+def _people(spans) -> tuple[dict[int, int], list[Apart]]:
+    """The person of each subject, by the identifiers that they share now; and who is kept apart."""
+    about = {span.source_subject_id: span for span in spans}
+    named: dict[int, int] = {}
+    conflicts: list[Apart] = []
+    for members in components((span.source_subject_id, span.identifier_id) for span in spans):
+        births = {about[member].birth for member in members} - {None}
+        sexes = {about[member].sex for member in members} - {None}
+        reasons = [reason for reason, values in (("two_birth_dates", births), ("two_sexes", sexes)) if len(values) > 1]
+        conflicts += [Apart(reason, tuple(sorted(members))) for reason in reasons]
+        first = min(members, key=lambda member: (about[member].priority, member))
+        named |= {member: member if reasons else first for member in members}
+    return named, sorted(conflicts)
+
+
+def components(pairs: Iterable[tuple[int, int]]) -> list[set[int]]:
+    """The subjects of ``pairs`` (subject, identifier) in sets that share identifiers, directly or through others."""
+    parents: dict[tuple[str, int], tuple[str, int]] = {}
+
+    def root(node):
+        parents.setdefault(node, node)
+        while parents[node] != node:
+            parents[node] = parents[parents[node]]
+            node = parents[node]
+        return node
+
+    for subject, identifier in pairs:
+        parents[root(("subject", subject))] = root(("identifier", identifier))
+    found: dict[tuple[str, int], set[int]] = {}
+    for kind, number in list(parents):
+        if kind == "subject":
+            found.setdefault(root((kind, number)), set()).add(number)
+    return list(found.values())
