@@ -39,12 +39,13 @@ def append(
     if not any(row["heads"] for row in counted.values()):
         slim.unpersist()
         return {}
+    rows = {"records": landing.records(slim, source.name)}
     if any(row["events"] for row in counted.values()):
-        tables.append("events", landing.events(accepted))
+        rows["events"] = landing.events(accepted)
     for table, (key, _) in landing.PAYLOAD_TABLES.items():
         if filling := [kind for kind, record in kinds.items() if getattr(record, key)]:
-            tables.append(table, landing.payload(accepted.where(F.col("record_type").isin(filling)), table))
-    tables.append("records", landing.records(slim, source.name))
+            rows[table] = landing.payload(accepted.where(F.col("record_type").isin(filling)), table)
+    tables.append_all(rows)
     if steps and steps.copies is not None:
         _hold_again(job, steps.copies, source.clock == "live")
     if declaring := [kind for kind, record in kinds.items() if record.declares_subject]:

@@ -4,7 +4,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
-from functools import reduce
 from urllib.parse import unquote
 
 from pyspark.sql import DataFrame, SparkSession
@@ -63,13 +62,13 @@ def version_of(delivered: datetime) -> int:
 
 @contextmanager
 def landed_rows(tables: Tables, batch: Batch, key: bytes) -> Iterator[DataFrame]:
-    """``staged_rows`` of the batch, worked out once and read back from files."""
+    """Every record of the batch mapped, worked out once and read back from files."""
     with staging(tables) as keep:
-        yield keep("rows", staged_rows(tables.spark, batch, key, keep))
+        yield keep("rows", staged_parts(tables.spark, batch, key, keep))
 
 
-def staged_rows(spark: SparkSession, batch: Batch, key: bytes, keep: Keep = unkept) -> DataFrame:
-    """Every record of the batch mapped: one parse a record type and header, all in one frame."""
+def staged_parts(spark: SparkSession, batch: Batch, key: bytes, keep: Keep = unkept) -> list[DataFrame]:
+    """Every record of the batch mapped: a frame, and one parse, for each record type and header."""
     source, keyed = batch.source, pads(spark, key)
     units, policy = conversions(spark, read_units(units_path())), policy_of(source.name)
 
@@ -80,11 +79,10 @@ def staged_rows(spark: SparkSession, batch: Batch, key: bytes, keep: Keep = unke
     undeclared = []
     for reading, of_mixed_types in (("bundle", bundle_entries), ("code", records)):
         if paths := [file.path for file in batch.mapped if file.reading == reading]:
-            found = keep(reading, of_mixed_types(spark, source, paths), "_type")
+            found = keep(reading, [of_mixed_types(spark, source, paths)], "_type")
             undeclared.append(found.where("_type = -1"))
             frames += [as_mapped(rows, kind) for kind, rows in _of_each_type(found, batch, reading)]
-    frames += [refused(rows, frames[0].schema) for rows in undeclared]
-    return reduce(DataFrame.unionByName, frames)
+    return frames + [refused(rows, frames[0].schema) for rows in undeclared]
 
 
 def _lines(spark, batch) -> Iterator[tuple[str, DataFrame]]:

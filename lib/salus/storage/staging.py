@@ -1,27 +1,32 @@
 """A place for what a run works out once and reads several times: Parquet beside the tables, gone at its end."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial, reduce
 from typing import Protocol
 
 from pyspark.sql import DataFrame
 
+from salus.storage.at_once import at_once
 from salus.storage.tables import Tables
 
 FOLDER = "_staging"
 
 
 class Keep(Protocol):
-    """``keep(name, rows, by)`` gives ``rows``, perhaps computed once and read back, a folder a value of ``by``."""
+    """``keep(name, parts, by)`` gives all rows of ``parts``, perhaps computed once and read back.
 
-    def __call__(self, name: str, rows: DataFrame, by: str | None = None) -> DataFrame:
-        """``rows``."""
+    The parts are computed at once; where ``by`` is given, each of its values has a folder of its own.
+    """
+
+    def __call__(self, name: str, parts: Sequence[DataFrame], by: str | None = None) -> DataFrame:
+        """All rows of ``parts``, whose columns are of one name and type."""
         ...
 
 
-def unkept(name: str, rows: DataFrame, by: str | None = None) -> DataFrame:
-    """``rows`` as they are, computed whenever they are read."""
-    return rows
+def unkept(name: str, parts: Sequence[DataFrame], by: str | None = None) -> DataFrame:
+    """All rows of ``parts`` as they are, computed whenever they are read."""
+    return reduce(DataFrame.unionByName, parts)
 
 
 @contextmanager
@@ -35,13 +40,18 @@ def staging(tables: Tables) -> Iterator[Keep]:
     folder = jvm.org.apache.hadoop.fs.Path(path)
     files = folder.getFileSystem(tables.spark._jsc.hadoopConfiguration())
 
-    def keep(name: str, rows: DataFrame, by: str | None = None) -> DataFrame:
-        writer = rows.write.option("compression", "snappy")
-        (writer.partitionBy(by) if by else writer).parquet(f"{path}/{name}")
-        return tables.spark.read.schema(rows.schema).parquet(f"{path}/{name}")
+    def keep(name: str, parts: Sequence[DataFrame], by: str | None = None) -> DataFrame:
+        folders = [f"{path}/{name}/{number}" for number in range(len(parts))]
+        at_once(tables.spark, [partial(_written, rows, folder, by) for rows, folder in zip(parts, folders)])
+        return tables.spark.read.schema(parts[0].schema).parquet(*folders)
 
     files.delete(folder, True)
     try:
         yield keep
     finally:
         files.delete(folder, True)
+
+
+def _written(rows, folder, by):
+    writer = rows.write.option("compression", "snappy")
+    (writer.partitionBy(by) if by else writer).parquet(folder)

@@ -34,6 +34,9 @@ STATISTICS_ON = ("source_subject_id", "subject_id", "time", "record_id")
 UNPUBLISHED = ("snapshots", "runs")
 """Logs of their own: always read at their newest version."""
 
+_snapshots: dict[tuple[str, int], tuple[dict[str, int], datetime | None]] = {}
+"""What this process published last, by its commit: the jobs of a night follow one another."""
+
 
 class Tables:
     """The tables of one warehouse, as one run sees and writes them."""
@@ -111,6 +114,8 @@ class Tables:
         }
         self._write("snapshots", self.frame("snapshots", [snapshot]), "append")
         self.published, self.written, self._last_published = versions, {}, snapshot["published_at"]
+        _snapshots.clear()
+        _snapshots[self._commit("snapshots", self._written("snapshots"))] = (versions, self._last_published)
         return True
 
     def undo_unpublished(self) -> list[str]:
@@ -195,8 +200,12 @@ class Tables:
 
     def _newest_snapshot(self) -> tuple[dict[str, int], datetime | None]:
         """The versions that are published, and when they were."""
-        if self._newest("snapshots") is None:
+        version = self._newest("snapshots")
+        if version is None:
             return {}, None
+        commit = self._commit("snapshots", version)
+        if commit in _snapshots:
+            return _snapshots[commit]
         newest = (
             self.spark.read.format("delta")
             .load(self.path("snapshots"))
@@ -234,6 +243,14 @@ class Tables:
                 "Look whether somebody removes files of the warehouse."
             )
         return version
+
+    def _commit(self, name, version) -> tuple[str, int]:
+        """Names a commit for good: its file, and when that was written."""
+        jvm, path = self.spark._jvm, f"{self.path(name)}/_delta_log/{version:020d}.json"
+        assert jvm is not None
+        file = jvm.org.apache.hadoop.fs.Path(path)
+        status = file.getFileSystem(self.spark._jsc.hadoopConfiguration()).getFileStatus(file)
+        return path, status.getModificationTime()
 
     def _listed(self, folder) -> list[str]:
         jvm = self.spark._jvm

@@ -2,6 +2,7 @@
 
 import json
 import os
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from datetime import timedelta
 from importlib.metadata import version
@@ -52,9 +53,11 @@ def train(job, task: Task, resume: bool = False, ranks: int | None = None) -> No
         checkpoints.clear()
     plan = TrainingPlan(dataset.folder.url, dataset.hash, checkpoints.url, tuple(networks), resume)
     job.progress(f"{dataset.split('train').rows:,} samples of {dataset.width} inputs, {ranks} ranks")
-    results = run_ranks(job.spark, plan, ranks, job.progress, debug=bool(os.environ.get("SALUS_DEBUG")))
+    with ThreadPoolExecutor(1) as meanwhile:  # a new SQLite registry takes seconds to make
+        opened = meanwhile.submit(Registry, uri, task.id, f"{job.tables.warehouse}/{REGISTRY}/artifacts")
+        results = run_ranks(job.spark, plan, ranks, job.progress, debug=bool(os.environ.get("SALUS_DEBUG")))
     agreed(results, dataset)
-    registry = Registry(uri, task.id, f"{job.tables.warehouse}/{REGISTRY}/artifacts")
+    registry = opened.result()
     rows = [_registered(job, task, dataset, network, results, registry) for network in networks]
     for after, row in enumerate(reversed(rows)):
         row["trained_at"] = now() + timedelta(microseconds=after)
