@@ -31,11 +31,12 @@ layers: setup  ## do imports go downward only (import-linter)?
 test: setup  ## all tests but the long ones
 	./submit.sh test
 
-fast: setup  ## the tests that need no Spark: seconds
-	./submit.sh test -m "not slow and not spark and not parallel and not browser" tests/unit
+fast: setup  ## the tests that need neither Spark nor training: seconds
+	./submit.sh test -m "not slow and not spark and not browser" tests/unit
 
-long: setup  ## the long suites; their results belong under benchmarks/results
+long: setup  ## the long suites, and property tests on many examples; their results belong under benchmarks/results
 	./submit.sh test -m slow
+	SALUS_TEST_PROFILE=long ./submit.sh test -m "not slow and not spark and not browser" tests/unit
 
 lock:  ## pin requirements.in in requirements.lock, with hashes (make lock UPGRADE=--upgrade takes the newest)
 	@tools=$$(mktemp -d); trap 'rm -rf "$$tools"' EXIT; \

@@ -15,11 +15,12 @@ from hypothesis import settings
 
 ROOT = Path(__file__).resolve().parents[1]
 REAL_DATA = ROOT.parent / "shared" / "data"
-BY_FOLDER = {"spark": "spark", "end_to_end": "spark", "parallel": "parallel"}
+BY_FOLDER = {"spark": "spark", "end_to_end": "spark", "training": "training", "parallel": "parallel"}
 
 # How long an example takes says how busy the machine is, and nothing of the code.
-settings.register_profile("salus", deadline=None)
-settings.load_profile("salus")
+settings.register_profile("plain", deadline=None, max_examples=40)
+settings.register_profile("long", deadline=None, max_examples=1000)
+settings.load_profile(os.environ.get("SALUS_TEST_PROFILE", "plain"))
 
 os.environ.setdefault("SALUS_CONF", str(ROOT / "conf"))
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")

@@ -3,7 +3,7 @@
 import numpy as np
 import pyarrow as pa
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from salus.cohorts.eligibility import COLUMNS, eligibility, eligibility_steps
@@ -91,7 +91,6 @@ def slowly(person, day, rules):
 
 
 @given(people, rules)
-@settings(deadline=None)
 def test_it_is_its_definition_day_by_day(persons, rules):
     row, at = every_sample(persons)
     lost_at, enrolled_days = eligibility(batch_of(persons), row, at, rules)
@@ -100,7 +99,6 @@ def test_it_is_its_definition_day_by_day(persons, rules):
 
 
 @given(people, people, st.integers(0, 45))
-@settings(deadline=None)
 def test_what_becomes_available_after_the_prediction_changes_nothing(persons, others, day):
     """Rows that came later are added, and what was there is corrected or voided later."""
     as_known = [only_known(p, day) for p in persons]
@@ -142,7 +140,6 @@ def with_future(person, future, day):
 
 
 @given(people)
-@settings(deadline=None, max_examples=30)
 def test_a_slice_of_a_batch_gives_the_same(persons):
     whole = batch_of([*persons, *persons])
     row, at = every_sample(persons)

@@ -10,7 +10,7 @@ import yaml
 from aces.config import TaskExtractorConfig
 from aces.predicates import get_predicates_df
 from aces.query import query
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from omegaconf import DictConfig
 
@@ -203,7 +203,6 @@ def slowly(person, day, death_is):
 
 @pytest.mark.parametrize("death_is", ["no_event", "composite"])
 @given(st.lists(someone, min_size=1, max_size=4))
-@settings(deadline=None, max_examples=60)
 def test_it_is_its_definition_day_by_day(death_is, people):
     batch = batch_of(
         [

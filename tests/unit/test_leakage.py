@@ -3,7 +3,7 @@
 import dataclasses
 
 import numpy as np
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from salus.timelines.clocks import NEVER
@@ -44,7 +44,6 @@ def futures(draw, rows, kind, at):
     return changed
 
 
-@settings(max_examples=150, deadline=None)
 @given(people, prediction_times, st.data())
 def test_what_became_known_after_the_prediction_changes_no_input(person, at, data):
     other = Person(

@@ -6,7 +6,7 @@ import statistics
 import numpy as np
 import pyarrow as pa
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from salus.timelines import entries
@@ -76,7 +76,6 @@ def since_last(seen, at):
     return (at - max(e.time for e in seen)) / DAY if seen else math.nan
 
 
-@settings(max_examples=100, deadline=None)
 @given(
     st.lists(people, min_size=1, max_size=4),
     st.lists(prediction_times, min_size=1, max_size=4),
@@ -91,7 +90,6 @@ def test_every_feature_is_what_its_definition_says(persons, times, clock):
     np.testing.assert_allclose(fast, expected, rtol=1e-4, atol=1e-3)
 
 
-@settings(max_examples=40, deadline=None)
 @given(st.lists(people, min_size=3, max_size=6), st.lists(prediction_times, min_size=1, max_size=3), st.integers(1, 7))
 def test_neither_slices_of_a_batch_nor_chunks_of_the_work_change_an_input(persons, times, pairs_at_once):
     batch = batch_of(persons)
@@ -126,7 +124,6 @@ def test_nulls_in_a_clock_are_refused():
         model_inputs(pa.RecordBatch.from_arrays(columns, names=batch.schema.names), np.array([0]), np.array([0]), SPEC)
 
 
-@settings(max_examples=60, deadline=None)
 @given(people, prediction_times)
 def test_last_times_and_data_through_are_those_of_what_was_visible(person, at):
     batch, row, times = batch_of([person]), np.array([0]), np.array([at])
@@ -138,7 +135,6 @@ def test_last_times_and_data_through_are_those_of_what_was_visible(person, at):
     )
 
 
-@settings(max_examples=60, deadline=None)
 @given(st.lists(people, min_size=1, max_size=4), prediction_times)
 def test_standardised_inputs_are_finite_and_say_what_was_missing(persons, at):
     row, times = samples_of(persons, [at])
