@@ -28,6 +28,8 @@ SPARK_DEFAULTS = {
     "spark.databricks.delta.snapshotPartitions": "2",
     "spark.databricks.delta.retentionDurationCheck.enabled": "true",
     "spark.ui.enabled": "false",
+    # An adaptive plan is described anew for the UI after each of its stages; in full, that takes longer than planning.
+    "spark.sql.ui.explainMode": "simple",
     "spark.ui.showConsoleProgress": "false",
 }
 
