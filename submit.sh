@@ -233,7 +233,7 @@ main() {
     case $job in
         setup) ;;
         # Two processes, each with a Spark session of its own; -n 0 runs all in one.
-        test) cd "$checkout" && exec "$venv/bin/python" -m pytest --numprocesses 2 --dist loadgroup --no-loadscope-reorder "$@" ;;
+        test) cd "$checkout" && exec "$venv/bin/python" -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder "$@" ;;
         shell) exec "$venv/bin/python" -m salus.launch shell "$@" ;;
         # The JVM warns of a module that Spark 4 itself asks for; nothing else is held back.
         *) exec "$venv/bin/python" -m salus.launch "$job" "$@" \

@@ -31,7 +31,6 @@ os.environ.setdefault("JDK_JAVA_OPTIONS", "-XX:TieredStopAtLevel=1 -XX:+UseSeria
 os.environ["PYTHONPATH"] = os.pathsep.join([str(ROOT / "lib"), *filter(None, [os.environ.get("PYTHONPATH")])])
 
 
-@pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
 def pytest_collection_modifyitems(items):
     """Mark what needs Spark or ranks, and run it after what needs nothing."""
     for item in items:
@@ -40,9 +39,6 @@ def pytest_collection_modifyitems(items):
             item.add_marker(BY_FOLDER[folder])
         if "spark" in getattr(item, "fixturenames", ()):
             item.add_marker("spark")
-        # Side by side, a module stays in one process, and so do those that look at the same demo.
-        together = "first_demo" if "first_demo" in getattr(item, "fixturenames", ()) else str(item.path)
-        item.add_marker(pytest.mark.xdist_group(together))
     items.sort(key=_turn)
 
 
