@@ -5,7 +5,9 @@ the ``spark`` fixture and from the folder.
 """
 
 import argparse
+import fcntl
 import os
+import pickle
 import subprocess
 import sys
 from pathlib import Path
@@ -44,12 +46,11 @@ def pytest_collection_modifyitems(items):
 
 def _turn(item):
     """What needs nothing comes first; side by side, the longest does, so that none of them is waited for at the end."""
-    needs = [
-        "first_demo" in getattr(item, "fixturenames", ()),
-        item.get_closest_marker("parallel") is not None,
-        item.get_closest_marker("spark") is not None,
-    ]
-    return [not needed for needed in needs] if os.environ.get("PYTEST_XDIST_WORKER") else needs
+    markers = [item.get_closest_marker(name) is not None for name in ("parallel", "training", "spark")]
+    if os.environ.get("PYTEST_XDIST_WORKER"):
+        has_demo = "first_demo" in getattr(item, "fixturenames", ())
+        return [not has_demo or markers[0], *(not needed for needed in markers), has_demo]
+    return markers
 
 
 @pytest.fixture(scope="session")
@@ -100,27 +101,33 @@ def job_in(spark):
 
 @pytest.fixture(scope="session")
 def first_demo(tmp_path_factory):
-    """A first demo of 400 people, started as submit.sh starts it: how it ended, and the folder where it worked."""
-    folder = tmp_path_factory.mktemp("demo")
-    ended = subprocess.run(
-        [
-            sys.executable,
-            "-m",
-            "salus.launch",
-            "demo",
-            "--people=400",
-            "--seed=7",
-            "--warehouse",
-            str(folder / "warehouse"),
-        ],
+    """A first demo of 400 people, started as submit.sh starts it: how it ended, and the folder where it worked.
+
+    Test processes side by side share one: whoever comes first runs it.
+    """
+    own = tmp_path_factory.getbasetemp()
+    shared = own.parent if os.environ.get("PYTEST_XDIST_WORKER") else own
+    folder, ended = shared / "first_demo", shared / "first_demo.ended"
+    with open(shared / "first_demo.lock", "w", encoding="utf-8") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not ended.is_file():
+            folder.mkdir()
+            ended.write_bytes(pickle.dumps(_first_demo(folder)))
+    process = pickle.loads(ended.read_bytes())
+    assert process.returncode == 0, process.stderr[-4000:]
+    return process, folder
+
+
+def _first_demo(folder):
+    asked = ["demo", "--people=400", "--seed=7", "--warehouse", str(folder / "warehouse")]
+    return subprocess.run(
+        [sys.executable, "-m", "salus.launch", *asked],
         capture_output=True,
         text=True,
         check=False,
         cwd=folder,
         env=os.environ | {"SALUS_MASTER": "local[2,4]", "SALUS_DRIVER_MEMORY": "2g"},
     )
-    assert ended.returncode == 0, ended.stderr[-4000:]
-    return ended, folder
 
 
 @pytest.fixture(scope="session")
