@@ -85,7 +85,7 @@ def test_a_source_that_does_not_exist(ends, landing):
     code, line = ends(*take_in(landing, "fhir_r5"))
     assert code == 2
     assert "Received the source `fhir_r5`; expected one of " in line
-    assert "fhir_r4, payer_extract, wearable_daily" in line
+    assert ", ".join(sorted(path.stem for path in (salus.settings.conf_dir() / "sources").glob("*.yml"))) in line
 
 
 def test_a_misspelt_key_of_a_source_is_named_with_its_line(ends, landing, conf):

@@ -25,7 +25,7 @@ def delivered(step):
     return [
         (
             step,
-            number,
+            kind * 1000 + number,
             str(kind),
             kind * 1000 + number,
             number,
