@@ -9,7 +9,7 @@ import pytest
 
 from salus.errors import Refused
 from salus.settings import load_yaml
-from salus.sources.declaration import Source, read_source
+from salus.sources.declaration import Source, load_source, read_source
 from salus.sources.deliveries import Noted, planned
 from salus.sources.files import Found, Landed, hashed, inspect
 
@@ -40,7 +40,7 @@ def plan(source, found, noted=(), mapping="m", at=None):
                 first_line="",
                 record_type=kind_of(one),
                 kinds=(),
-                has_wrapped_rows=False,
+                reading="lines",
                 error=None,
             )
             for one in files
@@ -135,8 +135,7 @@ def test_a_file_grows_where_it_was_just_changed_or_changes_while_it_is_read(tmp_
     before = hashed(str(path), str(tmp_path))
     with path.open("a") as more:
         more.write("l2\n")
-    source = SimpleNamespace(format="csv", ignored_files=[], records={}, type_field=None)
-    assert inspect(before, source).is_growing
+    assert inspect(before, load_source("wearable_daily")).is_growing
 
 
 def test_a_snapshot_may_not_have_versions_of_its_own(tmp_path):
