@@ -137,6 +137,7 @@ def test_a_file_that_is_not_what_it_should_be_stops_the_delivery(deliver, tmp_pa
     assert deliver().tables.published == before
 
 
+@pytest.mark.slow
 def test_a_changed_mapping_maps_the_files_anew(deliver, declare):
     deliver(person=PEOPLE, lab=LABS)
     declare(("numeric_value: result}", "numeric_value: result, text_value: result}"))
@@ -149,6 +150,7 @@ def test_a_changed_mapping_maps_the_files_anew(deliver, declare):
     assert again.tables.read("ingested_files").count() == 2
 
 
+@pytest.mark.slow
 def test_what_a_snapshot_lacks_is_withdrawn_once_and_comes_back(deliver, declare, tmp_path):
     declare(("refuse_above", "delivery: snapshot\nrefuse_above"), ("    version: released\n", ""))
     head = "lab,person,day,released,result\n"
@@ -183,6 +185,7 @@ def test_what_a_snapshot_lacks_is_withdrawn_once_and_comes_back(deliver, declare
     assert files.where("rows_read != rows_accepted + rows_quarantined").isEmpty()
 
 
+@pytest.mark.slow
 def test_refused_records_go_through_again_once_the_mapping_is_mended(deliver, declare):
     labs = LABS + "l3,ann,2021-01-01,2021-01-02,n/a\nl4,cy,2021-01-01,2021-01-02,8\n"
     first = deliver(person=PEOPLE, lab=labs)
@@ -201,6 +204,7 @@ def test_refused_records_go_through_again_once_the_mapping_is_mended(deliver, de
     assert (counts(anew), results(anew)) == (counts(mended), results(mended))
 
 
+@pytest.mark.slow
 def test_a_file_that_may_still_grow_is_left_for_the_next_run(deliver, declare, tmp_path):
     declare(("refuse_above", "settle_seconds: 3600\nexpected: {every: day, grace_days: 3}\nrefuse_above"))
     left = deliver(person=PEOPLE)
