@@ -28,7 +28,8 @@ os.environ.setdefault("SALUS_CONF", str(ROOT / "conf"))
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")
 # A test's JVM lives for too short a time to earn back what the optimizing compiler and parallel collectors cost.
-os.environ.setdefault("JDK_JAVA_OPTIONS", "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC")
+# Of what the quick one makes, Spark's generated classes would fill the 48 MB that it gets within a minute.
+os.environ.setdefault("JDK_JAVA_OPTIONS", "-XX:TieredStopAtLevel=1 -XX:ReservedCodeCacheSize=512m -XX:+UseSerialGC")
 # Spark's Python workers and Horovod's ranks are processes of their own.
 os.environ["PYTHONPATH"] = os.pathsep.join([str(ROOT / "lib"), *filter(None, [os.environ.get("PYTHONPATH")])])
 
@@ -71,6 +72,9 @@ def spark(request, tmp_path_factory):
             spark={
                 "spark.sql.shuffle.partitions": "4",
                 "spark.default.parallelism": "2",
+                # Compiling an expression takes longer than a test's few rows; demos and clusters compile as ever.
+                "spark.sql.codegen.wholeStage": "false",
+                "spark.sql.codegen.factoryMode": "NO_CODEGEN",
                 "spark.sql.warehouse.dir": str(tmp_path_factory.mktemp("spark-warehouse")),
             },
         ),

@@ -25,11 +25,19 @@ SPARK_DEFAULTS = {
     "spark.sql.adaptive.enabled": "true",
     "spark.python.worker.reuse": "true",
     "spark.databricks.delta.schema.autoMerge.enabled": "false",
-    "spark.databricks.delta.snapshotPartitions": "2",
+    "spark.databricks.delta.snapshotPartitions": "1",
     "spark.databricks.delta.retentionDurationCheck.enabled": "true",
     "spark.ui.enabled": "false",
     # An adaptive plan is described anew for the UI after each of its stages; in full, that takes longer than planning.
     "spark.sql.ui.explainMode": "simple",
+    # What the UI would show is held in memory even where there is none, plans of megabytes among it.
+    "spark.sql.maxPlanStringLength": "2000",
+    "spark.sql.ui.retainedExecutions": "10",
+    "spark.ui.retainedJobs": "50",
+    "spark.ui.retainedStages": "50",
+    "spark.ui.retainedTasks": "500",
+    # Every Column would ask Python's stack, and then the JVM, where it was written: half the time of a long mapping.
+    "spark.python.sql.dataFrameDebugging.enabled": "false",
     "spark.ui.showConsoleProgress": "false",
 }
 

@@ -140,8 +140,10 @@ def test_a_link_that_comes_and_goes_is_known_of_each_night(spark):
     assert told == {SEEN: {1: 1, 2: 2}, LINKED: {1: 1, 2: 1, 3: 1}, NOW: {1: 1, 2: 2, 3: 3}}
 
 
-def test_whatever_the_order_of_the_links_everybody_is_who_they_are(spark, tables):
+@pytest.mark.parametrize("few", [identity.FEW, 0], ids=["driver", "tasks"])
+def test_whatever_the_order_of_the_links_everybody_is_who_they_are(spark, tables, monkeypatch, few):
     """Links come in random batches, each derived for those whom it concerns; the end is that of all at once."""
+    monkeypatch.setattr(identity, "FEW", few)
     draw = random.Random(11)
     times = [SEEN, LINKED, NOW, None]
     carried = [

@@ -17,12 +17,25 @@ from salus.sources.verdicts import RECORD, reason
 FIGURES = ("rows_read", "rows_accepted", "rows_quarantined", "rows_unchanged", "events_written")
 
 
-def by_file(verdicts: DataFrame) -> dict[int, dict[str, int]]:
-    """How many records of each file met with each verdict."""
-    counts: dict[int, dict[str, int]] = {}
-    for row in verdicts.groupBy("file_id", "rule").count().collect():
-        counts.setdefault(row["file_id"], {})[row["rule"]] = row["count"]
-    return counts
+def by_file(rows: DataFrame, verdicts: DataFrame, is_any: bool) -> tuple[dict[int, dict[str, int]], dict[int, int]]:
+    """How many records of each file met with each verdict; and how many events there are in those that met with none.
+
+    Args:
+        rows: ``index`` of the records.
+        verdicts: the verdicts on them.
+        is_any: whether there are verdicts.
+    """
+    of_verdict = F.lit(None).cast("string").alias("verdict")
+    if is_any:
+        rows = rows.join(verdicts.select(*RECORD, F.col("rule").alias("verdict")), RECORD, "left")
+        of_verdict = F.col("verdict")
+    grouped = rows.groupBy("file_id", of_verdict)
+    figures = grouped.agg(F.count_if("is_head").alias("records"), F.count_if("is_event").alias("events")).collect()
+    rules: dict[int, dict[str, int]] = {}
+    for row in figures:
+        if row["verdict"]:
+            rules.setdefault(row["file_id"], {})[row["verdict"]] = row["records"]
+    return rules, {row["file_id"]: row["events"] for row in figures if not row["verdict"]}
 
 
 def refused(rules: dict[str, int]) -> int:

@@ -17,7 +17,13 @@ def accepted_of(rows: DataFrame, verdicts: DataFrame, is_any: bool) -> DataFrame
 
 
 def append(
-    job: Job, batch: Batch, accepted: DataFrame, slim: DataFrame, steps: Steps | None, is_anew: bool = False
+    job: Job,
+    batch: Batch,
+    accepted: DataFrame,
+    slim: DataFrame,
+    events: dict[int, int],
+    steps: Steps | None,
+    is_anew: bool = False,
 ) -> dict[int, int]:
     """Write accepted rows, and what a snapshot changes beside them; the events of each file.
 
@@ -26,6 +32,7 @@ def append(
         batch: what they are of.
         accepted: ``placed`` rows of accepted records.
         slim: their ``index``.
+        events: how many events there are in each file's accepted records; it has no other files.
         steps: what a snapshot withdraws, and what holds again after it; None in a delta.
         is_anew: facts of the same files were taken back.
     """
@@ -33,14 +40,12 @@ def append(
     if steps:
         accepted = accepted.unionByName(steps.voids, allowMissingColumns=True)
         slim = slim.unionByName(index_of_voids(steps.voids), allowMissingColumns=True)
-    slim = slim.persist()
-    figures = slim.groupBy("file_id").agg(F.count_if("is_event").alias("events"), F.count_if("is_head").alias("heads"))
-    counted = {row["file_id"]: row for row in figures.collect()}
-    if not any(row["heads"] for row in counted.values()):
-        slim.unpersist()
+        voids = {row["file_id"]: row["count"] for row in steps.voids.groupBy("file_id").count().collect()}
+        events = {id: events.get(id, 0) + voids.get(id, 0) for id in events | voids}
+    if not events:
         return {}
     rows = {"records": landing.records(slim, source.name)}
-    if any(row["events"] for row in counted.values()):
+    if any(events.values()):
         rows["events"] = landing.events(accepted)
     for table, (key, _) in landing.PAYLOAD_TABLES.items():
         if filling := [kind for kind, record in kinds.items() if getattr(record, key)]:
@@ -51,9 +56,9 @@ def append(
     if declaring := [kind for kind, record in kinds.items() if record.declares_subject]:
         people = accepted.where(F.col("record_type").isin(declaring))
         join_people(tables, landing.links(people, source.system_priority, source.clock), is_anew)
-    for frame in (slim, *(steps.kept if steps else ())):
+    for frame in steps.kept if steps else ():
         frame.unpersist()
-    return {file_id: row["events"] for file_id, row in counted.items()}
+    return events
 
 
 def index_of_voids(voids: DataFrame) -> DataFrame:

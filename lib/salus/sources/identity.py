@@ -8,7 +8,7 @@ An identifier that joins more than 20 people (a clinic's telephone, ``999-99-999
 the member whose system comes first, then the least id.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -19,12 +19,11 @@ from pyspark.sql.types import StructType
 
 from salus.schemas import IDENTITY, IDENTITY_CONFLICTS
 from salus.schemas.fields import LONG, LONGS, STRING, field
-from salus.sources.histories import ALWAYS, NEVER, Span, components, histories
+from salus.sources.histories import ALWAYS, NEVER, Span, histories
+from salus.sources.identity_of_few import MOST_JOINED, SHOWN, Link, spans_by_component
 
-MOST_JOINED = 20
-SHOWN = 20
 FEW = 50_000
-"""Spans that the driver derives by itself: a nightly delivery's, whose jobs would cost more than they do."""
+"""Links that the driver derives by itself: a nightly delivery's, whose jobs would cost more than they do."""
 
 KNOWN_SEXES = (8507, 8532)
 FOUND = StructType(
@@ -46,6 +45,12 @@ class Identities:
     rows: DataFrame
     conflicts: DataFrame
     kept: tuple[DataFrame, ...]
+
+
+def few_links(links: DataFrame) -> list[Link] | None:
+    """All of ``links`` (``LINKS``), or None where they are not few."""
+    found = links.select(*Link._fields).limit(FEW + 1).collect()
+    return [Link(*row) for row in found] if len(found) <= FEW else None
 
 
 def as_of(identity: DataFrame, at: datetime) -> DataFrame:
@@ -142,28 +147,21 @@ def _found(spark, shared, subjects, persons) -> DataFrame:
     )
     every = shared.drop("priority").join(subjects.select("source_subject_id", "priority"), "source_subject_id")
     spans = every.select(own.columns).unionByName(own)
-    about = _about(persons)
+    told_of = about(persons)
     few = spans.limit(FEW + 1).collect()
     if not few:
         return spark.createDataFrame([], FOUND)
     if len(few) <= FEW:
         involved = spark.createDataFrame([(row["source_subject_id"],) for row in few], "source_subject_id long")
-        told = {row[0]: row[1:] for row in about.join(F.broadcast(involved.distinct()), "source_subject_id").collect()}
-        rows = [Span(*row, *told.get(row["source_subject_id"], (None, None))) for row in few]
-        return spark.createDataFrame([one for found in _by_component(rows) for one in found], FOUND).coalesce(1)
+        told = told_of.join(F.broadcast(involved.distinct()), "source_subject_id").collect()
+        known = {row["source_subject_id"]: row[1:] for row in told}
+        rows = [Span(*row, *known.get(row["source_subject_id"], (None, None))) for row in few]
+        found = [one for members in spans_by_component(rows) for one in _rows_of(members)]
+        return spark.createDataFrame(found, FOUND).coalesce(1)
     labels = labelled(shared.select("source_subject_id", "identifier_id"))
-    named = spans.join(about, "source_subject_id", "left").join(labels, "source_subject_id")
+    named = spans.join(told_of, "source_subject_id", "left").join(labels, "source_subject_id")
     grouped = named.groupBy("component").agg(F.collect_list(F.struct(*Span._fields)).alias("spans"))
     return grouped.select("spans").mapInArrow(_histories_of, FOUND)
-
-
-def _by_component(spans: Sequence[Span]) -> Iterator[list[tuple]]:
-    """``FOUND`` rows of each component of ``spans``, whenever it was one."""
-    of_subject: dict[int, list[Span]] = {}
-    for span in spans:
-        of_subject.setdefault(span.source_subject_id, []).append(span)
-    for members in components((span.source_subject_id, span.identifier_id) for span in spans):
-        yield _rows_of([span for member in sorted(members) for span in of_subject[member]])
 
 
 def _rows_of(spans) -> list[tuple]:
@@ -186,7 +184,7 @@ def _histories_of(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]
         )
 
 
-def _about(persons) -> DataFrame:
+def about(persons: DataFrame) -> DataFrame:
     """What is known of each subject that tells people apart: the newest person record's whole birth date, and sex."""
     birth = F.when(F.col("day_of_birth").isNotNull(), F.make_date("year_of_birth", "month_of_birth", "day_of_birth"))
     sex = F.when(F.col("gender_concept_id").isin(*KNOWN_SEXES), F.col("gender_concept_id"))

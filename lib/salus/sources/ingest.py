@@ -161,17 +161,16 @@ def _hold_empty_snapshot(batch: Batch):
 
 def _landed(job: Job, batch: Batch, delivery: Delivery, key: bytes, stale: Sequence[int]) -> list[dict]:
     """Land what is accepted of ``batch``, quarantine the rest; rows of ``ingested_files``."""
-    with landed_rows(job.tables, batch, key) as rows:
-        placed_rows = with_owners(job.tables, batch, placed(job.spark, batch, rows))
+    with landed_rows(job.tables, batch, key) as staged:
+        placed_rows = with_owners(job.tables, batch, placed(job.spark, batch, staged))
         slim = index(placed_rows).persist()
-        verdicts = verdicts_on(job.tables, batch, slim, stale)
-        counts = by_file(verdicts)
+        verdicts, is_any = verdicts_on(job.tables, batch, slim, stale)
+        counts, events = by_file(slim, verdicts, is_any)
         hold_too_many(batch, counts)
-        accepted = accepted_of(slim, verdicts, bool(counts))
+        accepted = accepted_of(slim, verdicts, is_any)
         steps = steps_of(job.tables, batch, delivery.next_at, accepted, slim)
-        events = append(
-            job, batch, accepted_of(placed_rows, verdicts, bool(counts)), accepted, steps, bool(delivery.anew)
-        )
+        rows = accepted_of(placed_rows, verdicts, is_any)
+        events = append(job, batch, rows, accepted, events, steps, bool(delivery.anew))
         if any(map(refused, counts.values())):
             job.tables.append("quarantine", quarantined(batch, verdicts))
         slim.unpersist()

@@ -1,9 +1,12 @@
 """New links join people, and part them: who is who is derived anew for those whom they concern, and for nobody else."""
 
+from collections.abc import Sequence
+
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from salus.sources.identity import identities, reached, too_many
+from salus.sources.identity import about, few_links, identities, reached, too_many
+from salus.sources.identity_of_few import Link, people_of, sharing, standing_of
 from salus.storage.tables import Tables
 
 
@@ -19,10 +22,38 @@ def join_people(tables: Tables, new: DataFrame, is_anew: bool) -> None:
     if is_anew or not new.isEmpty():
         before = tables.read("links")
         tables.append("links", new)
-        is_whole = is_anew or tables.version("identity") is None
-        touched = new.select("source_subject_id")
-        _derive(tables, None if is_whole else reached(tables.read("links"), before, touched))
+        few = few_links(tables.read("links"))
+        if few is not None:
+            _derive_few(tables, few)
+        else:
+            is_whole = is_anew or tables.version("identity") is None
+            touched = new.select("source_subject_id")
+            _derive(tables, None if is_whole else reached(tables.read("links"), before, touched))
     new.unpersist()
+
+
+def _derive_few(tables, links: Sequence[Link]):
+    """Derive everybody, without Spark, and write what is otherwise than before."""
+    spans = standing_of(links)
+    shared = sharing(spans)
+    found = people_of(spans, shared, _about(tables, {span.source_subject_id for span in shared}))
+    _replace_few(tables, "identity", found.rows)
+    _replace_few(tables, "identity_conflicts", found.conflicts)
+
+
+def _about(tables, subjects):
+    if not subjects:
+        return {}
+    of_them = tables.spark.createDataFrame([(subject,) for subject in subjects], "source_subject_id long")
+    told = about(tables.read("persons").join(F.broadcast(of_them), "source_subject_id")).collect()
+    return {row["source_subject_id"]: (row["birth"], row["sex"]) for row in told}
+
+
+def _replace_few(tables, name, rows: list[tuple]):
+    before = [] if tables.version(name) is None else [tuple(row) for row in tables.read(name).collect()]
+    if sorted(map(str, rows)) != sorted(map(str, before)):
+        columns = tables.read(name).columns
+        tables.replace(name, tables.frame(name, [dict(zip(columns, row)) for row in rows]))
 
 
 def _derive(tables, only):

@@ -67,14 +67,14 @@ def retried(
         rows_again = with_owners(job.tables, batch, placed(job.spark, batch, staged_again))
         again = rows_again.join(waiting.select(*RECORD), RECORD, "left_semi")
         slim = index(again).persist()
-        verdicts = verdicts_on(job.tables, batch, slim, stale)
-        counts = by_file(verdicts)
+        verdicts, is_any = verdicts_on(job.tables, batch, slim, stale)
+        counts, events = by_file(slim, verdicts, is_any)
         tried = {row["file_id"]: row["count"] for row in waiting.groupBy("file_id").count().collect()}
         freed = {file_id: number - refused(counts.get(file_id, {})) for file_id, number in tried.items()}
         if any(freed.values()) or any(row.mapping_hash != batch.mapping_hash for row in rows):
-            accepted = accepted_of(slim, verdicts, bool(counts))
+            accepted = accepted_of(slim, verdicts, is_any)
             steps = steps_of(job.tables, batch, next_after(noted, at), accepted, present=None)
-            events = append(job, batch, accepted_of(again, verdicts, bool(counts)), accepted, steps)
+            events = append(job, batch, accepted_of(again, verdicts, is_any), accepted, events, steps)
             _account(job, batch, counted, waiting, verdicts, freed, counts, events)
         slim.unpersist()
         verdicts.unpersist()

@@ -87,8 +87,10 @@ def with_owners(tables: Tables, batch: Batch, rows: DataFrame) -> DataFrame:
     return owned(rows, tables.read("records"))
 
 
-def verdicts_on(tables: Tables, batch: Batch, rows: DataFrame, stale: Sequence[int]) -> DataFrame:
-    """The ``VERDICT`` on every record that is not simply accepted, each record once; kept in memory.
+def verdicts_on(tables: Tables, batch: Batch, rows: DataFrame, stale: Sequence[int]) -> tuple[DataFrame, bool]:
+    """The ``VERDICT`` on every record that is not simply accepted, each record once, and whether there is any.
+
+    They are kept in memory, and counted before anybody joins them: so Spark knows that they are few, where they are.
 
     Args:
         tables: what was known before the batch.
@@ -96,25 +98,29 @@ def verdicts_on(tables: Tables, batch: Batch, rows: DataFrame, stale: Sequence[i
         rows: the batch's ``index``.
         stale: the files that went through another mapping: what they said cannot be compared with what is said now.
     """
-    known = tables.read("records").where(F.startswith("record_type", F.lit(f"{batch.source.name}/")))
-    if stale:
-        known = known.withColumn("content_hash", F.when(~F.col("file_id").isin(*stale), F.col("content_hash")))
-    verdicts = broken(rows).persist()
+    heads = ruled(rows)
     if not all(record.declares_subject for record in batch.kinds.values()):
-        verdicts = verdicts.unionByName(strangers(rows, verdicts, tables.read("persons"))).persist()
-    return verdicts.unionByName(repetitions(rows, verdicts, known)).persist()
+        heads = of_known_people(heads, tables.read("persons") if tables.version("persons") is not None else None)
+    known = None
+    if tables.version("records") is not None:
+        known = tables.read("records").where(F.startswith("record_type", F.lit(f"{batch.source.name}/")))
+        if stale:
+            known = known.withColumn("content_hash", F.when(~F.col("file_id").isin(*stale), F.col("content_hash")))
+    verdicts = first_told(heads, known).where("rule IS NOT NULL").select(*VERDICT).persist()
+    return verdicts, verdicts.count() > 0
 
 
-def broken(rows: DataFrame) -> DataFrame:
-    """``VERDICT`` rows of the records that break a rule by themselves: the first that one of their events breaks."""
+def ruled(rows: DataFrame) -> DataFrame:
+    """The head of each record of ``rows`` (``index``) with the first ``rule`` that one of its events breaks."""
     inner_bom = F.when(F.col("has_bom") & (F.col("record") > 0), "not_one_json_object")
     rule = F.coalesce(inner_bom, F.col("rule"))
-    return (
+    broken = (
         rows.where(rule.isNotNull())
         .groupBy(*RECORD)
-        .agg(F.first("record_type").alias("record_type"), F.min(F.struct("ordinal", rule.alias("rule"))).alias("first"))
-        .select(*RECORD, "record_type", "first.rule")
+        .agg(F.min(F.struct("ordinal", rule.alias("rule"))).alias("first"))
+        .select(*RECORD, "first.rule")
     )
+    return rows.where("is_head").drop("rule").join(broken, RECORD, "left")
 
 
 def owned(rows: DataFrame, records: DataFrame) -> DataFrame:
@@ -149,54 +155,49 @@ def owned(rows: DataFrame, records: DataFrame) -> DataFrame:
     ).drop("_owner", "_known")
 
 
-def strangers(rows: DataFrame, refused: DataFrame, persons: DataFrame) -> DataFrame:
-    """``VERDICT`` rows of the records whose subject neither the batch nor an earlier one makes known.
+def of_known_people(heads: DataFrame, persons: DataFrame | None) -> DataFrame:
+    """``heads`` with a ``rule`` for those whose subject neither the batch nor an earlier one makes known.
 
     Args:
-        rows: the batch's ``index``.
-        refused: verdicts so far.
-        persons: everybody known before the batch.
+        heads: ``ruled`` rows.
+        persons: everybody known before the batch; None = nobody.
     """
-    heads = rows.where("is_head AND rule IS NULL").join(refused.select(*RECORD), RECORD, "left_anti")
     declared = F.bool_or(F.col("declares_subject") & ~F.col("is_void"))
-    unknown = heads.groupBy("source_subject_id").agg(declared.alias("is_declared")).where("NOT is_declared")
-    nobody = unknown.join(persons.select("source_subject_id"), "source_subject_id", "left_anti")
-    of_nobody = heads.where("NOT declares_subject").join(nobody.select("source_subject_id"), "source_subject_id")
-    return (
-        of_nobody.select(*RECORD, "record_type")
-        .unionByName(heads.where("source_subject_id IS NULL").select(*RECORD, "record_type"))
-        .withColumn("rule", F.lit("unknown_person"))
-        .select(*VERDICT)
-    )
+    whole = heads.where("rule IS NULL AND source_subject_id IS NOT NULL")
+    unknown = whole.groupBy("source_subject_id").agg(declared.alias("is_declared")).where("NOT is_declared")
+    if persons is not None:
+        unknown = unknown.join(persons.select("source_subject_id"), "source_subject_id", "left_anti")
+    told = heads.join(unknown, "source_subject_id", "left")
+    is_of_nobody = F.col("source_subject_id").isNull() | (F.col("is_declared").isNotNull() & ~F.col("declares_subject"))
+    rule = F.coalesce("rule", F.when(is_of_nobody, "unknown_person"))
+    return told.withColumn("rule", rule).drop("is_declared")
 
 
-def repetitions(rows: DataFrame, refused: DataFrame, records: DataFrame) -> DataFrame:
-    """``VERDICT`` rows of the records that say again what is known, or something else under a known version.
+def first_told(heads: DataFrame, known: DataFrame | None) -> DataFrame:
+    """``heads`` with a ``rule`` for those that say again what is known, or something else under a known version.
 
     Args:
-        rows: the batch's ``index``.
-        refused: verdicts so far.
-        records: the versions that were known before the batch; without a ``content_hash`` where it cannot be compared:
-            then a version that is known stands as it is.
+        heads: ``ruled`` rows; what has a rule already is compared with nothing.
+        known: the versions that were known before the batch; without a ``content_hash`` where it cannot be compared:
+            then a version that is known stands as it is. None = there are none.
     """
-    columns = [*RECORD, "record_type", "record_id", "version", "content_hash", "file_order"]
-    heads = rows.where("is_head").join(refused.select(*RECORD), RECORD, "left_anti").select(*columns)
-    known = records.withColumn("file_order", F.lit(-1)).select(*columns)
-    both = heads.unionByName(
-        known.join(heads.select("record_id").distinct(), "record_id", "left_semi").select(*columns)
-    )
-    several = both.groupBy("record_id").count().where("count > 1").select("record_id")
+    columns = [*RECORD, "record_type", "record_id", "version", "content_hash", "file_order", "rule"]
+    both = heads.select(*columns)
+    if known is not None:
+        of_batch = known.join(heads.select("record_id"), "record_id", "left_semi")
+        before = of_batch.withColumns({"file_order": F.lit(-1), "rule": F.lit(None).cast("string")})
+        both = both.unionByName(before.select(*columns))
     delivered = ["file_order", "file_id", "record"]
-    version = Window.partitionBy("record_id", "version").orderBy(*delivered)
-    record = Window.partitionBy("record_id").orderBy("version", *delivered)
-    told = (
-        both.join(several, "record_id", "left_semi")
-        .withColumns({"_number": F.row_number().over(version), "_first": F.first("content_hash").over(version)})
-        .withColumn("_before", F.lag("_first").over(record))
-    )
+    # One shuffle and one sort serve both windows.
+    compared = both.withColumn("_is_refused", F.col("rule").isNotNull()).repartition("record_id", "_is_refused")
+    version = Window.partitionBy("record_id", "_is_refused", "version").orderBy(*delivered)
+    record = Window.partitionBy("record_id", "_is_refused").orderBy("version", *delivered)
+    told = compared.withColumns(
+        {"_number": F.row_number().over(version), "_first": F.first("content_hash").over(version)}
+    ).withColumn("_before", F.lag("_first").over(record))
     is_known = F.col("_number") > 1
     same = F.when(is_known, F.coalesce(F.col("content_hash") == F.col("_first"), F.lit(True))).otherwise(
         F.col("content_hash") == F.col("_before")
     )
-    rule = F.when(same, UNCHANGED).when(is_known, "conflicting_version")
-    return told.where("file_order >= 0").withColumn("rule", rule).where("rule IS NOT NULL").select(*VERDICT)
+    rule = F.coalesce("rule", F.when(same, UNCHANGED).when(is_known, "conflicting_version"))
+    return told.where("file_order >= 0").withColumn("rule", rule)
