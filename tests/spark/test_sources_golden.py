@@ -9,9 +9,12 @@ import shutil
 from datetime import datetime
 from pathlib import Path
 
+import numpy as np
+import pydicom
 import pytest
 from pyspark.sql import functions as F
 
+from decoded import holders
 from salus.privacy.pseudonyms import create_key, pseudonym
 from salus.settings import conf_dir
 from salus.sources.ingest import ingest
@@ -26,12 +29,21 @@ SYSTEMS = {
     "cms_desynpuf": "desynpuf",
     "sdtm": "trial",
     "omop_cdm": "omop",
+    "x12_837": "x12",
+    "x12_835": "x12",
+    "hl7v2": "hl7v2",
+    "wfdb": "wfdb",
+    "edf": "edf",
+    "dicom": "dicom",
+    "compounds": "compounds",
 }
 LONG = ("cms_rif", "cms_desynpuf", "sdtm", "omop_cdm")
 """Sources of many record types, each a minute of planning."""
 
 PEOPLE = ["ann", "bob", "cy", "M1", "M2", "77", "88"]
 PEOPLE += ["-1", "-2", "-3", "D1", "D2", "D3", "01-001", "01-002", "1", "2"]
+TOM = "P9|M1|c8435b00e294b7b0"
+PEOPLE += ["P9|M1", "P9|M2", TOM, "HOSP|M6", "HOSP|M7", "r1", "r2", "P1"]
 TABLES = {
     "events": [
         "source_subject_id",
@@ -99,6 +111,53 @@ TABLES = {
         "file_id",
         "record",
     ],
+    "recordings": [
+        "source_subject_id",
+        "available_time",
+        "recording_datetime",
+        "duration_seconds",
+        "modality",
+        "channels",
+        "file_id",
+        "record",
+    ],
+    "images": [
+        "source_subject_id",
+        "available_time",
+        "image_datetime",
+        "modality",
+        "body_part",
+        "transfer_syntax",
+        "is_compressed",
+        "photometric_interpretation",
+        "samples_per_pixel",
+        "rows",
+        "columns",
+        "frames",
+        "bits_allocated",
+        "bits_stored",
+        "is_signed",
+        "rescale_slope",
+        "rescale_intercept",
+        "rescale_type",
+        "row_spacing",
+        "column_spacing",
+        "burned_in_annotation",
+        "may_identify",
+        "file_id",
+        "record",
+    ],
+    "compounds": [
+        "available_time",
+        "dataset",
+        "smiles",
+        "inchi_key",
+        "formula",
+        "molecular_weight",
+        "outcomes",
+        "file_id",
+        "record",
+    ],
     "quarantine": ["file_id", "record", "record_type", "rule"],
     "ingested_files": [
         "file",
@@ -152,7 +211,10 @@ def told(warehouse, table: str, source: str) -> list[dict[str, str]]:
     named = {"source_subject_id": names, "file_id": files}
     return sorted(
         (
-            {column: str(named.get(column, {}).get(row[column], row[column])) for column in TABLES[table]}
+            {
+                column: str(named[column].get(row[column], row[column]) if column in named else row[column])
+                for column in TABLES[table]
+            }
             for row in rows.collect()
         ),
         key=lambda row: [*map(row.get, ("file_id", "file")), int(row.get("record", 0)), int(row.get("ordinal", 0))],
@@ -219,3 +281,52 @@ def test_the_key_stands_in_no_plan_and_no_table(warehouse):
     texts = [path.read_bytes() for path in Path(warehouse.tables.warehouse).rglob("*") if path.is_file()]
     assert any(texts)
     assert not any(form in text for text in texts for form in (key, key.hex().encode()))
+
+
+def test_names_and_addresses_in_the_files_reach_no_table(warehouse):
+    planted = [path for path in DATA.rglob("input/*") if b"CANARY" in path.read_bytes()]
+    assert {path.parts[-3] for path in planted} == {"x12_837", "x12_835", "hl7v2", "wfdb", "edf", "dicom"}
+    assert holders(Path(warehouse.tables.warehouse), ["CANARY"]) == {}
+
+
+def test_a_replacement_under_a_new_number_withdraws_the_claim_that_it_names(warehouse):
+    record = pseudonym(create_key(warehouse.settings.key_path), "main", "record:x12_837/claim", "1234567893|C1")
+    versions = warehouse.tables.read("records").where(F.col("record_id") == record).orderBy("version").collect()
+    assert [(row["version"], row["is_void"]) for row in versions] == [
+        (202301050815001, False),
+        (202302150900007, True),
+    ]
+    codes = warehouse.tables.read("events").where(F.col("record_id") == record).where("version = 202302150900007")
+    assert [row["code"] for row in codes.collect()] == ["SALUS_VOID"]
+
+
+def test_people_whom_a_merge_or_an_identifier_joins_are_one_subject(warehouse):
+    key = create_key(warehouse.settings.key_path)
+    current = {
+        row["source_subject_id"]: row["subject_id"]
+        for row in warehouse.tables.read("identity").where("known_until IS NULL").collect()
+    }
+    survivor = pseudonym(key, "main", "hl7v2", "HOSP|M7")
+    members = [pseudonym(key, "main", "hl7v2", "HOSP|M6"), pseudonym(key, "main", "dicom", "HOSP|M7")]
+    assert {current[one] for one in (survivor, *members)} == {survivor}
+
+
+def test_samples_and_pixels_are_read_where_they_are_said_to_lie(warehouse):
+    recordings = warehouse.tables.read("recordings").where("modality = 'WFDB'").collect()
+    for row in recordings:
+        signal = np.fromfile(Path(row["location"]).with_suffix(".dat"), "<i2").reshape(-1, len(row["channels"]))
+        assert len(signal) == row["channels"][0]["samples"] == row["duration_seconds"] * row["channels"][0]["rate_hz"]
+        ecg = row["channels"][0]
+        np.testing.assert_allclose(signal[:, 0] * ecg["scale"] + ecg["offset"], np.arange(len(signal)) / 10)
+    assert len(recordings) == 2
+    for row in warehouse.tables.read("images").collect():
+        found = pydicom.dcmread(row["location"], stop_before_pixels=True)
+        assert (found.Rows, found.Columns) == (row["rows"], row["columns"])
+        assert found.file_meta.TransferSyntaxUID == row["transfer_syntax"]
+
+
+def test_a_compound_is_its_own_subject_and_nobodys(warehouse):
+    compounds = warehouse.tables.read("compounds")
+    assert compounds.where("source_subject_id != record_id").isEmpty()
+    for table in ("identity", "persons", "events"):
+        assert compounds.join(warehouse.tables.read(table), "source_subject_id", "left_semi").isEmpty()

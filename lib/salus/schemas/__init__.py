@@ -15,15 +15,18 @@ from salus.schemas.derived import (
     TIMELINES,
 )
 from salus.schemas.landed import (
+    COMPOUNDS,
     COSTS,
     COVERAGE,
     EVENTS,
     IDENTITY_CONFLICTS,
+    IMAGES,
     INGESTED_FILES,
     LINKS,
     NOTES,
     PERSONS,
     QUARANTINE,
+    RECORDINGS,
     RECORDS,
 )
 from salus.schemas.runs import DISCLOSURES, RUNS, SNAPSHOTS
@@ -38,6 +41,9 @@ TABLES = {
     "coverage": COVERAGE,
     "costs": COSTS,
     "notes": NOTES,
+    "recordings": RECORDINGS,
+    "images": IMAGES,
+    "compounds": COMPOUNDS,
     "records": RECORDS,
     "links": LINKS,
     "identity": IDENTITY,

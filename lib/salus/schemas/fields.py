@@ -13,13 +13,19 @@ from pyspark.sql.types import (
     MapType,
     StringType,
     StructField,
+    StructType,
     TimestampNTZType,
 )
 
 LONG, INT, FLOAT, DOUBLE, STRING = LongType(), IntegerType(), FloatType(), DoubleType(), StringType()
 BOOLEAN, DATE, TIME, MONEY = BooleanType(), DateType(), TimestampNTZType(), DecimalType(18, 4)
 LONGS, FLOATS, STRINGS = ArrayType(LONG), ArrayType(FLOAT), ArrayType(STRING)
-VERSIONS = MapType(STRING, LONG)
+VERSIONS, MEASURES = MapType(STRING, LONG), MapType(STRING, DOUBLE)
+
+
+def array_of(**kinds: DataType) -> ArrayType:
+    """A list of structs with fields ``kinds``."""
+    return ArrayType(StructType([StructField(name, kind) for name, kind in kinds.items()]))
 
 
 def field(name: str, kind: DataType, comment: str, required: bool = False) -> StructField:

@@ -5,13 +5,16 @@ from pyspark.sql.types import StructType
 from salus.schemas.fields import (
     BOOLEAN,
     DATE,
+    DOUBLE,
     FLOAT,
     INT,
     LONG,
     LONGS,
+    MEASURES,
     MONEY,
     STRING,
     TIME,
+    array_of,
     field,
 )
 
@@ -101,6 +104,62 @@ NOTES = StructType(
         field("visit_id", LONG, "record_id of the visit"),
     ]
 )
+
+CHANNELS = array_of(name=STRING, unit=STRING, rate_hz=DOUBLE, samples=LONG, scale=DOUBLE, offset=DOUBLE)
+"""A signal's channels: ``physical value in unit = sample x scale + offset``."""
+
+RECORDINGS = StructType(
+    [
+        *PROVENANCE,
+        field("recording_datetime", TIME, "UTC; when it began; null = not stated"),
+        field("duration_seconds", DOUBLE, "seconds"),
+        field("modality", STRING, "kind of signal, e.g. ECG"),
+        field("location", STRING, "the file that holds the samples or names those that do"),
+        field("channels", CHANNELS, "name, unit as the source writes it, rate in Hz, samples, scale, offset"),
+        field("visit_id", LONG, "record_id of the visit or study"),
+    ]
+)
+
+IMAGES = StructType(
+    [
+        *PROVENANCE,
+        field("image_datetime", TIME, "UTC; when it was acquired"),
+        field("modality", STRING, "DICOM modality, e.g. CT"),
+        field("body_part", STRING, "DICOM body part examined"),
+        field("location", STRING, "the file that holds the pixels"),
+        field("transfer_syntax", STRING, "DICOM UID: how the pixels are encoded"),
+        field("is_compressed", BOOLEAN, "the pixels need a decoder"),
+        field("photometric_interpretation", STRING, "how samples are to be read as brightness or colour"),
+        field("samples_per_pixel", INT, "colour planes"),
+        field("rows", INT, "pixels"),
+        field("columns", INT, "pixels"),
+        field("frames", INT, "images in the file"),
+        field("bits_allocated", INT, "bits a sample in the file"),
+        field("bits_stored", INT, "bits a sample that are used"),
+        field("is_signed", BOOLEAN, "samples are two's complement"),
+        field("rescale_slope", DOUBLE, "value = sample x slope + intercept; null = no rescale"),
+        field("rescale_intercept", DOUBLE, "value = sample x slope + intercept; null = no rescale"),
+        field("rescale_type", STRING, "unit of the rescaled value, e.g. HU"),
+        field("row_spacing", DOUBLE, "mm between rows"),
+        field("column_spacing", DOUBLE, "mm between columns"),
+        field("burned_in_annotation", STRING, "YES, NO; null = not stated"),
+        field("may_identify", BOOLEAN, "the pixels carry text, or are of a kind that often does and nothing denies it"),
+        field("visit_id", LONG, "record_id of the visit or study"),
+    ]
+)
+
+COMPOUNDS = StructType(
+    [
+        *PROVENANCE,
+        field("dataset", STRING, "which collection it comes from"),
+        field("smiles", STRING, "RDKit's canonical SMILES"),
+        field("inchi_key", STRING, "hash of the standard InChI; null where the structure has none"),
+        field("formula", STRING, "molecular formula"),
+        field("molecular_weight", DOUBLE, "g/mol"),
+        field("outcomes", MEASURES, "measured outcomes by name; what was not measured is absent"),
+    ]
+)
+"""A compound is its own subject: ``source_subject_id`` equals ``record_id`` and names nobody."""
 
 RECORDS = StructType(
     [

@@ -22,6 +22,10 @@ LINES = ("ndjson", "csv")
 """Formats whose files are lines of text, each file of one record type; those with code tell each record's type."""
 
 
+PAYLOADS = ("person", "coverage", "cost", "note", "recording", "image", "compound")
+"""What a record gives beside events."""
+
+
 def _known_encoding(named: str | None) -> str | None:
     if named is not None:
         try:
@@ -59,6 +63,7 @@ class Event(Strict):
 class Person(Strict):
     """Columns of ``persons``."""
 
+    when: str = Field("true", description="false: this record says nothing of the person")
     birth: str | None = Field(None, description="text of the date, may be partial")
     sex: str | None = Field(None, description="female, male or another word")
     death: str | None = Field(None, description="text of the time")
@@ -109,6 +114,53 @@ class Note(Strict):
     names: str | None = Field(None, description="array of the person's names, where the record carries them: scrubbed")
 
 
+class Recording(Strict):
+    """Columns of ``recordings``."""
+
+    time: str | None = Field(None, description="text of the time at which it began; default: the record's")
+    seconds: str = Field(description="text of the number: how long it lasts")
+    modality: str
+    location: str
+    channels: str = Field(description="array of structs name, unit, rate_hz, samples, scale, offset")
+
+
+class Image(Strict):
+    """Columns of ``images``; numbers are texts."""
+
+    time: str | None = Field(None, description="text of the time of acquisition; default: the record's")
+    modality: str
+    location: str
+    body_part: str | None = None
+    transfer_syntax: str | None = None
+    is_compressed: str = "NULL"
+    photometric_interpretation: str | None = None
+    samples_per_pixel: str | None = None
+    rows: str | None = None
+    columns: str | None = None
+    frames: str | None = None
+    bits_allocated: str | None = None
+    bits_stored: str | None = None
+    is_signed: str = "NULL"
+    rescale_slope: str | None = None
+    rescale_intercept: str | None = None
+    rescale_type: str | None = None
+    row_spacing: str | None = Field(None, description="mm")
+    column_spacing: str | None = Field(None, description="mm")
+    burned_in_annotation: str | None = None
+    may_identify: str = "NULL"
+
+
+class Compound(Strict):
+    """Columns of ``compounds``."""
+
+    dataset: str
+    smiles: str
+    inchi_key: str | None = None
+    formula: str | None = None
+    molecular_weight: str | None = Field(None, description="text of the number, g/mol")
+    outcomes: str = Field(description="map from an outcome's name to its number")
+
+
 class Identifier(Strict):
     """Identifiers that a person shares with other systems."""
 
@@ -127,7 +179,8 @@ class Record(Strict):
     id: str = Field(description="the record's own id within its type")
     version: str | None = Field(None, description="text of a time, or a whole number; default: the delivery's time")
     void: str = Field("false", description="true: the record withdraws what it said before")
-    subject: str | None = Field(None, description="the source's own id of the person")
+    replaces: str | None = Field(None, description="the id of another record of its type that this one withdraws")
+    subject: str | None = Field(None, description="the source's own id of the person; a compound has none")
     subject_of: dict[str, str] = Field(
         default_factory=dict,
         description="record type: id of a record whose person it is, where the record itself does not say",
@@ -148,6 +201,9 @@ class Record(Strict):
     coverage: Coverage | None = None
     cost: Cost | None = None
     note: Note | None = None
+    recording: Recording | None = None
+    image: Image | None = None
+    compound: Compound | None = None
     identifiers: list[Identifier] = Field(default_factory=list)
 
     @field_validator("encoding")
@@ -157,8 +213,12 @@ class Record(Strict):
 
     @model_validator(mode="after")
     def _a_way_to_the_person(self):
-        if not (self.subject or self.subject_of):
-            raise ValueError("a record needs `subject`, or `subject_of` where another record says whose it is")
+        of_people = ("events", "person", "coverage", "cost", "note", "recording", "image", "identifiers", "visit")
+        if self.is_nobodys and (not self.compound or any(getattr(self, key) for key in of_people)):
+            raise ValueError(
+                "a record needs `subject`, or `subject_of` where another record says whose it is; only a compound, "
+                "which is nobody's and gives nothing else, has neither"
+            )
         if self.cost and not self.cost.incurred and not self.subject_of:
             raise ValueError("`cost` needs `incurred`, unless another record says when it was")
         if self.declares_subject and not self.subject:
@@ -173,6 +233,11 @@ class Record(Strict):
             if not event.static and not (event.time or self.time):
                 raise ValueError(f"event `{name}` needs a time, of its own or of its record, or static: true")
         return self
+
+    @property
+    def is_nobodys(self) -> bool:
+        """Whether such a record is about no person: a compound is its own subject."""
+        return not (self.subject or self.subject_of)
 
 
 class Expected(Strict):
@@ -315,10 +380,10 @@ def expressions(source: Source) -> list[tuple[tuple, str]]:
         at: tuple = ("records", kind)
         found += [((*at, "accept", rule), text) for rule, text in record.accept.items()]
         found += [((*at, "subject_of", kind), text) for kind, text in record.subject_of.items()]
-        for key in ("id", "version", "void", "subject", "visit", "time", "available_time", "lag_from"):
+        for key in ("id", "version", "void", "replaces", "subject", "visit", "time", "available_time", "lag_from"):
             found += [((*at, key), text) for text in [getattr(record, key)] if text]
         parts: dict[tuple, Strict | None] = {("events", name): event for name, event in record.events.items()}
-        parts |= {(key,): getattr(record, key) for key in ("person", "coverage", "cost", "note")}
+        parts |= {(key,): getattr(record, key) for key in PAYLOADS}
         parts |= {("identifiers", number): one for number, one in enumerate(record.identifiers)}
         for place, part in parts.items():
             if part is not None:

@@ -11,13 +11,31 @@ from salus.settings import load_yaml
 from salus.sources.declaration import Record, Source, expressions, line_of
 from salus.sources.macros import names_in
 
-HASHED = ("id", "subject", "subject_of", "visit", "identifiers")
+HASHED = ("id", "replaces", "subject", "subject_of", "visit", "identifiers")
 """Keys of a record type whose values become pseudonyms."""
 
 ASKED = ("accept", "void")
 """Keys whose expressions are conditions, which only a yes or no leaves."""
 
 LAMBDA_VARIABLE = "item"
+KEYWORDS = {
+    "CASE",
+    "WHEN",
+    "THEN",
+    "ELSE",
+    "END",
+    "AND",
+    "OR",
+    "NOT",
+    "IN",
+    "IS",
+    "NULL",
+    "LIKE",
+    "RLIKE",
+    "CAST",
+    "AS",
+}
+"""Words of SQL that stand where a field could."""
 
 
 def refuse_identifying(source: Source, policy: Policy, path: Path) -> None:
@@ -33,7 +51,7 @@ def refuse_identifying(source: Source, policy: Policy, path: Path) -> None:
     """
     for where, text in expressions(source):
         _, kind, key, *_ = where
-        if key in (*HASHED, *ASKED) or where[-1] == "names":
+        if key in (*HASHED, *ASKED) or where[-1] in ("names", "when"):
             continue
         found = policy.landed_by(kind, _fields(source, text), _hashed_fields(source, source.records[kind]))
         if found:
@@ -58,5 +76,5 @@ def _fields(source: Source, text: str) -> set[str]:
     return {
         name
         for _, end, name in names_in(expanded)
-        if not expanded[end:].lstrip().startswith("(") and name != LAMBDA_VARIABLE
+        if not expanded[end:].lstrip().startswith("(") and name != LAMBDA_VARIABLE and name not in KEYWORDS
     }

@@ -3,13 +3,16 @@
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from salus.schemas import COSTS, COVERAGE, EVENTS, LINKS, NOTES, PERSONS, RECORDS
+from salus.schemas import COMPOUNDS, COSTS, COVERAGE, EVENTS, IMAGES, LINKS, NOTES, PERSONS, RECORDINGS, RECORDS
 
 PAYLOAD_TABLES = {
     "persons": ("person", PERSONS),
     "coverage": ("coverage", COVERAGE),
     "costs": ("cost", COSTS),
     "notes": ("note", NOTES),
+    "recordings": ("recording", RECORDINGS),
+    "images": ("image", IMAGES),
+    "compounds": ("compound", COMPOUNDS),
 }
 """Table: the column of a head row that fills it, and its schema."""
 
@@ -20,7 +23,7 @@ def events(rows: DataFrame) -> DataFrame:
 
 
 def payload(rows: DataFrame, table: str) -> DataFrame:
-    """The rows of ``table`` (persons, coverage, costs or notes) of accepted ``rows``, at most one a record."""
+    """The rows of ``table`` (one of ``PAYLOAD_TABLES``) of accepted ``rows``, at most one a record."""
     column, schema = PAYLOAD_TABLES[table]
     heads = rows.where(F.col(column).isNotNull())
     return heads.select(*[_payload_column(column, name) for name in schema.names])
@@ -35,18 +38,18 @@ def _payload_column(column, name):
 
 
 def records(rows: DataFrame, source: str) -> DataFrame:
-    """``RECORDS``: the index of every version that was written."""
+    """``RECORDS``: the index of every version that was written, and of every record that another one withdrew."""
     kind = F.concat(F.lit(f"{source}/"), F.col("record_type"))
     return (
-        rows.where("is_head")
+        rows.where("is_head OR withdraws_another")
         .select(
             "record_id",
             "version",
             "source_subject_id",
             kind.alias("record_type"),
-            "content_hash",
+            F.when(F.col("withdraws_another"), 0).otherwise(F.col("content_hash")).alias("content_hash"),
             F.col("record_available").alias("available_time"),
-            "is_void",
+            F.expr("is_void OR withdraws_another").alias("is_void"),
             "file_id",
             "record",
         )

@@ -14,13 +14,14 @@ from salus.privacy.scrub import without_names
 from salus.privacy.settings import Policy
 from salus.schemas import COSTS, COVERAGE, NOTES, PERSONS, VOID_CODE
 from salus.schemas.landed import PROVENANCE
+from salus.sources import contents
 from salus.sources.declaration import Event, Note, Record, Source
 from salus.sources.landing import PAYLOAD_TABLES
 from salus.sources.parsing import PLACE
 from salus.sources.values import Times, money, number
 
 RAW_EVENT = (
-    "struct<code:string,time:string,at_end:boolean,known:boolean,available:string,"
+    "struct<code:string,time:string,at_end:boolean,static:boolean,known:boolean,available:string,"
     "number:string,text_value:string,unit:string>"
 )
 MONEY_COLUMNS = (
@@ -37,7 +38,7 @@ NOT_CONTENT = {*PLACE, "_has_bom", "_refused", "_rule", "_id", "_version", "_voi
 """What may differ between two versions that say the same: their numbers, and when they were released."""
 
 PROVIDED = {column.name for column in PROVENANCE}
-PAYLOADS = {"person": PERSONS, "coverage": COVERAGE, "cost": COSTS, "note": NOTES}
+PAYLOADS = {"person": PERSONS, "coverage": COVERAGE, "cost": COSTS, "note": NOTES, **contents.CONTENTS}
 """The tables that a record fills beside events: its mapping's key, and the schema."""
 
 STATED_BY = {"coverage": "coverage_start", "cost": "incurred"}
@@ -50,6 +51,7 @@ STAGED = [
     "rule",
     "is_head",
     "is_void",
+    "withdraws_another",
     "declares_subject",
     "source_subject_id",
     "owner_id",
@@ -69,6 +71,7 @@ STAGED = [
     "coverage",
     "cost",
     "note",
+    *contents.CONTENTS,
     "identifiers",
 ]
 """What a mapped record is: a row for each of its events, the first of which (``is_head``) carries all else.
@@ -111,6 +114,7 @@ def refused(rows: DataFrame, staged: StructType) -> DataFrame:
         "rule": F.col("_broken"),
         "is_head": F.lit(True),
         "is_void": F.lit(False),
+        "withdraws_another": F.lit(False),
         "declares_subject": F.lit(False),
         "ordinal": F.lit(0),
     }
@@ -140,9 +144,10 @@ def _raw_columns(source, record, policy) -> list[Column]:
     columns = [
         refused.alias("_refused"),
         unless_blank(record.id, "_id"),
-        unless_blank(record.subject, "_subject"),
+        unless_blank(record.id if record.is_nobodys else record.subject, "_subject"),
         *[unless_blank(owner, f"_owner_{kind}") for kind, owner in record.subject_of.items()],
         unless_blank(record.visit, "_visit"),
+        unless_blank(record.replaces, "_replaces"),
         text(record.version, "_version"),
         F.expr(f"coalesce({_sql(source, record.void)}, false)").alias("_void"),
         text(record.time, "t_time"),
@@ -160,6 +165,7 @@ def _raw_columns(source, record, policy) -> list[Column]:
             text(person.race, "_race"),
             text(person.ethnicity, "_ethnicity"),
             text(person.care_site, "_care_site"),
+            F.expr(f"coalesce({_sql(source, person.when)}, false)").alias("_tells_person"),
         ]
     if coverage:
         columns += [
@@ -186,7 +192,7 @@ def _raw_columns(source, record, policy) -> list[Column]:
             text(note.kind, "_note_kind"),
             text(note.language, "_language"),
         ]
-    return columns
+    return columns + contents.raw_columns(record, lambda expression: _sql(source, expression))
 
 
 def _note_text(source: Source, note: Note, policy: Policy) -> Column:
@@ -217,6 +223,7 @@ def _event(source, event: Event) -> str:
 
     return (
         f"named_struct('code', {text(event.code)}, 'time', {text(event.time)}, 'at_end', {event.at == 'end'}, "
+        f"'static', {event.static}, "
         f"'known', {event.static or event.known == 'always'}, 'available', {text(event.available_time)}, "
         f"'number', {text(event.numeric_value)}, 'text_value', {text(event.text_value)}, 'unit', {text(event.unit)})"
     )
@@ -258,12 +265,13 @@ def _record_rule(record: Record) -> Column:
     times += ["coverage_start", "coverage_end"] if record.coverage else []
     times += ["incurred", "paid"] if record.cost else []
     times += ["note"] if record.note else []
+    times += [key for key in contents.held(record) if key in contents.TIMES]
     unread = F.lit(False)
     for name in times:
         unread = unread | (F.col(f"t_{name}").isNotNull() & F.col(f"s_{name}").isNull())
     rule = (
         F.when(F.col("_refused").isNotNull(), F.col("_refused"))
-        .when(F.coalesce("_subject", *_owners(record)).isNull(), "no_subject")
+        .when(F.coalesce("_subject", *_owners(record)).isNull(), "no_id" if record.is_nobodys else "no_subject")
         .when(F.col("_id").isNull(), "no_id")
         .when(unread, "not_a_time")
     )
@@ -274,6 +282,8 @@ def _record_rule(record: Record) -> Column:
         for name in MONEY_COLUMNS:
             unpaid = unpaid | (F.col(f"m_{name}").isNotNull() & money(F.col(f"m_{name}")).isNull())
         rule = rule.when(unpaid, "not_a_number")
+    if contents.held(record):
+        rule = rule.when(contents.not_numbers(record), "not_a_number")
     return rule
 
 
@@ -290,12 +300,12 @@ def _version() -> Column:
 def _with_ids(rows: DataFrame, source: Source, kind: str, record: Record, site: str, pads: DataFrame) -> DataFrame:
     """Pseudonyms for all that names somebody or something, and a hash of what the record says."""
     content = [column for column in rows.columns if column not in NOT_CONTENT and column[:2] not in ("f_", "s_", "e_")]
-    visit = f"{source.name}/{record.visit_type or kind}"
+    visit, own = f"{source.name}/{record.visit_type or kind}", f"record:{source.name}/{kind}"
     return (
         rows.crossJoin(F.broadcast(pads))
         .withColumns(
             {
-                "source_subject_id": pseudonym_of(site, source.system, F.col("_subject")),
+                "source_subject_id": pseudonym_of(site, own if record.is_nobodys else source.system, F.col("_subject")),
                 "owner_id": F.coalesce(
                     F.lit(None).cast("bigint"),
                     *[
@@ -303,9 +313,10 @@ def _with_ids(rows: DataFrame, source: Source, kind: str, record: Record, site: 
                         for owner in record.subject_of
                     ],
                 ),
-                "record_id": pseudonym_of(site, f"record:{source.name}/{kind}", F.col("_id")),
+                "record_id": pseudonym_of(site, own, F.col("_id")),
                 "visit_id": pseudonym_of(site, f"record:{visit}", F.col("_visit")),
                 "content_hash": F.when(F.col("_void"), F.lit(0)).otherwise(F.xxhash64(F.to_json(F.struct(*content)))),
+                "_replaces": pseudonym_of(site, own, F.col("_replaces")),
                 "identifiers": F.transform("_identifiers", lambda one: pseudonym_of("", "identifier", one)),
             }
         )
@@ -314,17 +325,24 @@ def _with_ids(rows: DataFrame, source: Source, kind: str, record: Record, site: 
 
 
 def _events_or_void(record: Record) -> Column:
-    """The events to explode: those of the record, one that withdraws it, or none where it is refused."""
-    void = F.expr(
+    """The events to explode: those of the record, one that withdraws it, or none where it is refused.
+
+    The last is one that withdraws another record, which this one replaces.
+    """
+    nothing = F.expr(f"CAST(array() AS array<{RAW_EVENT}>)")
+    withdrawn = F.expr(
         f"array(named_struct('code', '{VOID_CODE}', 'time', CAST(NULL AS STRING), 'at_end', false, "
-        "'known', false, 'available', CAST(NULL AS STRING), 'number', CAST(NULL AS STRING), "
+        "'static', false, 'known', false, 'available', CAST(NULL AS STRING), 'number', CAST(NULL AS STRING), "
         "'text_value', CAST(NULL AS STRING), 'unit', CAST(NULL AS STRING)))"
     ).cast(f"array<{RAW_EVENT}>")
-    return (
-        F.when(F.col("_rule").isNotNull(), F.expr(f"CAST(array() AS array<{RAW_EVENT}>)"))
-        .when(F.col("_void"), void)
-        .otherwise(F.col("_events"))
-    )
+    said = F.when(F.col("_void"), withdrawn).otherwise(F.col("_events"))
+    if record.replaces:
+        said = F.when(_replaces_another(), F.concat(said, withdrawn)).otherwise(said)
+    return F.when(F.col("_rule").isNotNull(), nothing).otherwise(said)
+
+
+def _replaces_another() -> Column:
+    return F.coalesce(F.col("_replaces") != F.col("record_id"), F.lit(False))
 
 
 def _with_values(rows: DataFrame, kind: str, record: Record, times: Times, units: DataFrame) -> DataFrame:
@@ -338,6 +356,7 @@ def _with_values(rows: DataFrame, kind: str, record: Record, times: Times, units
             "_number": F.col("_event.number"),
             "_unit": F.nullif(F.trim("_event.unit"), F.lit("")),
             "_ordinal": F.coalesce("_position", F.lit(0)),
+            "_withdraws": F.coalesce((F.col("_event.code") == VOID_CODE) & (F.col("_position") > 0), F.lit(False)),
         }
     )
     read = fields.withColumns(
@@ -353,10 +372,9 @@ def _with_values(rows: DataFrame, kind: str, record: Record, times: Times, units
             "e_known": times.end("s_known", "f_known"),
         }
     )
-    static = _static_positions(record)
     read = read.withColumns(
         {
-            "time": F.when(F.col("_ordinal").isin(static) & ~F.col("_void") if static else F.lit(False), None)
+            "time": F.when(F.col("_event.static"), None)
             .when(F.col("_event.at_end"), F.col("e_event"))
             .otherwise(F.col("s_event")),
             "_value": number(F.col("_number")),
@@ -371,12 +389,6 @@ def _with_values(rows: DataFrame, kind: str, record: Record, times: Times, units
         )
     read = read.withColumn("_scale", F.when(F.col("_value").isNotNull(), F.try_element_at("_slopes", "_unit")))
     return _staged(read, kind, record)
-
-
-def _static_positions(record):
-    """Where in the array the events stand that have no time."""
-    single = [event for event in record.events.values() if not event.each]
-    return [position for position, event in enumerate(single) if event.static]
 
 
 def _available(record: Record, declared: Column, time: Column, time_end: Column) -> Column:
@@ -405,8 +417,8 @@ def _staged(rows, kind, record) -> DataFrame:
             is_event
             & F.col("time").isNull()
             & ~F.col("_always")
-            & ~F.col("_void")
-            & ~F.col("_ordinal").isin(_static_positions(record) or [-1]),
+            & (F.col("_event.code") != VOID_CODE)
+            & ~F.col("_event.static"),
             "no_time",
         )
         .when(is_event & F.col("_number").isNotNull() & F.col("_value").isNull(), "not_a_number")
@@ -437,12 +449,14 @@ def _staged(rows, kind, record) -> DataFrame:
         "rule": rule,
         "is_head": F.col("_ordinal") == 0,
         "is_void": F.col("_void"),
-        "declares_subject": F.lit(record.declares_subject),
+        "declares_subject": F.lit(record.declares_subject or record.is_nobodys),
         "version": _version() if record.version else F.lit(None).cast("bigint"),
         "record_available": record_available,
-        "ordinal": F.col("_ordinal"),
+        "withdraws_another": F.col("_withdraws"),
+        "record_id": F.when(F.col("_withdraws"), F.col("_replaces")).otherwise(F.col("record_id")),
+        "ordinal": F.when(F.col("_withdraws"), 0).otherwise(F.col("_ordinal")),
         "text_value": F.col("_event.text_value"),
-        "available_time": F.when(F.col("_void"), record_available)
+        "available_time": F.when(F.col("_event.code") == VOID_CODE, record_available)
         .when(F.col("_always"), F.col("time"))
         .when(F.col("time").isNotNull(), _available(record, F.col("e_known"), F.col("time"), F.col("e_event"))),
         "numeric_value": value.cast("float"),
@@ -458,6 +472,8 @@ def _staged(rows, kind, record) -> DataFrame:
 def _is_stated(name, record) -> Column:
     """Whether a record has a row of that table at all."""
     part = getattr(record, name)
+    if part is not None and name == "person":
+        return F.col("_tells_person")
     if part is None or name not in STATED_BY or (name == "cost" and not part.incurred):
         return F.lit(True)
     return F.col(f"s_{STATED_BY[name]}").isNotNull()
@@ -477,7 +493,8 @@ def _payload(name, schema, record) -> Column:
     )
     if getattr(record, name) is None:
         return F.lit(None).cast(kind)
-    values = {"person": _person, "coverage": _coverage, "cost": _cost, "note": _note}[name](record)
+    own = {"person": _person, "coverage": _coverage, "cost": _cost, "note": _note}
+    values = own[name](record) if name in own else contents.values(name)
     return F.struct(*[values[c].alias(c) for c in ["available_time", *(column.name for column in columns)]]).cast(kind)
 
 
