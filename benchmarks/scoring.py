@@ -98,7 +98,7 @@ def packaged(url: str, spec: FeatureSpec, task: Task) -> str:
     """A package of the task's own architecture with random weights; returns its hash."""
     from salus.models import build
 
-    model = build(task.model.architecture, spec.width, task.model.settings)
+    model = build(task.model.architecture, spec.blocks, task.model.settings)
     random = np.random.default_rng(3)
     model.set_weights([random.normal(0, 0.1, weights.shape).astype(np.float32) for weights in model.get_weights()])
     return write_package(
@@ -121,7 +121,7 @@ def udf_or_predict(spark, archive, calibration, spec, runs):
 
         model = open_package(package.value).model
         for batch in batches:
-            logits = model.predict(np.stack(batch.to_numpy()), verbose=0)[:, 0]
+            logits = model.predict({"inputs": np.stack(batch.to_numpy())}, verbose=0)[:, 0]
             yield pd.Series(calibration.probability(logits))
 
     ours = score_udf(package, calibration)

@@ -23,11 +23,13 @@ from salus.datasets.feed import batches
 from salus.datasets.folder import Folder, sha256
 from salus.datasets.groups import group_bounds
 from salus.datasets.manifest import Split
-from salus.datasets.parquet import SAMPLES, Samples, written
+from salus.datasets.parquet import Samples, written
 from salus.models import build
+from salus.timelines.blocks import INPUTS, Block
 from salus.training.plan import NetworkPlan
 from timing import compare, save, show
 
+COLUMNS = ("subject_id", "prediction_time", INPUTS, "label", "weight")
 BATCH, SEED, GROUPS_A_FILE = 512, 7, 12
 NETWORK = NetworkPlan("benchmark", "mlp", hidden=[64, 32], dropout=0.2, l2=1e-4)
 
@@ -74,7 +76,7 @@ def made_up(rows, width):
     return Samples(
         np.arange(rows) // 20,
         np.arange(rows),
-        random.normal(size=(rows, width)).astype(np.float32),
+        {INPUTS: random.normal(size=(rows, width)).astype(np.float32)},
         (random.random(rows) < 0.04).astype(np.float32),
         np.ones(rows, np.float32),
     )
@@ -95,7 +97,7 @@ def exported(samples, folder):
             }
         )
     content = {"rows": len(samples), "positives": int(samples.label.sum()), "files": files}
-    return Split("train", folder, samples.inputs.shape[1], content)
+    return Split("train", folder, {INPUTS: Block((samples.inputs[INPUTS].shape[1],))}, content)
 
 
 def feed(split, runs):
@@ -120,7 +122,8 @@ def documented(split):
     with make_batch_reader(f"file://{split.folder.path}", num_epochs=1) as reader:
         dataset = make_petastorm_dataset(reader).unbatch().shuffle(4096).batch(BATCH)
         for batch in dataset:
-            yield Samples(*(getattr(batch, name).numpy() for name in SAMPLES.names))
+            key, at, inputs, label, weight = (getattr(batch, name).numpy() for name in COLUMNS)
+            yield Samples(key, at, {INPUTS: inputs}, label, weight)
 
 
 def looked_at(fed):
@@ -129,7 +132,7 @@ def looked_at(fed):
     for batch in fed:
         rows += len(batch)
         keys += int((batch.prediction_time * (batch.prediction_time + 1)).sum())
-        total += float(batch.inputs[:, 0].sum(dtype=np.float64))
+        total += float(batch.inputs[INPUTS][:, 0].sum(dtype=np.float64))
     return rows, keys, round(total, 3)
 
 
@@ -141,13 +144,20 @@ def same_rows(outputs):
 
 def epoch(split, samples, runs):
     """One epoch of the train step, fed in three ways."""
-    network = build(NETWORK.architecture, split.width, NETWORK)
+    network = build(NETWORK.architecture, split.blocks, NETWORK)
     optimiser = keras_adam(network)
 
-    @tf.function(input_signature=[tf.TensorSpec((None, split.width)), *(tf.TensorSpec((None,)) for _ in range(2))])
+    @tf.function(
+        input_signature=[
+            tf.TensorSpec((None, *split.blocks[INPUTS].shape)),
+            *(tf.TensorSpec((None,)) for _ in range(2)),
+        ]
+    )
     def step(inputs, label, weight):
         with tf.GradientTape() as tape:
-            each = tf.nn.sigmoid_cross_entropy_with_logits(labels=label, logits=network(inputs, training=True)[:, 0])
+            each = tf.nn.sigmoid_cross_entropy_with_logits(
+                labels=label, logits=network({INPUTS: inputs}, training=True)[:, 0]
+            )
             loss = tf.reduce_mean(weight * each) + tf.add_n(network.losses)
         variables = network.trainable_variables
         optimiser.apply(tape.gradient(loss, [v.value for v in variables]), variables)
@@ -156,7 +166,7 @@ def epoch(split, samples, runs):
     def trained(fed):
         rows = keys = 0
         for batch in fed:
-            step(batch.inputs, batch.label, batch.weight)
+            step(batch.inputs[INPUTS], batch.label, batch.weight)
             rows += len(batch)
             keys += int((batch.prediction_time * (batch.prediction_time + 1)).sum())
         return rows, keys

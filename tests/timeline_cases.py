@@ -6,6 +6,7 @@ import numpy as np
 import pyarrow as pa
 from hypothesis import strategies as st
 
+from salus.timelines.blocks import Channel, DailyMatrix, EventSequence
 from salus.timelines.clocks import MICROSECONDS_PER_DAY, NEVER, STATIC
 from salus.timelines.spec import CodeGroup, FeatureSpec, Statistics
 
@@ -13,10 +14,14 @@ DAY = MICROSECONDS_PER_DAY
 HOUR = DAY // 24
 LAST_DAY = 500
 CODES = {"I10": 11, "E11.9": -12, "E11.65": 13, "LAB/1": 14, "LAB/2": -(1 << 62), "STEPS": 16, "OTHER": 17}
+SEQUENCE = ("I10", "E11.9", "E11.65", "LAB/1", "LAB/2")
 
 
 def spec(**changes) -> FeatureSpec:
-    """A spec with every block: overlapping count groups, two numeric groups, a source, all statistics."""
+    """A spec with every block: overlapping count groups, two numeric groups, a source, all statistics, a sequence of
+
+    five events without steps, and 30 days of two channels.
+    """
 
     def group(name, kind, *codes):
         return CodeGroup(name=name, label=name, kind=kind, codes=codes, code_hashes=tuple(CODES[c] for c in codes))
@@ -34,6 +39,27 @@ def spec(**changes) -> FeatureSpec:
             group("lab", "numeric", "LAB/1", "LAB/2"),
             group("steps", "numeric", "STEPS"),
             group("device", "source", "STEPS"),
+        ),
+        sequence=EventSequence(
+            length=5,
+            codes=SEQUENCE,
+            labels=SEQUENCE,
+            code_hashes=tuple(CODES[code] for code in SEQUENCE),
+            mean=(0.0, 2.0, 0.0, 1.0, 0.0),
+            std=(1.0, 3.0, 1.0, 20.0, 1.0),
+        ),
+        daily=DailyMatrix(
+            days=30,
+            channels=(
+                Channel(name="steps", label="Steps", codes=("STEPS",), code_hashes=(CODES["STEPS"],), mean=5, std=10),
+                Channel(
+                    name="lab",
+                    label="Lab",
+                    unit="mg/dL",
+                    codes=("LAB/1", "LAB/2"),
+                    code_hashes=(CODES["LAB/1"], CODES["LAB/2"]),
+                ),
+            ),
         ),
     )
     width = len(made.names)
@@ -133,3 +159,10 @@ def samples_of(persons: list[Person], times: list[int]) -> tuple[np.ndarray, np.
     """Every person at every time."""
     row = np.repeat(np.arange(len(persons)), len(times))
     return row.astype(np.int64), np.tile(np.array(times, np.int64), len(persons))
+
+
+def same_blocks(found: dict[str, np.ndarray], expected: dict[str, np.ndarray]) -> None:
+    """All blocks are there, and equal bit by bit."""
+    assert set(found) == set(expected)
+    for name, block in expected.items():
+        np.testing.assert_array_equal(found[name], block, err_msg=name)

@@ -22,6 +22,7 @@ from salus.datasets.export import newest_dataset
 from salus.datasets.feed import in_order
 from salus.datasets.folder import Folder, sha256
 from salus.datasets.groups import group_bounds
+from salus.datasets.manifest import stated
 from salus.datasets.parquet import Samples, written
 from salus.errors import EnvironmentFault, Refused
 from salus.job import spark_job
@@ -67,7 +68,11 @@ def warehouse(tmp_path_factory):
         inputs = random.normal(size=(rows, SPEC.width)).astype(np.float32)
         label = random.random(rows) < 1 / (1 + np.exp(4 - 3 * np.abs(inputs[:, 0])))
         samples = Samples(
-            np.arange(rows) // 5, np.arange(rows), inputs, label.astype(np.float32), np.ones(rows, np.float32)
+            np.arange(rows) // 5,
+            np.arange(rows),
+            {"inputs": inputs},
+            label.astype(np.float32),
+            np.ones(rows, np.float32),
         )
         groups = [samples[start:end] for start, end in pairwise(group_bounds(rows, 12, 100))]
         files = []
@@ -87,7 +92,13 @@ def warehouse(tmp_path_factory):
     made.write("spec.json", SPEC.to_json().encode())
     made.write_json(
         "manifest.json",
-        {"format": 1, "width": SPEC.width, "spec_hash": SPEC.hash, "tables": {"timelines": 3}, "splits": splits},
+        {
+            "format": 1,
+            "blocks": stated(SPEC.blocks),
+            "spec_hash": SPEC.hash,
+            "tables": {"timelines": 3},
+            "splits": splits,
+        },
     )
     datasets.write_json("newest.json", {"hash": "made"})
     return str(place)

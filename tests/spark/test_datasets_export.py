@@ -18,10 +18,12 @@ from salus.datasets.manifest import open_dataset
 from salus.datasets.parquet import Samples
 from salus.datasets.writing import write_dataset
 from salus.errors import Refused
+from salus.timelines.blocks import Block
 from salus.timelines.clocks import MICROSECONDS_PER_DAY, NEVER, STATIC, micros
 from salus.timelines.model_inputs import model_inputs
 from salus.timelines.spec import FeatureSpec
 from salus.timelines.standardise import standardise
+from timeline_cases import same_blocks
 
 DAY = MICROSECONDS_PER_DAY
 FIRST = micros(date(2024, 1, 1))
@@ -97,7 +99,13 @@ def population(tables):
 
 @pytest.fixture
 def task():
-    return SimpleNamespace(id="tiny", cohort_hash="c", features={"min_people": 1, "windows_days": (30, 365)})
+    features = {
+        "min_people": 1,
+        "windows_days": (30, 365),
+        "sequence": {"length": 8, "min_people": 2},
+        "daily": {"days": 60, "channels": ["hba1c"]},
+    }
+    return SimpleNamespace(id="tiny", cohort_hash="c", features=features)
 
 
 def shape(folder):
@@ -113,6 +121,8 @@ def test_every_labelled_sample_is_exported_once_with_what_scoring_would_see(popu
         assert job.figures["train_samples"] == sum(row["split"] == "train" for row in labelled)
     dataset = newest_dataset(tables.warehouse, "tiny")
     spec = FeatureSpec.from_json(dataset.spec().decode())
+    assert list(dataset.blocks) == ["inputs", "event_codes", "event_values", "days"]
+    assert set(spec.sequence.codes) == set(CODES)
     people = pa.RecordBatch.from_pylist([person(number) for number in range(PEOPLE)])
     row_of = {subject: row for row, subject in enumerate(people["subject_id"].to_pylist())}
     for name in dict.fromkeys(SPLITS):
@@ -127,7 +137,7 @@ def test_every_labelled_sample_is_exported_once_with_what_scoring_would_see(popu
         assert exported.weight.tolist() == [expected[key]["weight"] for key in keys]
         rows = np.array([row_of[subject] for subject, _ in keys])
         by_scoring = standardise(model_inputs(people, rows, exported.prediction_time, spec), spec)
-        np.testing.assert_array_equal(exported.inputs, by_scoring)
+        same_blocks(exported.inputs, by_scoring)
         assert np.ptp([group.rows for group in dataset.split(name).groups]) <= 1
         assert len(dataset.split(name).groups) % 12 == 0
         assert dataset.split(name).positives == exported.label.sum()
@@ -157,7 +167,7 @@ def test_what_is_written_is_plain_parquet_without_a_pickle(population, job_in, t
     assert set(dataset.folder.names()) == {"manifest.json", "spec.json", *SPLITS}
     assert set((dataset.folder / "train").names()) == set(dataset.split("train").files)
     file = pq.ParquetFile((dataset.folder / "train").open(dataset.split("train").files[0]))
-    assert file.schema_arrow.names == ["subject_id", "prediction_time", "inputs", "label", "weight"]
+    assert file.schema_arrow.names == ["subject_id", "prediction_time", *dataset.blocks, "label", "weight"]
     assert json.loads(dataset.folder.read("manifest.json"))["tables"] == tables.versions(
         ["cohorts/tiny", "timelines", "codes"]
     )
@@ -183,9 +193,10 @@ def test_a_sample_whose_person_has_no_timeline_is_an_error_and_no_gap(population
         write_dataset(
             samples,
             timelines,
-            lambda batch, row, times: np.zeros((len(row), 2), np.float32),
+            lambda batch, row, times: {"inputs": np.zeros((len(row), 2), np.float32)},
             str(tmp_path / "sets"),
-            {"width": 2},
+            {"inputs": Block((2,))},
+            {},
             "{}",
             12,
         )

@@ -14,7 +14,7 @@ from scipy.special import expit
 from salus.cohorts.task import Eligibility, Label, Model, Task, Tier
 from salus.datasets.export import DATASETS, NEWEST, open_dataset
 from salus.datasets.folder import Folder, sha256
-from salus.datasets.manifest import MANIFEST, SPEC
+from salus.datasets.manifest import MANIFEST, SPEC, stated
 from salus.datasets.parquet import Samples, written
 from salus.errors import Refused
 from salus.evaluation.evaluate import evaluate
@@ -100,8 +100,8 @@ def simulated():
 
 def package(folder, spec, feature, weight):
     """A network that looks at one feature only."""
-    given = keras.Input((spec.width,))
-    model = keras.Model(given, keras.layers.Dense(1)(given))
+    given = keras.Input((spec.width,), name="inputs")
+    model = keras.Model({"inputs": given}, keras.layers.Dense(1)(given))
     kernel = np.zeros((spec.width, 1), np.float32)
     kernel[spec.names.index(feature)] = weight
     model.set_weights([kernel, np.array([0.2], np.float32)])
@@ -137,7 +137,7 @@ def dataset(warehouse, task, spec, people, samples):
         }
         splits[split] = {"rows": len(mine), "positives": int(label.sum()), "files": [file]}
     folder.write(SPEC, spec.to_json().encode())
-    facts = {"format": 1, "width": spec.width, "spec_hash": spec.hash, "tables": {}}
+    facts = {"format": 1, "blocks": stated(spec.blocks), "spec_hash": spec.hash, "tables": {}}
     folder.write_json(MANIFEST, facts | {"splits": splits})
     Folder(f"{warehouse}/{DATASETS}/{task.id}").write_json(NEWEST, {"hash": "one"})
     return open_dataset(folder.url).hash

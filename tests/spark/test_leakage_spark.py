@@ -114,7 +114,7 @@ def inputs_of(spark, events, coverage, times, spec):
         own = FeatureSpec.from_json(text)
         for batch in batches:
             row, times = samples_of(batch)
-            made = model_inputs(batch, row, times, own)
+            made = model_inputs(batch, row, times, own)["inputs"]
             yield pa.RecordBatch.from_pydict(
                 {
                     "subject_id": batch.column("subject_id").take(pa.array(row)),

@@ -70,9 +70,9 @@ def spec():
 @pytest.fixture(scope="module")
 def packed(spec):
     keras.utils.set_random_seed(4)
-    given = keras.Input((spec.width,))
+    given = keras.Input((spec.width,), name="inputs")
     hidden = keras.layers.Dense(8, "relu")(given)
-    model = keras.Model(given, keras.layers.Dense(1)(hidden))
+    model = keras.Model({"inputs": given}, keras.layers.Dense(1)(hidden))
     return {"model.keras": model_bytes(model), "spec.json": spec.to_json().encode(), "training.json": b"{}"}
 
 

@@ -46,11 +46,18 @@ def test_a_spec_is_fitted_on_the_training_samples(spark, tmp_path, monkeypatch):
     samples = spark.createDataFrame(
         list(zip(row.tolist(), at.tolist(), strict=True)), "subject_id long, prediction_time long"
     )
-    settings = FeatureSettings(codeset="mine", windows_days=(30, 90), min_people=2, most_frequent=5)
+    settings = FeatureSettings(
+        codeset="mine",
+        windows_days=(30, 90),
+        min_people=2,
+        most_frequent=5,
+        sequence={"min_people": 2, "without": ["STEPS"]},
+        daily={"days": 7, "channels": ["lab"]},
+    )
     spec = fit_spec(settings, codes, timelines, samples)
 
     assert [group.name for group in spec.groups] == ["hypertension", "lab", "LAB/1"], "neither rare nor yet unknown"
-    values = on_model_scale(model_inputs(batch, row, at, spec), spec).astype(np.float64)
+    values = on_model_scale(model_inputs(batch, row, at, spec)["inputs"], spec).astype(np.float64)
     seen = ~np.isnan(values).all(axis=0)
     assert seen.sum() > 10
     np.testing.assert_allclose(
@@ -59,6 +66,13 @@ def test_a_spec_is_fitted_on_the_training_samples(spark, tmp_path, monkeypatch):
     spread = np.nanstd(values[:, seen], axis=0)
     np.testing.assert_allclose(np.array(spec.statistics.std)[seen], np.where(spread > 1e-4, spread, 1), rtol=1e-3)
     assert (np.array(spec.statistics.std) > 0).all()
+
+    value = np.array([e.value for one in persons for e in one.events if e.code == CODES["LAB/1"]])
+    assert spec.sequence.codes == ("I10", "LAB/1")
+    np.testing.assert_allclose([spec.sequence.mean[1], spec.sequence.std[1]], [value.mean(), value.std()], rtol=1e-4)
+    assert (spec.sequence.mean[0], spec.sequence.std[0]) == (0, 1)
+    (channel,) = spec.daily.channels
+    np.testing.assert_allclose([channel.mean, channel.std], [value.mean(), value.std()], rtol=1e-4)
 
     again = fit_spec(settings, codes, timelines.repartition(3), samples.repartition(2))
     assert again.hash == spec.hash

@@ -16,10 +16,11 @@ import pytest
 from salus.datasets.feed import in_order
 from salus.datasets.folder import Folder, sha256
 from salus.datasets.groups import group_bounds
-from salus.datasets.manifest import open_dataset
+from salus.datasets.manifest import open_dataset, stated
 from salus.datasets.parquet import Samples, written
 from salus.errors import EnvironmentFault, Refused
-from salus.models import ARCHITECTURES, build
+from salus.models import build
+from salus.timelines.blocks import Block
 from salus.timelines.spec import FeatureSpec
 from salus.training import checkpoint
 from salus.training.launch import Listener, progress_line
@@ -31,6 +32,7 @@ from salus.training.registry import tracking_uri
 from salus.training.train import agreed
 
 WIDTH = 6
+BLOCKS = {"inputs": Block((WIDTH,))}
 NETWORK = NetworkPlan(
     "tiny",
     "mlp",
@@ -56,7 +58,7 @@ def dataset(tmp_path_factory):
         inputs = random.normal(size=(rows, WIDTH)).astype(np.float32)
         label = (random.random(rows) < 1 / (1 + np.exp(1 - 2 * inputs[:, 0]))).astype(np.float32)
         weight = random.uniform(1, 2, rows).astype(np.float32)
-        samples = Samples(np.arange(rows), np.arange(rows), inputs, label, weight)
+        samples = Samples(np.arange(rows), np.arange(rows), {"inputs": inputs}, label, weight)
         groups = [samples[start:end] for start, end in pairwise(group_bounds(rows, 12, 100))]
         content = written(groups)
         (folder / split).write("part.parquet", content)
@@ -65,7 +67,9 @@ def dataset(tmp_path_factory):
             "positives": int(label.sum()),
             "files": [{"name": "part.parquet", "sha256": sha256(content), "groups": [len(group) for group in groups]}],
         }
-    folder.write_json("manifest.json", {"format": 1, "width": WIDTH, "spec_hash": "s", "tables": {}, "splits": splits})
+    folder.write_json(
+        "manifest.json", {"format": 1, "blocks": stated(BLOCKS), "spec_hash": "s", "tables": {}, "splits": splits}
+    )
     return open_dataset(folder.url)
 
 
@@ -91,26 +95,14 @@ def trained(dataset, folder, network=NETWORK, resume=False, killed_after=None):
     return loop.model, state
 
 
-@pytest.mark.parametrize("architecture", ARCHITECTURES)
-def test_an_architecture_maps_inputs_to_one_logit_and_survives_safe_mode(architecture, tmp_path):
-    model = build(architecture, WIDTH, NETWORK, prior_logit=-3.0)
-    inputs = np.random.default_rng(0).normal(size=(7, WIDTH)).astype(np.float32)
-    np.testing.assert_array_equal(model(inputs), np.full((7, 1), -3.0, np.float32))
-    for weights in model.trainable_variables:
-        weights.assign(weights + 0.01)
-    model.save(tmp_path / "model.keras")
-    again = keras.saving.load_model(tmp_path / "model.keras", compile=False, safe_mode=True)
-    np.testing.assert_array_equal(again(inputs), model(inputs))
-
-
 def test_an_architecture_that_does_not_exist_is_refused():
     with pytest.raises(Refused, match="expected one of logistic, mlp"):
-        build("oracle", WIDTH, NETWORK)
+        build("oracle", BLOCKS, NETWORK)
 
 
 def test_the_mlp_without_hidden_layers_is_the_logistic_regression():
-    bare = build("mlp", WIDTH, replace(NETWORK, hidden=[]))
-    assert bare.count_params() == build("logistic", WIDTH, NETWORK).count_params() == WIDTH + 1
+    bare = build("mlp", BLOCKS, replace(NETWORK, hidden=[]))
+    assert bare.count_params() == build("logistic", BLOCKS, NETWORK).count_params() == WIDTH + 1
 
 
 def test_a_resumed_training_ends_bit_by_bit_where_an_undisturbed_one_does(dataset, tmp_path):
@@ -134,7 +126,7 @@ def test_the_loop_finds_what_scikit_learn_finds(dataset, tmp_path):
     )
     _, state = trained(dataset, tmp_path, line)
     samples = Samples.concatenated(list(in_order(dataset.split("train"))))
-    expected = LogisticRegression(C=np.inf).fit(samples.inputs, samples.label, samples.weight)
+    expected = LogisticRegression(C=np.inf).fit(samples.inputs["inputs"], samples.label, samples.weight)
     kernel, bias = state.variables
     np.testing.assert_allclose(kernel[:, 0], expected.coef_[0], atol=0.01)
     np.testing.assert_allclose(bias, expected.intercept_, atol=0.01)
@@ -175,7 +167,7 @@ def test_a_damaged_checkpoint_is_refused(tmp_path):
 @pytest.fixture
 def package(tmp_path):
     """The folder of a package, and what its model says of one person."""
-    model = build("mlp", WIDTH, NETWORK)
+    model = build("mlp", BLOCKS, NETWORK)
     folder = str(tmp_path / "package")
     write_package(
         folder, {"model.keras": model_bytes(model), "spec.json": SPEC.to_json().encode(), "training.json": b"{}"}
@@ -185,7 +177,7 @@ def package(tmp_path):
 
 def test_a_package_comes_back_from_its_folder_and_from_its_bytes(package):
     folder, model = package
-    inputs = np.ones((1, WIDTH), np.float32)
+    inputs = {"inputs": np.ones((1, WIDTH), np.float32)}
     for again in (load_package(folder), open_package(package_bytes(folder))):
         np.testing.assert_array_equal(again.model(inputs), model(inputs))
         assert again.spec == SPEC

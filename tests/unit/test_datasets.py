@@ -15,18 +15,25 @@ from petastorm.workers_pool.thread_pool import ThreadPool
 from salus.datasets.feed import batches, in_order, steps_an_epoch
 from salus.datasets.folder import Folder, sha256
 from salus.datasets.groups import group_bounds, multiple_for, pieces_of
-from salus.datasets.manifest import open_dataset
+from salus.datasets.manifest import open_dataset, stated
 from salus.datasets.parquet import Samples, written
 from salus.errors import Refused
+from salus.timelines.blocks import Block
+from timeline_cases import same_blocks
 
+BLOCKS = {"inputs": Block((5,)), "event_codes": Block((3,), "int32", 40), "days": Block((4, 2))}
 WIDTH, ROWS, GROUPS, FILES = 5, 1003, 24, 3
 
 
 @pytest.fixture(scope="module")
 def dataset(tmp_path_factory):
-    """1,003 samples of five inputs in 24 row groups of three files; each input names its row."""
+    """1,003 samples of three blocks, one of five inputs, in 24 row groups of three files; each input names its row."""
     folder = Folder(str(tmp_path_factory.mktemp("dataset")))
-    inputs = np.arange(ROWS * WIDTH, dtype=np.float32).reshape(-1, WIDTH)
+    inputs = {
+        "inputs": np.arange(ROWS * WIDTH, dtype=np.float32).reshape(-1, WIDTH),
+        "event_codes": (np.arange(ROWS * 3, dtype=np.int32) % 40).reshape(-1, 3),
+        "days": np.arange(ROWS * 8, dtype=np.float32).reshape(-1, 4, 2),
+    }
     samples = Samples(
         np.arange(ROWS) // 7,
         np.arange(ROWS),
@@ -53,7 +60,7 @@ def dataset(tmp_path_factory):
         "manifest.json",
         {
             "format": 1,
-            "width": WIDTH,
+            "blocks": stated(BLOCKS),
             "spec_hash": "s",
             "tables": {},
             "splits": {"train": {"rows": ROWS, "positives": int(samples.label.sum()), "files": files}},
@@ -96,8 +103,9 @@ def test_shards_hold_every_row_of_every_group_once(shards, rows_a_group):
 def test_both_readers_give_every_rank_the_same_batches(dataset, ranks):
     for by_petastorm, by_arrow in zip(epoch(dataset, "petastorm", ranks), epoch(dataset, "arrow", ranks), strict=True):
         for one, other in zip(by_petastorm, by_arrow, strict=True):
-            for name in Samples.__slots__:
+            for name in ("subject_id", "prediction_time", "label", "weight"):
                 np.testing.assert_array_equal(getattr(one, name), getattr(other, name))
+            same_blocks(one.inputs, other.inputs)
 
 
 @pytest.mark.parametrize("reader", ["petastorm", "arrow"])
@@ -112,8 +120,21 @@ def test_ranks_take_equal_steps_and_see_each_sample_exactly_once_an_epoch(datase
     assert np.ptp(sizes) <= 2
     seen = np.concatenate([batch.prediction_time for batch in every])
     assert np.array_equal(np.sort(seen), np.arange(ROWS))
-    inputs = np.concatenate([batch.inputs for batch in every])
-    np.testing.assert_array_equal(inputs, np.arange(ROWS * WIDTH, dtype=np.float32).reshape(-1, WIDTH)[seen])
+    inputs = Samples.concatenated(every).inputs
+    expected = np.arange(ROWS * WIDTH, dtype=np.float32).reshape(-1, WIDTH)
+    np.testing.assert_array_equal(inputs["inputs"], expected[seen])
+    np.testing.assert_array_equal(inputs["event_codes"], (np.arange(ROWS * 3) % 40).reshape(-1, 3)[seen])
+    assert inputs["event_codes"].dtype == np.int32
+    np.testing.assert_array_equal(inputs["days"], np.arange(ROWS * 8).reshape(-1, 4, 2)[seen])
+
+
+@pytest.mark.parametrize("reader", ["petastorm", "arrow"])
+def test_only_the_blocks_that_a_model_reads_are_read(dataset, reader):
+    whole = next(batches(dataset.split("train"), reader, 0, 1, 64, 7, 0))
+    some = next(batches(dataset.split("train").only(["inputs", "days"]), reader, 0, 1, 64, 7, 0))
+    same_blocks(some.inputs, {name: whole.inputs[name] for name in ("inputs", "days")})
+    with pytest.raises(Refused, match="block event_values to be read"):
+        dataset.split("train").only(["event_values"])
 
 
 def test_a_batch_mixes_several_row_groups(dataset):
@@ -220,7 +241,7 @@ def test_a_file_with_other_rows_than_the_manifest_says_is_refused(copy, reader):
     split.folder.write(split.files[0], split.folder.read(split.files[2]))
     found = open_dataset(copy.url)
     found.content["splits"]["train"]["files"][0]["groups"][3] += 1
-    with pytest.raises(Refused, match="rows of 5 inputs"):
+    with pytest.raises(Refused, match="rows of 5 inputs from row group"):
         epoch(found, reader, 1)
 
 

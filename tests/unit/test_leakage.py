@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 
 from salus.timelines.clocks import NEVER
 from salus.timelines.enrolment import enrolled_days
-from salus.timelines.model_inputs import last_times, model_inputs
-from timeline_cases import CODES, Event, Person, batch_of, events, people, prediction_times, spans, spec
+from salus.timelines.model_inputs import last_times, model_inputs, sequence_times
+from timeline_cases import CODES, Event, Person, batch_of, events, people, prediction_times, same_blocks, spans, spec
 
 SPEC = spec()
 later = st.integers(1, 10**13)
@@ -54,6 +54,8 @@ def test_what_became_known_after_the_prediction_changes_no_input(person, at, dat
     )
     row, times = np.array([0]), np.array([at])
     before, after = (model_inputs(batch_of([one]), row, times, SPEC) for one in (person, other))
+    same_blocks(after, before)
+    before, after = (sequence_times(batch_of([one]), row, times, SPEC) for one in (person, other))
     np.testing.assert_array_equal(after, before)
     before, after = (last_times(batch_of([one]), row, times, SPEC) for one in (person, other))
     np.testing.assert_array_equal(after, before)
@@ -68,8 +70,12 @@ def test_the_priced_leak_does_see_what_came_later():
     row, times = np.array([0]), np.array([at])
     honest, leaking = (model_inputs(batch_of([late]), row, times, SPEC, clock=clock) for clock in ("available", "time"))
     count = SPEC.names.index("lab.count.30d")
-    assert honest[0, count] == 0
-    assert leaking[0, count] == 1
+    assert honest["inputs"][0, count] == 0
+    assert leaking["inputs"][0, count] == 1
+    assert not honest["event_codes"].any()
+    assert leaking["event_codes"].any()
+    assert np.isnan(honest["days"]).all()
+    assert not np.isnan(leaking["days"]).all()
 
 
 def _lab():

@@ -10,12 +10,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from salus.timelines import entries
+from salus.timelines.blocks import taken
 from salus.timelines.clocks import DAYS_PER_YEAR, NEVER, STATIC
 from salus.timelines.model_inputs import last_times, model_inputs
 from salus.timelines.recency import MEDS_BIRTH_HASH, data_through
 from salus.timelines.spec import FeatureSpec
 from salus.timelines.standardise import baseline, standardise
-from timeline_cases import CODES, DAY, Event, Person, batch_of, people, prediction_times, samples_of, spec
+from timeline_cases import CODES, DAY, Event, Person, batch_of, people, prediction_times, same_blocks, samples_of, spec
 
 SPEC = spec()
 
@@ -83,7 +84,7 @@ def since_last(seen, at):
 )
 def test_every_feature_is_what_its_definition_says(persons, times, clock):
     row, at = samples_of(persons, times)
-    fast = model_inputs(batch_of(persons), row, at, SPEC, clock=clock)
+    fast = model_inputs(batch_of(persons), row, at, SPEC, clock=clock)["inputs"]
     slow = [slowly(persons[r], t, clock) for r, t in zip(row, at.tolist())]
     assert set(slow[0]) == set(SPEC.names)
     expected = np.array([[found[name] for name in SPEC.names] for found in slow], np.float32)
@@ -98,21 +99,24 @@ def test_neither_slices_of_a_batch_nor_chunks_of_the_work_change_an_input(person
     part = row >= 1
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(entries, "PAIRS_AT_ONCE", pairs_at_once)
-        np.testing.assert_array_equal(model_inputs(batch, row, at, SPEC), whole)
-        np.testing.assert_array_equal(model_inputs(batch.slice(1), row[part] - 1, at[part], SPEC), whole[part])
+        same_blocks(model_inputs(batch, row, at, SPEC), whole)
+        same_blocks(model_inputs(batch.slice(1), row[part] - 1, at[part], SPEC), taken(whole, part))
 
 
 def test_samples_may_stand_in_any_order_and_people_may_have_none():
     persons = [Person([Event(DAY, DAY, NEVER, CODES["I10"], math.nan)]), Person([]), Person([])]
     row, at = np.array([2, 0, 0]), np.array([5 * DAY, 3 * DAY, DAY - 1])
-    counts = model_inputs(batch_of(persons), row, at, SPEC)[:, SPEC.names.index("hypertension.count.7d")]
+    counts = model_inputs(batch_of(persons), row, at, SPEC)["inputs"][:, SPEC.names.index("hypertension.count.7d")]
     np.testing.assert_array_equal(counts, [0, 1, 0])
-    assert model_inputs(batch_of(persons), row[:0], at[:0], SPEC).shape == (0, len(SPEC.names))
+    nothing = model_inputs(batch_of(persons), row[:0], at[:0], SPEC)
+    assert nothing["inputs"].shape == (0, len(SPEC.names))
+    assert nothing["event_values"].shape == (0, 5, 4)
+    assert nothing["days"].shape == (0, 30, 2)
 
 
 def test_a_birth_is_no_contact():
     persons = [Person([Event(DAY, STATIC, NEVER, MEDS_BIRTH_HASH, math.nan)])]
-    inputs = model_inputs(batch_of(persons), np.array([0]), np.array([9 * DAY]), SPEC)
+    inputs = model_inputs(batch_of(persons), np.array([0]), np.array([9 * DAY]), SPEC)["inputs"]
     assert math.isnan(inputs[0, SPEC.names.index("any_event.days_since_last")])
 
 
@@ -138,8 +142,8 @@ def test_last_times_and_data_through_are_those_of_what_was_visible(person, at):
 @given(st.lists(people, min_size=1, max_size=4), prediction_times)
 def test_standardised_inputs_are_finite_and_say_what_was_missing(persons, at):
     row, times = samples_of(persons, [at])
-    raw = model_inputs(batch_of(persons), row, times, SPEC)
-    inputs = standardise(raw, SPEC)
+    blocks = model_inputs(batch_of(persons), row, times, SPEC)
+    raw, inputs = blocks["inputs"], standardise(blocks, SPEC)["inputs"]
     assert inputs.shape == (len(persons), SPEC.width)
     assert inputs.dtype == np.float32
     assert np.isfinite(inputs).all()
@@ -159,11 +163,11 @@ def test_standardised_inputs_are_finite_and_say_what_was_missing(persons, at):
 
 def test_the_baseline_is_somebody_without_events_of_mean_age_and_sex():
     nobody = model_inputs(batch_of([Person([])]), np.array([0]), np.array([400 * DAY]), SPEC)
-    known = standardise(
-        np.where(np.isin(SPEC.names, ["age", "is_female"]), np.array(SPEC.statistics.mean), nobody).astype(np.float32),
-        SPEC,
-    )
-    np.testing.assert_allclose(baseline(SPEC), known[0], atol=1e-6)
+    is_known = np.isin(SPEC.names, ["age", "is_female"])
+    known = np.where(is_known, np.array(SPEC.statistics.mean), nobody["inputs"]).astype(np.float32)
+    expected = standardise(nobody | {"inputs": known}, SPEC)
+    for name, block in baseline(SPEC).items():
+        np.testing.assert_allclose(block, expected[name][0], atol=1e-6)
 
 
 def test_a_spec_survives_json_and_its_hash_names_its_content():
@@ -178,6 +182,6 @@ def test_a_spec_survives_json_and_its_hash_names_its_content():
 
 def test_inputs_of_another_spec_are_refused():
     with pytest.raises(ValueError, match="expected a fitted spec"):
-        standardise(np.zeros((1, 3), np.float32), SPEC)
+        standardise({"inputs": np.zeros((1, 3), np.float32)}, SPEC)
     with pytest.raises(ValueError, match="not fitted"):
-        standardise(np.zeros((1, len(SPEC.names)), np.float32), spec(statistics=None))
+        standardise({"inputs": np.zeros((1, len(SPEC.names)), np.float32)}, spec(statistics=None))

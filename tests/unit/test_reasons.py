@@ -11,10 +11,11 @@ from hypothesis.extra.numpy import arrays
 
 from salus.cohorts.task import Eligibility
 from salus.evaluation.metrics import thinned
-from salus.explanation.reasons import by_feature, largest, reasons
+from salus.explanation.reasons import by_code, by_feature, by_reason, largest, reasons
 from salus.scoring.flags import MEANING, quality_flags
 from salus.timelines.clocks import MICROSECONDS_PER_DAY, STATIC, micros
 from salus.timelines.spec import CodeGroup, FeatureSpec
+from timeline_cases import spec as timelines_spec
 
 DAY = MICROSECONDS_PER_DAY
 AS_OF = micros(datetime(2026, 6, 30))
@@ -65,7 +66,7 @@ def told(spec, contribution, value, days_ago):
         raw[0, spec.names.index(name)] = number
     for name, days in days_ago.items():
         last[0, [group.name for group in spec.groups].index(name)] = AS_OF - days * DAY
-    return reasons(contributions, raw, last, AS_OF, spec).to_pylist()[0]
+    return reasons(contributions, {"inputs": raw}, last, AS_OF, spec).to_pylist()[0]
 
 
 def test_a_reason_says_what_it_is_in_the_persons_own_figures(spec):
@@ -113,8 +114,68 @@ def test_people_without_contributions_have_no_reasons_and_the_others_keep_theirs
     contributions = np.zeros((3, len(spec.names)))
     contributions[1, 0] = 1.0
     raw, last = np.ones((3, len(spec.names)), np.float32), np.full((3, len(spec.groups)), STATIC)
-    assert [len(each) for each in reasons(contributions, raw, last, AS_OF, spec).to_pylist()] == [0, 1, 0]
-    assert reasons(contributions[:0], raw[:0], last[:0], AS_OF, spec).to_pylist() == []
+    assert [len(each) for each in reasons(contributions, {"inputs": raw}, last, AS_OF, spec).to_pylist()] == [0, 1, 0]
+    assert reasons(contributions[:0], {"inputs": raw[:0]}, last[:0], AS_OF, spec).to_pylist() == []
+
+
+@given(st.integers(0, 1000))
+def test_events_of_one_code_are_one_reason_told_by_the_event_that_gave_most(seed):
+    random = np.random.default_rng(seed)
+    codes, given = random.integers(0, 4, (3, 6)), random.normal(size=(3, 6))
+    merged = by_code(given, codes)
+    for person in range(3):
+        for code in set(codes[person]) - {0}:
+            mine = np.flatnonzero(codes[person] == code)
+            expected = np.zeros(mine.size)
+            expected[np.argmax(np.abs(given[person, mine]))] = given[person, mine].sum()
+            np.testing.assert_allclose(merged[person, mine], expected, atol=1e-12)
+    assert not merged[codes == 0].any()
+
+
+def test_an_event_and_a_daily_series_are_reasons_in_the_persons_own_figures():
+    spec = timelines_spec()
+    features = len(spec.names)
+    contributions = {
+        "inputs": np.zeros((1, spec.width), np.float32),
+        "event_codes": np.array([[0.5, 0.25, 0, 0, 0]], np.float32),
+        "event_values": np.zeros((1, 5, 6), np.float32),
+        "days": np.zeros((1, 30, 4), np.float32),
+    }
+    contributions["event_values"][0, 0, 3] = 0.5
+    contributions["days"][0, 3, [1, 3]] = -0.25, -0.5
+    raw = {
+        "inputs": np.zeros((1, features), np.float32),
+        "event_codes": np.array([[4, 4, 0, 0, 0]], np.int32),
+        "event_values": np.full((1, 5, 4), np.nan, np.float32),
+        "days": np.full((1, 30, 2), np.nan, np.float32),
+    }
+    raw["event_values"][0, :2, 0] = 7.5, 6.0
+    raw["days"][0, :2, 1] = 2.0, 4.0
+    when = np.array([[AS_OF - 9 * DAY, AS_OF - 2 * DAY, STATIC, STATIC, STATIC]])
+    merged = by_reason(contributions, raw, spec)
+    assert merged.shape == (1, features + 5 + 2)
+    last = np.full((1, len(spec.groups)), STATIC)
+    first, second = reasons(merged, raw, last, AS_OF, spec, when).to_pylist()[0]
+    assert first == {
+        "rank": 1,
+        "feature": "LAB/1: event",
+        "code": "LAB/1",
+        "value": 7.5,
+        "unit": None,
+        "time": datetime(2026, 6, 21),
+        "direction": "raises",
+        "contribution": 1.25,
+    }
+    assert second == {
+        "rank": 2,
+        "feature": "Lab: days of the last 30",
+        "code": "lab",
+        "value": 3.0,
+        "unit": "mg/dL",
+        "time": None,
+        "direction": "lowers",
+        "contribution": -0.75,
+    }
 
 
 def flags_of(spec, known=(1, 1), lab=10.0, event=10.0, enrolled=365, dropped=0):

@@ -86,8 +86,16 @@ class ModelSettings(Strict):
     """How a network is shaped and trained."""
 
     hidden: tuple[int, ...] = Field(default=(), description="units of each hidden layer")
+    units: int = Field(default=32, ge=1, description="width of embedded events, recurrent states and convolutions")
+    layers: int = Field(default=2, ge=1, description="layers of attention or convolution")
+    attention_heads: int = Field(default=2, ge=1, description="heads of each layer of attention; a divisor of units")
     dropout: float = Field(default=0.0, ge=0, lt=1)
-    l2: float = Field(default=0.0, ge=0)
+    l2: float = Field(default=0.0, ge=0, description="penalty of the squared weights")
+    label_smoothing: float = Field(default=0.0, ge=0, lt=1, description="share of a label given to both classes evenly")
+    positive_weight: float = Field(default=1.0, gt=0, description="how many negatives a positive counts as")
+    focal_gamma: float = Field(
+        default=0.0, ge=0, description="focal loss: how much less an easy sample counts; 0 = not"
+    )
     learning_rate: float = Field(default=0.001, gt=0)
     epochs: int = Field(default=20, ge=1, description="at most")
     batch_size: int = Field(default=512, ge=1, description="samples a rank and step")

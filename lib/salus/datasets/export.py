@@ -44,16 +44,17 @@ def export(job, task: Task) -> None:
     facts = {
         "task": task.id,
         "task_hash": task.cohort_hash,
-        "width": spec.width,
         "spec_hash": spec.hash,
         "tables": job.tables.versions(reads),
     }
-    folder = write_dataset(samples, timelines, inputs_by(spec), datasets.url, facts, spec.to_json(), multiple)
+    folder = write_dataset(
+        samples, timelines, inputs_by(spec), datasets.url, spec.blocks, facts, spec.to_json(), multiple
+    )
     datasets.write_json(NEWEST, {"hash": folder.url.rpartition("/")[2]})
     samples.unpersist()
     dataset = open_dataset(folder.url)
     job.count(
-        inputs=spec.width,
+        inputs=dataset.width,
         **{f"{name}_samples": dataset.split(name).rows for name in dataset.content["splits"]},
         row_groups=sum(len(dataset.split(name).groups) for name in dataset.content["splits"]),
     )
@@ -85,7 +86,7 @@ def labelled(cohort: DataFrame) -> DataFrame:
     )
 
 
-def inputs_by(spec: FeatureSpec) -> Callable[[pa.RecordBatch, np.ndarray, np.ndarray], np.ndarray]:
+def inputs_by(spec: FeatureSpec) -> Callable[[pa.RecordBatch, np.ndarray, np.ndarray], dict[str, np.ndarray]]:
     """A function that makes standardised inputs by ``spec``: the one that scoring uses too."""
 
     def inputs(batch, sample_row, prediction_times):

@@ -19,7 +19,7 @@ import numpy as np
 import pyarrow.parquet as pq
 
 from salus.datasets.manifest import RowGroup, Split
-from salus.datasets.parquet import SAMPLES, Samples
+from salus.datasets.parquet import KEYS, OUTCOMES, Samples
 from salus.errors import Refused
 
 GROUPS_A_POOL = 4
@@ -136,8 +136,8 @@ def _read_by_arrow(split, groups, rank, ranks, seed):
         for group in groups:
             if group.file not in opened:
                 opened[group.file] = pq.ParquetFile(split.folder.open(group.file), pre_buffer=False)
-            samples = Samples.from_arrow(opened[group.file].read_row_group(group.row_group), split.width)
-            yield _counted(split, group, samples)
+            table = opened[group.file].read_row_group(group.row_group, columns=_columns(split))
+            yield _counted(split, group, Samples.from_arrow(table))
     finally:
         for file in opened.values():
             file.close()
@@ -161,22 +161,33 @@ def _read_by_petastorm(split, groups, rank, ranks, seed):
             seed=seed,
             workers_count=1,
             results_queue_size=GROUPS_A_POOL,
+            schema_fields=_columns(split),
         ) as reader:
             for group in groups:
                 row = next(reader)
-                yield _counted(split, group, Samples(*(getattr(row, name) for name in SAMPLES.names)))
+                inputs = {name: getattr(row, name) for name in split.blocks}
+                yield _counted(
+                    split, group, Samples(row.subject_id, row.prediction_time, inputs, row.label, row.weight)
+                )
 
 
 READERS: dict[str, Reader] = {"petastorm": _read_by_petastorm, "arrow": _read_by_arrow}
 
 
+def _columns(split):
+    return [field.name for field in (*KEYS, *OUTCOMES)] + list(split.blocks)
+
+
 def _counted(split, group, samples):
-    if len(samples) != group.rows or samples.inputs.shape[1] != split.width:
-        raise Refused(
-            f"Received {len(samples)} rows of {samples.inputs.shape[1]} inputs from row group {group.row_group} of "
-            f"{split.folder.url}/{group.file}; expected {group.rows} of {split.width} by the manifest. Export again."
-        )
-    return samples
+    """``samples`` with their blocks in shape, if they are what the manifest says."""
+    for name, block in split.blocks.items():
+        rows, size = samples.inputs[name].shape
+        if (rows, size) != (group.rows, block.size):
+            raise Refused(
+                f"Received {rows} rows of {size} {name} from row group {group.row_group} of "
+                f"{split.folder.url}/{group.file}; expected {group.rows} of {block.size} by the manifest. Export again."
+            )
+    return samples.shaped(split.blocks)
 
 
 def _url(split, name):

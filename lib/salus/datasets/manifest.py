@@ -4,13 +4,14 @@ It is committed last, so a folder without one is no data set, and a file that it
 Its own SHA-256 is the data set's hash.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
 from salus.datasets.folder import Folder, sha256
 from salus.errors import Refused
+from salus.timelines.blocks import Block
 
 MANIFEST = "manifest.json"
 SPEC = "spec.json"
@@ -34,7 +35,7 @@ class Split:
 
     name: str
     folder: Folder
-    width: int
+    blocks: Mapping[str, Block]
     content: Mapping[str, Any]
 
     @property
@@ -60,6 +61,20 @@ class Split:
         """Names of its files, in the order of the manifest."""
         return [file["name"] for file in self.content["files"]]
 
+    def only(self, blocks: Iterable[str]) -> "Split":
+        """The same split, of which only some blocks are read.
+
+        Raises:
+            Refused: it does not hold one of them.
+        """
+        if missing := sorted(set(blocks) - set(self.blocks)):
+            raise Refused(
+                f"Received the block {missing[0]} to be read from {self.folder.url}; expected some of "
+                f"{', '.join(self.blocks)}. Ask for it in `features` of the task and export again, or choose another "
+                "architecture."
+            )
+        return replace(self, blocks={name: block for name, block in self.blocks.items() if name in set(blocks)})
+
     def verify(self, rank: int = 0, ranks: int = 1) -> None:
         """Compare every ``ranks``-th file's bytes, from the ``rank``-th, with its SHA-256.
 
@@ -82,10 +97,18 @@ class Dataset:
     content: Mapping[str, Any]
     hash: str
 
+    @cached_property
+    def blocks(self) -> dict[str, Block]:
+        """The named blocks of its inputs."""
+        return {
+            name: Block(tuple(each["shape"]), each["dtype"], each["ids"])
+            for name, each in self.content["blocks"].items()
+        }
+
     @property
     def width(self) -> int:
-        """Inputs a sample."""
-        return self.content["width"]
+        """Inputs a sample, over all blocks."""
+        return sum(block.size for block in self.blocks.values())
 
     @property
     def spec_hash(self) -> str:
@@ -99,11 +122,18 @@ class Dataset:
 
     def split(self, name: str) -> Split:
         """Its split ``name``."""
-        return Split(name, self.folder / name, self.width, self.content["splits"][name])
+        return Split(name, self.folder / name, self.blocks, self.content["splits"][name])
 
     def spec(self) -> bytes:
         """The feature spec, as JSON."""
         return self.folder.read(SPEC)
+
+
+def stated(blocks: Mapping[str, Block]) -> dict[str, dict[str, Any]]:
+    """Blocks as a manifest states them."""
+    return {
+        name: {"shape": list(block.shape), "dtype": block.dtype, "ids": block.ids} for name, block in blocks.items()
+    }
 
 
 def open_dataset(url: str) -> Dataset:

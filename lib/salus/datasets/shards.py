@@ -15,10 +15,11 @@ import pyarrow.parquet as pq
 from salus.datasets.folder import Folder, sha256
 from salus.datasets.groups import pieces_of
 from salus.datasets.parquet import Samples, written
+from salus.timelines.blocks import Block
 
 FRAGMENTS = "_fragments"
-Inputs = Callable[[pa.RecordBatch, np.ndarray, np.ndarray], np.ndarray]
-"""(timelines, row of each sample, prediction time of each sample) to standardised float32 (samples, width)."""
+Inputs = Callable[[pa.RecordBatch, np.ndarray, np.ndarray], dict[str, np.ndarray]]
+"""(timelines, row of each sample, prediction time of each sample) to standardised blocks (samples, *shape)."""
 
 WRITTEN = pa.schema(
     [
@@ -48,6 +49,7 @@ class Plan:
         first: for each split and shard, the position of the shard's first row.
         rows: for each split and shard, its rows.
         seed: mixes the rows of a shard.
+        blocks: of the inputs, for the manifest.
     """
 
     url: str
@@ -55,6 +57,7 @@ class Plan:
     first: Mapping[tuple[str, int], int]
     rows: Mapping[tuple[str, int], int]
     seed: int
+    blocks: Mapping[str, Block]
 
 
 def samples_of(batch: pa.RecordBatch, inputs: Inputs) -> Samples:
@@ -110,9 +113,8 @@ def straddling(plan: Plan, split: str, fragments: list[str]) -> Iterator[tuple[i
         parts[int(name.split("-")[1])].append(name)
     folder = Folder(plan.url) / FRAGMENTS
     for group, names in sorted(parts.items()):
-        with_width = [pq.read_table(pa.BufferReader(folder.read(name))) for name in names]
-        width = len(with_width[0]["inputs"][0])
-        samples = Samples.concatenated([Samples.from_arrow(table, width) for table in with_width])
+        tables = [pq.read_table(pa.BufferReader(folder.read(name))) for name in names]
+        samples = Samples.concatenated([Samples.from_arrow(table) for table in tables])
         expected = plan.bounds[split][group + 1] - plan.bounds[split][group]
         if len(samples) != expected:
             raise ValueError(f"Row group {group} of {split} got {len(samples)} rows; expected {expected}.")

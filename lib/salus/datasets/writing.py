@@ -13,8 +13,9 @@ from pyspark.sql import functions as F
 
 from salus.datasets.folder import Folder
 from salus.datasets.groups import group_bounds
-from salus.datasets.manifest import MANIFEST, SPEC
+from salus.datasets.manifest import MANIFEST, SPEC, stated
 from salus.datasets.shards import WRITTEN_DDL, Inputs, Plan, shard_writer, straddling_writer
+from salus.timelines.blocks import Block
 
 ROWS_A_SHARD = 16_384
 STAGING = "_writing"
@@ -28,6 +29,7 @@ def write_dataset(
     timelines: DataFrame,
     inputs: Inputs,
     datasets: str,
+    blocks: Mapping[str, Block],
     facts: Mapping[str, Any],
     spec_json: str,
     multiple: int,
@@ -40,7 +42,8 @@ def write_dataset(
         timelines: one row a person of ``samples``, of the schema TIMELINES.
         inputs: makes the inputs of samples.
         datasets: folder of data sets, on storage that all nodes share.
-        facts: what else the manifest says, such as ``width``.
+        blocks: of the inputs.
+        facts: what else the manifest says, such as the task.
         spec_json: the feature spec, kept beside the manifest.
         multiple: the number of row groups of a split is a multiple of this.
         seed: mixes rows within shards.
@@ -50,7 +53,7 @@ def write_dataset(
     shards = _shards(samples)
     sharded = samples.withColumn("shard", _shard_of(shards)).cache()
     counts = sharded.groupBy("split", "shard").count().collect()
-    plan = _plan(staging.url, {(row["split"], row["shard"]): row["count"] for row in counts}, multiple, seed)
+    plan = _plan(staging.url, {(row["split"], row["shard"]): row["count"] for row in counts}, multiple, seed, blocks)
     people = (
         sharded.repartition(shards, "subject_id")
         .groupBy("subject_id", "split", "shard")
@@ -81,7 +84,7 @@ def _shards(samples):
     return max(partitions, math.ceil(samples.count() / ROWS_A_SHARD))
 
 
-def _plan(url, rows, multiple, seed):
+def _plan(url, rows, multiple, seed, blocks):
     first, bounds = {}, {}
     for split in SPLITS:
         position = 0
@@ -89,7 +92,7 @@ def _plan(url, rows, multiple, seed):
             first[split, shard] = position
             position += rows[split, shard]
         bounds[split] = group_bounds(position, multiple)
-    return Plan(url, bounds, first, rows, seed)
+    return Plan(url, bounds, first, rows, seed, blocks)
 
 
 def _manifest(plan, files, facts):
@@ -107,7 +110,7 @@ def _manifest(plan, files, facts):
                 for file in mine
             ],
         }
-    return {"format": 1, **facts, "splits": splits}
+    return {"format": 2, "blocks": stated(plan.blocks), **facts, "splits": splits}
 
 
 def _commit(staging: Folder, datasets: Folder, manifest: dict[str, Any], spec_json: str) -> Folder:

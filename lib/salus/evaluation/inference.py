@@ -4,6 +4,8 @@
 traced once and then only run; the last batch is padded so that no second shape is ever traced.
 """
 
+from collections.abc import Mapping
+
 import keras
 import numpy as np
 import tensorflow as tf
@@ -16,36 +18,39 @@ class Network:
     """A loaded model that is asked for logits again and again.
 
     Args:
-        model: maps (rows, width) float32 to one logit a row.
-        width: inputs a row.
+        model: maps named blocks (rows, *shape) to one logit a row.
         batch: rows a call.
     """
 
-    def __init__(self, model: keras.Model, width: int, batch: int = BATCH):
-        self.model, self.width, self.batch = model, width, batch
-        signature = [tf.TensorSpec((batch, width), tf.float32)]
-        self._call = tf.function(lambda inputs: tf.reshape(model(inputs, training=False), (-1,)), signature)
+    def __init__(self, model: keras.Model, batch: int = BATCH):
+        self.model, self.batch = model, batch
+        self.names = [each.name for each in model.inputs]
+        signature = {each.name: tf.TensorSpec((batch, *each.shape[1:]), each.dtype) for each in model.inputs}
+        self._call = tf.function(lambda inputs: tf.reshape(model(inputs, training=False), (-1,)), [signature])
 
-    def logits(self, inputs: np.ndarray) -> np.ndarray:
+    def logits(self, inputs: Mapping[str, np.ndarray]) -> np.ndarray:
         """The logit before calibration of each row.
 
         Args:
-            inputs: float32 (rows, width), standardised.
+            inputs: standardised blocks (rows, *shape), those that the model reads among them.
 
         Returns:
             float64 (rows,).
         """
-        found = np.empty(len(inputs), np.float64)
-        for start in range(0, len(inputs), self.batch):
-            rows = inputs[start : start + self.batch]
-            found[start : start + len(rows)] = self._call(tf.constant(padded(rows, self.batch))).numpy()[: len(rows)]
+        rows = len(inputs[self.names[0]])
+        found = np.empty(rows, np.float64)
+        for start in range(0, rows, self.batch):
+            part = {name: inputs[name][start : start + self.batch] for name in self.names}
+            size = min(self.batch, rows - start)
+            given = {name: tf.constant(padded(block, self.batch)) for name, block in part.items()}
+            found[start : start + size] = self._call(given).numpy()[:size]
         return found
 
 
 def padded(rows: np.ndarray, size: int) -> np.ndarray:
-    """``rows`` (n, width) with zero rows added up to ``size``, as contiguous float32."""
+    """``rows`` (n, ...) with zero rows added up to ``size``, contiguous."""
     if len(rows) == size:
-        return np.ascontiguousarray(rows, np.float32)
-    filled = np.zeros((size, *rows.shape[1:]), np.float32)
+        return np.ascontiguousarray(rows)
+    filled = np.zeros((size, *rows.shape[1:]), rows.dtype)
     filled[: len(rows)] = rows
     return filled

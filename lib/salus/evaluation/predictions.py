@@ -53,7 +53,7 @@ def network(archive: bytes) -> "Network":
     package = opened(archive)
     from salus.evaluation.inference import Network
 
-    return Network(package.model, package.spec.width)
+    return Network(package.model)
 
 
 def predictions(spark: SparkSession, dataset: Dataset, split: str, packages: Sequence["Broadcast[bytes]"]) -> DataFrame:
@@ -82,9 +82,10 @@ def predictions(spark: SparkSession, dataset: Dataset, split: str, packages: Seq
 
     def predict(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         networks = [network(package.value) for package in packages]
+        read = made.only({name for each in networks for name in each.names})
         for batch in batches:
             for task in batch.column(0).to_pylist():
-                for rows in in_order(made, task, tasks):
+                for rows in in_order(read, task, tasks):
                     columns = [
                         rows.subject_id,
                         rows.prediction_time,

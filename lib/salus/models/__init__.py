@@ -1,18 +1,22 @@
 """Keras architectures, one a file, by name.
 
-Each module has ``build(width, settings, prior_logit) -> keras.Model``: (samples, width) float32 standardised inputs
-to one logit a sample, in the functional API, so that a saved model needs no code of ours to be loaded.
+Each module has ``build(blocks, settings, outputs) -> keras.Model``: named blocks of standardised inputs, those that it
+reads of ``salus.timelines.blocks``, to one logit a sample, or to as many numbers as another head (``heads``) needs.
+Models are built by the functional API out of Keras's own layers and those that ``salus.models.layers`` registers: a
+saved model holds no code, and is loaded in safe mode where that module was imported.
 """
 
+from collections.abc import Mapping
 from importlib import import_module
 from typing import TYPE_CHECKING, Protocol
 
 from salus.errors import Refused
+from salus.timelines.blocks import Block
 
 if TYPE_CHECKING:
     import keras
 
-ARCHITECTURES = ("logistic", "mlp")
+ARCHITECTURES = ("logistic", "mlp", "gru", "lstm", "transformer", "cnn", "two_tower")
 
 
 class NetworkSettings(Protocol):
@@ -21,6 +25,18 @@ class NetworkSettings(Protocol):
     @property
     def hidden(self) -> list[int]:
         """Units of each hidden layer."""
+
+    @property
+    def units(self) -> int:
+        """Width of what an event is embedded in, of a recurrent state, and of a convolution."""
+
+    @property
+    def layers(self) -> int:
+        """Layers of attention or convolution."""
+
+    @property
+    def attention_heads(self) -> int:
+        """Heads of each layer of attention."""
 
     @property
     def dropout(self) -> float:
@@ -35,22 +51,31 @@ class NetworkSettings(Protocol):
         """Of initial weights and dropout."""
 
 
-def build(architecture: str, width: int, settings: NetworkSettings, prior_logit: float = 0.0) -> "keras.Model":
-    """The untrained model of ``architecture`` for ``width`` inputs.
+def build(
+    architecture: str,
+    blocks: Mapping[str, Block],
+    settings: NetworkSettings,
+    prior_logit: float = 0.0,
+    outputs: int = 1,
+) -> "keras.Model":
+    """The untrained model of ``architecture`` for samples of ``blocks``.
 
     Args:
         architecture: one of ``ARCHITECTURES``.
-        width: standardised inputs a sample.
+        blocks: the named arrays that there are; the model reads those that it knows.
         settings: the task's model settings.
         prior_logit: what the untrained model says of everybody: the log odds of the training labels, so that no
             epoch is spent on learning that most people are not admitted.
+        outputs: numbers a sample, as the head asks.
 
     Raises:
-        Refused: there is no such architecture.
+        Refused: there is no such architecture, or it reads a block that there is not.
     """
     if architecture not in ARCHITECTURES:
         raise Refused(
             f"Received the architecture {architecture!r}; expected one of {', '.join(ARCHITECTURES)}. "
             "Mend `model.architecture` of the task."
         )
-    return import_module(f"salus.models.{architecture}").build(width, settings, prior_logit)
+    model = import_module(f"salus.models.{architecture}").build(blocks, settings, outputs)
+    model.get_layer("linear").bias.assign([prior_logit] * outputs)
+    return model

@@ -6,20 +6,16 @@ prediction models, J Clin Epidemiol 2019;110:12-22). The L2 penalty makes it a r
 windows of the same code group need (le Cessie and van Houwelingen, Ridge estimators in logistic regression, Appl
 Stat 1992;41:191-201).
 
-Shapes: inputs (samples, width) float32, standardised; logit (samples, 1) float32.
+Shapes: inputs (samples, width) float32, standardised; logit (samples, outputs) float32.
 """
 
 import keras
 
+from salus.models.parts import given, logit_of
+from salus.timelines.blocks import INPUTS
 
-def build(width, settings, prior_logit):
-    """A logistic regression of ``width`` inputs, with the penalty ``settings.l2``, that starts at ``prior_logit``."""
-    inputs = keras.Input((width,), name="inputs")
-    logit = keras.layers.Dense(
-        1,
-        kernel_initializer="zeros",
-        bias_initializer=keras.initializers.Constant(prior_logit),
-        kernel_regularizer=keras.regularizers.L2(settings.l2),
-        name="logit",
-    )(inputs)
-    return keras.Model(inputs, logit, name="logistic")
+
+def build(blocks, settings, outputs):
+    """A logistic regression of ``inputs``, with the penalty ``settings.l2``."""
+    inputs = given(blocks, INPUTS)
+    return keras.Model(inputs, logit_of(inputs, inputs[INPUTS], settings, outputs), name="logistic")

@@ -18,9 +18,11 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 from pyspark.sql.pandas.types import from_arrow_schema
 
+from salus.errors import Refused
 from salus.evaluation.calibration import Calibration
 from salus.evaluation.predictions import opened
 from salus.scoring.outcome import OUTCOME, Night
+from salus.timelines.blocks import INPUTS
 
 if TYPE_CHECKING:
     from salus.scoring.scorer import Scorer
@@ -57,14 +59,22 @@ def outcomes(timelines: DataFrame, package: "Broadcast[bytes]", night: Night) ->
 
 
 def score_udf(package: "Broadcast[bytes]", calibration: Calibration) -> Callable:
-    """A pandas UDF for notebooks: standardised inputs (array<float>, ``spec.width`` long) to a probability."""
+    """A pandas UDF for notebooks: standardised windowed inputs (array<float>, ``spec.width`` long) to a probability.
+
+    It is for models that read nothing else; a model of sequences is asked through ``outcomes``.
+    """
 
     @F.pandas_udf("double")  # type: ignore[call-overload]  # pyspark reads the kind from the annotations
     def probability(batches: Iterator[pd.Series]) -> Iterator[pd.Series]:
         scorer = loaded(package.value)
+        if scorer.network.names != [INPUTS]:
+            raise Refused(
+                f"Received a model that reads {', '.join(scorer.network.names)}; expected one of windowed inputs only. "
+                "Score timelines with `outcomes`."
+            )
         for inputs in batches:
-            rows = np.concatenate(inputs.to_numpy()).reshape(len(inputs), -1)
-            yield pd.Series(calibration.probability(scorer.network.logits(rows)))
+            rows = np.concatenate(inputs.to_numpy()).reshape(len(inputs), -1).astype(np.float32)
+            yield pd.Series(calibration.probability(scorer.network.logits({INPUTS: rows})))
 
     return probability
 

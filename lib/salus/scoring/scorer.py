@@ -10,12 +10,13 @@ import pyarrow as pa
 from salus.cohorts.eligibility import eligibility
 from salus.evaluation.inference import Network
 from salus.explanation.integrated_gradients import IntegratedGradients
-from salus.explanation.reasons import by_feature, reasons
+from salus.explanation.reasons import by_reason, reasons
 from salus.scoring.flags import quality_flags
 from salus.scoring.outcome import NO_DATA, NOT_FINITE, OUTCOME, Night
+from salus.timelines.blocks import INPUTS, taken
 from salus.timelines.clocks import STATIC
 from salus.timelines.entries import lists
-from salus.timelines.model_inputs import last_times, model_inputs
+from salus.timelines.model_inputs import last_times, model_inputs, sequence_times
 from salus.timelines.spec import ANY_EVENT
 from salus.timelines.standardise import baseline, standardise
 from salus.training.package import Package
@@ -26,7 +27,7 @@ class Scorer:
 
     def __init__(self, package: Package):
         self.spec = package.spec
-        self.network = Network(package.model, self.spec.width)
+        self.network = Network(package.model)
         self.gradients = IntegratedGradients(package.model, baseline(self.spec))
 
     def outcomes(self, batch: pa.RecordBatch, night: Night) -> pa.RecordBatch:
@@ -41,7 +42,7 @@ class Scorer:
             "data_available_through": _instants(np.full(row.size, newest_fact(batch, night.as_of))),
             "enrolled_days": pa.array(enrolled_days[row]),
             "data_quality_flags": quality_flags(
-                raw, enrolled_days[row], batch.column("events_dropped").to_numpy()[row], night.rules, self.spec
+                raw[INPUTS], enrolled_days[row], batch.column("events_dropped").to_numpy()[row], night.rules, self.spec
             ),
         }
         place = np.full(batch.num_rows, -1)
@@ -55,16 +56,14 @@ class Scorer:
 
     def _scores(self, batch, row, at, raw, night):
         """Columns of the eligible: a score with its reasons, or why there is none."""
-        days = raw[:, self.spec.names.index(f"{ANY_EVENT}.days_since_last")]
+        days = raw[INPUTS][:, self.spec.names.index(f"{ANY_EVENT}.days_since_last")]
         has_data = days <= night.rules.look_back_days
         inputs = standardise(raw, self.spec)
         logits = np.full(row.size, np.nan)
-        logits[has_data] = self.network.logits(inputs[has_data])
+        logits[has_data] = self.network.logits(taken(inputs, has_data))
         scored = np.isfinite(logits)
-        contributions = by_feature(self.gradients.contributions(inputs[scored], logits[scored]), self.spec)
-        why = reasons(
-            contributions, raw[scored], last_times(batch, row[scored], at[scored], self.spec), night.as_of, self.spec
-        )
+        contributions = self.gradients.contributions(taken(inputs, scored), logits[scored])
+        why = self._reasons(batch, row[scored], at[scored], taken(raw, scored), contributions, night)
         place = np.full(row.size, -1)
         place[scored] = np.arange(scored.sum())
         low, high = night.calibration.bounds(logits)
@@ -80,6 +79,11 @@ class Scorer:
             "reasons": why.take(pa.array(place, mask=place < 0)),
             "days_since_last_event": pa.array(days.astype(np.float64), mask=np.isnan(days)),
         }
+
+    def _reasons(self, batch, row, at, raw, contributions, night):
+        when = None if self.spec.sequence is None else sequence_times(batch, row, at, self.spec)
+        last = last_times(batch, row, at, self.spec)
+        return reasons(by_reason(contributions, raw, self.spec), raw, last, night.as_of, self.spec, when)
 
 
 def newest_fact(batch: pa.RecordBatch, as_of: int) -> int:

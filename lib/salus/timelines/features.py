@@ -17,6 +17,22 @@ from salus.timelines.spec import CodeGroup, CountStatistic, NumericStatistic
 KINDS = ("count", "numeric", "source")
 
 
+class SequenceSettings(Strict):
+    """The event sequence that a task asks for."""
+
+    length: int = Field(64, ge=1, le=4096, description="events kept, the newest ones")
+    min_people: int = Field(20, ge=1, description="training people whom a code must concern to be in the vocabulary")
+    most: int = Field(4000, ge=1, description="codes of the vocabulary, those of most training people")
+    without: tuple[str, ...] = Field((), description="beginnings of codes that are left out, such as daily series")
+
+
+class DailySettings(Strict):
+    """The daily matrix that a task asks for."""
+
+    days: int = Field(90, ge=1, le=730, description="days before the prediction")
+    channels: tuple[str, ...] = Field(min_length=1, description="numeric groups of the codeset")
+
+
 class FeatureSettings(Strict):
     """The features that a task asks for."""
 
@@ -34,6 +50,9 @@ class FeatureSettings(Strict):
     most_frequent: int = Field(0, ge=0, description="codes of most training people that become groups of their own")
     min_people: int = Field(20, ge=1, description="training people whom a group must concern to be a feature")
     statistics_people: int = Field(20_000, ge=1, description="training people, by hash, that means and spreads are of")
+
+    sequence: SequenceSettings | None = Field(None, description="the last events, for an architecture that reads them")
+    daily: DailySettings | None = Field(None, description="daily series, for an architecture that reads them")
 
     @field_validator("windows_days", "numeric_windows_days", "enrolment_days")
     @classmethod

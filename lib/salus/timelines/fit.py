@@ -1,16 +1,19 @@
-"""Fitting a spec on training samples: which code groups it has, and the mean and spread of every feature.
+"""Fitting a spec on training samples: which codes and groups it has, and the mean and spread of what it measures.
 
 Sums are made batch by batch in the workers; only features-sized results reach the driver. What is learnt comes from
 the training split alone, and from what was available at its prediction times.
 """
 
 from collections.abc import Iterable, Iterator
+from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
+from salus.errors import Refused
+from salus.timelines.blocks import INPUTS, Channel, DailyMatrix, EventSequence
 from salus.timelines.entries import lists
 from salus.timelines.features import FeatureSettings, code_groups
 from salus.timelines.model_inputs import model_inputs
@@ -18,6 +21,7 @@ from salus.timelines.spec import CodeGroup, FeatureSpec, Statistics
 from salus.timelines.standardise import on_model_scale
 
 TIMES = "prediction_times"
+MEDS_BIRTH = "MEDS_BIRTH"
 SIGNIFICANT_DIGITS = 6
 """Sums of floats depend on their order in the last digits: rounded, the same data give the same spec and hash."""
 
@@ -37,8 +41,13 @@ def fit_spec(settings: FeatureSettings, codes: DataFrame, timelines: DataFrame, 
     }
     people = with_samples(timelines, _some_people(samples, settings.statistics_people)).persist()
     try:
-        groups = _groups(settings, known, people_by_code(people))
-        spec = FeatureSpec(**settings.model_dump(include=_SHARED), groups=tuple(groups))
+        seen = code_statistics(people)
+        spec = FeatureSpec(
+            **settings.model_dump(include=_SHARED),
+            groups=tuple(_groups(settings, known, {code: each.people for code, each in seen.items()})),
+            sequence=_sequence(settings, known, seen),
+            daily=_daily(settings, known, seen),
+        )
         return spec.model_copy(update={"statistics": feature_statistics(spec, people)})
     finally:
         people.unpersist()
@@ -59,13 +68,34 @@ def samples_of(batch: pa.RecordBatch) -> tuple[np.ndarray, np.ndarray]:
     return np.repeat(np.arange(batch.num_rows), np.diff(offsets)), times
 
 
-def people_by_code(people: DataFrame) -> dict[int, int]:
-    """For each code hash, the people of ``with_samples`` who had it available at their last prediction time."""
-    counted = people.select("code", "available", TIMES).mapInArrow(_count_people, "code_hash LONG, people LONG")
-    return {
-        row["code_hash"]: row["people"]
-        for row in counted.groupBy("code_hash").agg(F.sum("people").alias("people")).toLocalIterator()
-    }
+class Seen(NamedTuple):
+    """What the training people had of some codes by their last prediction time.
+
+    Attributes:
+        people: who had one.
+        n, x, xx: their values: how many, their sum and their sum of squares.
+    """
+
+    people: int = 0
+    n: float = 0.0
+    x: float = 0.0
+    xx: float = 0.0
+
+    @property
+    def scale(self) -> tuple[float, float]:
+        """Mean and standard deviation of the values; 0 and 1 without any."""
+        mean, std = _mean_and_std(*(np.array([each], np.float64) for each in self[1:]))
+        return _rounded(mean)[0], _rounded(std)[0]
+
+
+def code_statistics(people: DataFrame) -> dict[int, Seen]:
+    """For each code hash, what the people of ``with_samples`` had of it available at their last prediction time."""
+    columns = ", ".join(f"{name} DOUBLE" for name in ("n", "x", "xx"))
+    counted = people.select("code", "available", "value", TIMES).mapInArrow(
+        _count_codes, f"code_hash LONG, people LONG, {columns}"
+    )
+    totals = counted.groupBy("code_hash").agg(*(F.sum(name).alias(name) for name in Seen._fields))
+    return {row["code_hash"]: Seen(*row[1:]) for row in totals.toLocalIterator()}
 
 
 def feature_statistics(spec: FeatureSpec, people: DataFrame) -> Statistics:
@@ -77,10 +107,7 @@ def feature_statistics(spec: FeatureSpec, people: DataFrame) -> Statistics:
     sums = people.mapInArrow(lambda batches: _sum_features(batches, text), "feature INT, n DOUBLE, x DOUBLE, xx DOUBLE")
     merged = sums.groupBy("feature").agg(*(F.sum(name).alias(name) for name in ("n", "x", "xx"))).collect()
     n, x, xx = np.array([row[1:] for row in sorted(merged)], np.float64).reshape(-1, 3).T
-    seen = np.maximum(n, 1)
-    mean = x / seen
-    variance = np.maximum(xx / seen - mean**2, 0)
-    std = np.where(variance > 1e-12 * np.maximum(mean**2, 1e-6), np.sqrt(variance), 1.0)
+    mean, std = _mean_and_std(n, x, xx)
     return Statistics(mean=_rounded(mean), std=_rounded(std))
 
 
@@ -111,7 +138,50 @@ def _groups(settings, known, people):
     ]
 
 
-def _count_people(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+def _sequence(settings, known, seen):
+    """The vocabulary of the sequence: the codes of most people, those of equally many by name."""
+    asked = settings.sequence
+    if asked is None:
+        return None
+    nothing = Seen()
+    frequent = sorted(
+        (-seen.get(code_hash, nothing).people, code, label, code_hash)
+        for code, (code_hash, label) in known.items()
+        if not code.startswith((MEDS_BIRTH, "SEX/", *asked.without))
+    )[: asked.most]
+    kept = [(code, label, code_hash) for people, code, label, code_hash in frequent if -people >= asked.min_people]
+    scales = [seen.get(code_hash, nothing).scale for _, _, code_hash in kept]
+    return EventSequence(
+        length=asked.length,
+        codes=tuple(code for code, _, _ in kept),
+        labels=tuple(label for _, label, _ in kept),
+        code_hashes=tuple(code_hash for _, _, code_hash in kept),
+        mean=tuple(mean for mean, _ in scales),
+        std=tuple(std for _, std in scales),
+    )
+
+
+def _daily(settings, known, seen):
+    """The channels that the codeset declares and the data hold."""
+    if settings.daily is None:
+        return None
+    asked = settings.model_copy(update={"numeric_groups": settings.daily.channels})
+    declared = {group.name: group for group in code_groups(asked, {code: found for code, (found, _) in known.items()})}
+    groups = [declared[name] for name in settings.daily.channels if name in declared]
+    if not groups:
+        raise Refused(
+            f"Received the daily channels {', '.join(settings.daily.channels)}, of which the data hold none; expected "
+            "one at least. Ingest the devices' files, or leave `features.daily` out."
+        )
+    channels = []
+    for group in groups:
+        each = [seen.get(code_hash, Seen()) for code_hash in group.code_hashes]
+        mean, std = Seen(*map(sum, zip(*each))).scale
+        channels.append(Channel(**group.model_dump(exclude={"kind"}), mean=mean, std=std))
+    return DailyMatrix(days=settings.daily.days, channels=tuple(channels))
+
+
+def _count_codes(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
     for batch in batches:
         offsets, code = lists(batch, "code")
         times, last = lists(batch, TIMES)
@@ -119,21 +189,41 @@ def _count_people(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]
         known = lists(batch, "available")[1] <= last[times[1:] - 1][row]
         names, code = np.unique(code[known], return_inverse=True)
         pair = np.unique(row[known] * np.int64(max(1, names.size)) + code)
-        people = np.bincount(pair % max(1, names.size), minlength=names.size)
-        yield pa.RecordBatch.from_pydict({"code_hash": names.astype(np.int64), "people": people.astype(np.int64)})
+        value = lists(batch, "value")[1][known].astype(np.float64)
+        has_value = ~np.isnan(value)
+        code, value = code[has_value], value[has_value]
+        yield pa.RecordBatch.from_pydict(
+            {
+                "code_hash": names.astype(np.int64),
+                "people": np.bincount(pair % max(1, names.size), minlength=names.size).astype(np.int64),
+                **{
+                    name: np.bincount(code, value**power, minlength=names.size).astype(np.float64)
+                    for power, name in enumerate(("n", "x", "xx"))
+                },
+            }
+        )
 
 
 def _sum_features(batches: Iterable[pa.RecordBatch], spec_json: str) -> Iterator[pa.RecordBatch]:
     spec = FeatureSpec.from_json(spec_json)
+    windows = spec.model_copy(update={"sequence": None, "daily": None})
     sums = np.zeros((3, len(spec.names)))
     for batch in batches:
-        values = on_model_scale(model_inputs(batch, *samples_of(batch), spec), spec).astype(np.float64)
+        values = on_model_scale(model_inputs(batch, *samples_of(batch), windows)[INPUTS], spec).astype(np.float64)
         seen = ~np.isnan(values)
         values[~seen] = 0.0
         sums += [seen.sum(axis=0), values.sum(axis=0), (values * values).sum(axis=0)]
     yield pa.RecordBatch.from_pydict(
         {"feature": np.arange(len(spec.names), dtype=np.int32), "n": sums[0], "x": sums[1], "xx": sums[2]}
     )
+
+
+def _mean_and_std(n, x, xx):
+    """Of values by their number, sum and sum of squares; what never varies has the standard deviation 1."""
+    seen = np.maximum(n, 1)
+    mean = x / seen
+    variance = np.maximum(xx / seen - mean**2, 0)
+    return mean, np.where(variance > 1e-12 * np.maximum(mean**2, 1e-6), np.sqrt(variance), 1.0)
 
 
 def _rounded(values):

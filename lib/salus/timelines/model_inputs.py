@@ -8,11 +8,14 @@ from itertools import chain
 import numpy as np
 import pyarrow as pa
 
+from salus.timelines.blocks import DAYS, EVENT_CODES, EVENT_VALUES, INPUTS
 from salus.timelines.clocks import DAYS_PER_YEAR, MICROSECONDS_PER_DAY, STATIC
+from salus.timelines.daily import daily_matrix
 from salus.timelines.enrolment import enrolled_days
 from salus.timelines.entries import chunks, entries, lists, reach, visible_pairs
 from salus.timelines.numerics import numeric_aggregates
 from salus.timelines.recency import days_since_last_event
+from salus.timelines.sequence import event_sequence, newest
 from salus.timelines.sources import known_sources
 from salus.timelines.spec import FeatureSpec
 from salus.timelines.windows import windowed_counts
@@ -24,8 +27,8 @@ def model_inputs(
     prediction_times: np.ndarray,
     spec: FeatureSpec,
     clock: str = "available",
-) -> np.ndarray:
-    """Raw features of each sample, from what was visible at its prediction time.
+) -> dict[str, np.ndarray]:
+    """Raw inputs of each sample, from what was visible at its prediction time.
 
     Args:
         batch: rows of table ``timelines``.
@@ -35,26 +38,16 @@ def model_inputs(
         clock: ``available`` is the rule; ``time`` prices the leak of ignoring it (see ``visible_pairs``).
 
     Returns:
-        float32 (samples, len(spec.names)), in the units of ``spec.features``; NaN = missing.
+        Named blocks, in readable units; NaN = missing.
+        ``inputs``: float32 (samples, len(spec.names)), in the units of ``spec.features``. Where the spec asks for a
+        sequence, ``event_codes`` and ``event_values`` (see ``event_sequence``); where it asks for a daily matrix,
+        ``days`` (see ``daily_matrix``).
     """
     sample_row = np.asarray(sample_row, np.int64)
     prediction_times = np.asarray(prediction_times, np.int64)
     code = spec.vocabulary.code_of(lists(batch, "code")[1])
-    blocks = chain(
-        _static(batch, sample_row, prediction_times),
-        [days_since_last_event(batch, sample_row, prediction_times, clock)],
-        (enrolled_days(batch, sample_row, prediction_times, days, clock) for days in spec.enrolment_days),
-        _sources(batch, code, sample_row, prediction_times, spec, clock),
-        _counts(batch, code, sample_row, prediction_times, spec, clock),
-        _numerics(batch, code, sample_row, prediction_times, spec, clock),
-    )
-    inputs = np.empty((sample_row.size, len(spec.names)), np.float32)
-    column = 0
-    for block in blocks:
-        width = block.shape[1] if block.ndim == 2 else 1
-        inputs[:, column : column + width] = block.reshape(sample_row.size, width)
-        column += width
-    return inputs
+    where = (batch, code, sample_row, prediction_times, spec, clock)
+    return {INPUTS: _windowed(*where), **_sequence(*where), **_daily(*where)}
 
 
 def last_times(batch: pa.RecordBatch, sample_row, prediction_times, spec: FeatureSpec) -> np.ndarray:
@@ -73,6 +66,57 @@ def last_times(batch: pa.RecordBatch, sample_row, prediction_times, spec: Featur
         pairs = visible_pairs(events, first[part], end[part], prediction_times[part], "available")
         last[part][pairs.sample, events.group[pairs.entry]] = events.time[pairs.entry]
     return last
+
+
+def sequence_times(batch: pa.RecordBatch, sample_row, prediction_times, spec: FeatureSpec) -> np.ndarray:
+    """When each event of the sequences happened.
+
+    Returns:
+        int64 (samples, spec.sequence.length), microseconds since the epoch; STATIC = padding.
+    """
+    assert spec.sequence is not None
+    sample_row = np.asarray(sample_row, np.int64)
+    prediction_times = np.asarray(prediction_times, np.int64)
+    events = entries(batch, spec.vocabulary.code_of(lists(batch, "code")[1]), spec.vocabulary.members["sequence"])
+    entry = newest(events, sample_row, prediction_times, spec.sequence.length, "available")
+    times = np.full(entry.shape, STATIC)
+    times[entry >= 0] = events.time[entry[entry >= 0]]
+    return times
+
+
+def _windowed(batch, code, sample_row, prediction_times, spec, clock):
+    features = chain(
+        _static(batch, sample_row, prediction_times),
+        [days_since_last_event(batch, sample_row, prediction_times, clock)],
+        (enrolled_days(batch, sample_row, prediction_times, days, clock) for days in spec.enrolment_days),
+        _sources(batch, code, sample_row, prediction_times, spec, clock),
+        _counts(batch, code, sample_row, prediction_times, spec, clock),
+        _numerics(batch, code, sample_row, prediction_times, spec, clock),
+    )
+    inputs = np.empty((sample_row.size, len(spec.names)), np.float32)
+    column = 0
+    for some in features:
+        width = some.shape[1] if some.ndim == 2 else 1
+        inputs[:, column : column + width] = some.reshape(sample_row.size, width)
+        column += width
+    return inputs
+
+
+def _sequence(batch, code, sample_row, prediction_times, spec, clock):
+    if spec.sequence is None:
+        return {}
+    events = entries(batch, code, spec.vocabulary.members["sequence"])
+    birth = batch.column("birth").fill_null(STATIC).to_numpy(zero_copy_only=False)
+    codes, numbers = event_sequence(events, birth, sample_row, prediction_times, spec.sequence.length, clock)
+    return {EVENT_CODES: codes, EVENT_VALUES: numbers}
+
+
+def _daily(batch, code, sample_row, prediction_times, spec, clock):
+    if spec.daily is None:
+        return {}
+    events = entries(batch, code, spec.vocabulary.members["daily"], need_value=True)
+    channels = len(spec.daily.channels)
+    return {DAYS: daily_matrix(events, sample_row, prediction_times, channels, spec.daily.days, clock)}
 
 
 def _static(batch, sample_row, prediction_times):

@@ -2,7 +2,8 @@
 
 A spec is fitted on the training split, travels as JSON with the data set, the model and every score, and its hash
 says whether two of them fit together. Features come in blocks, in this order: static, recency, enrolment, one flag
-a source, windowed counts of code groups, windowed aggregates of numeric groups.
+a source, windowed counts of code groups, windowed aggregates of numeric groups. Beside them may stand the last
+events as a sequence and a daily matrix (``blocks``).
 
 Raw features are in readable units and NaN where missing. Standardised inputs are finite: log1p of counts and of
 days, missing values at the training mean with a flag beside them, training mean 0 and standard deviation 1,
@@ -18,6 +19,7 @@ from typing import Literal
 import numpy as np
 
 from salus.settings import Strict
+from salus.timelines.blocks import Block, DailyMatrix, EventSequence, blocks_of
 from salus.timelines.vocabulary import Vocabulary
 
 WINDOWED_NUMERICS = ("mean", "min", "max", "slope", "count")
@@ -73,6 +75,8 @@ class FeatureSpec(Strict):
     numeric_statistics: tuple[NumericStatistic, ...]
     enrolment_days: tuple[int, ...] = ()
     groups: tuple[CodeGroup, ...]
+    sequence: EventSequence | None = None
+    daily: DailyMatrix | None = None
     statistics: Statistics | None = None
 
     @cached_property
@@ -116,15 +120,25 @@ class FeatureSpec(Strict):
         return len(self.features) + len(self.absences)
 
     @cached_property
+    def blocks(self) -> dict[str, Block]:
+        """The named arrays of the standardised inputs, with their shapes."""
+        return blocks_of(self.width, self.sequence, self.daily)
+
+    @cached_property
     def hash(self) -> str:
         """SHA-256 of the spec's canonical JSON."""
         return hashlib.sha256(self.to_json().encode()).hexdigest()
 
     @cached_property
     def vocabulary(self) -> Vocabulary:
-        """The codes of the groups of each kind, and of all groups."""
+        """The codes of the groups of each kind, of all groups, of the sequence and of the daily channels."""
         kinds = {kind: self.of_kind(kind) for kind in ("count", "numeric", "source")} | {"any": self.groups}
-        return Vocabulary({kind: [group.code_hashes for group in groups] for kind, groups in kinds.items()})
+        hashes = {kind: [group.code_hashes for group in groups] for kind, groups in kinds.items()}
+        if self.sequence is not None:
+            hashes["sequence"] = [(code_hash,) for code_hash in self.sequence.code_hashes]
+        if self.daily is not None:
+            hashes["daily"] = [channel.code_hashes for channel in self.daily.channels]
+        return Vocabulary(hashes)
 
     def of_kind(self, kind: str) -> list[CodeGroup]:
         """The groups of one kind, in order."""

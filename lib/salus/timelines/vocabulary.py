@@ -4,7 +4,7 @@ The hashes are uniform already, so their own low bits address a table of them. M
 a vocabulary of 600: 4 times as fast as ``pyarrow.compute.index_in``, 10 times as fast as a binary search.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -36,7 +36,7 @@ class Members:
 class Vocabulary:
     """The codes of groups of several kinds."""
 
-    def __init__(self, members: dict[str, Sequence[Sequence[int]]]):
+    def __init__(self, members: Mapping[str, Sequence[Sequence[int]]]):
         """``members`` holds, for each kind, the code hashes of each group, whose number is its place."""
         listed = [
             (kind, group, code)

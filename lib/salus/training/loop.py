@@ -19,6 +19,8 @@ from salus.datasets.feed import batches, in_order, steps_an_epoch
 from salus.datasets.folder import Folder
 from salus.datasets.manifest import Dataset, Split
 from salus.models import build
+from salus.models.losses import binary_loss
+from salus.timelines.blocks import taken
 from salus.training import checkpoint
 from salus.training.checkpoint import State
 from salus.training.plan import NetworkPlan
@@ -39,17 +41,18 @@ class Loop:
     def __init__(self, dataset: Dataset, plan: NetworkPlan, beat: Callable[[], None] = lambda: None):
         keras.utils.set_random_seed(plan.seed)
         self.plan, self.beat = plan, beat
-        self.train, self.tuning = dataset.split("train"), dataset.split("tuning")
-        odds = self.train.positives / (self.train.rows - self.train.positives)
-        self.model = build(plan.architecture, dataset.width, plan, math.log(odds))
+        train = dataset.split("train")
+        odds = train.positives / (train.rows - train.positives)
+        self.model = build(plan.architecture, dataset.blocks, plan, math.log(odds * plan.positive_weight))
+        read = {each.name: tf.TensorSpec((None, *each.shape[1:]), each.dtype) for each in self.model.inputs}
+        self.train, self.tuning = train.only(read), dataset.split("tuning").only(read)
         self.optimiser = keras.optimizers.Adam(plan.learning_rate)
         self.optimiser.build(self.model.trainable_variables)
         self.steps = steps_an_epoch(self.train, hvd.size(), plan.batch_size)
         self.rows_a_step = self.train.rows / (self.steps * hvd.size())
-        self._step = tf.function(self._train_step, input_signature=_signature(dataset.width))
-        self._logits = tf.function(
-            lambda inputs: self.model(inputs, training=False)[:, 0], input_signature=_signature(dataset.width)[:1]
-        )
+        each_sample = tf.TensorSpec((None,), tf.float32)
+        self._step = tf.function(self._train_step, input_signature=[read, each_sample, each_sample])
+        self._logits = tf.function(lambda inputs: self.model(inputs, training=False)[:, 0], input_signature=[read])
 
     def run(self, checkpoints: Folder, name: str, resume: bool, report: Report) -> State:
         """Train to the end, and leave the best weights in the model.
@@ -114,21 +117,20 @@ class Loop:
     def _train_step(self, inputs, label, weight):
         with tf.GradientTape() as tape:
             logit = self.model(inputs, training=True)[:, 0]
-            each = tf.nn.sigmoid_cross_entropy_with_logits(labels=label, logits=logit)
-            loss = tf.reduce_sum(weight * each) / self.rows_a_step
+            loss = tf.reduce_sum(weight * binary_loss(label, logit, self.plan)) / self.rows_a_step
             penalised = loss + tf.add_n(self.model.losses) if self.model.losses else loss
-        tape = hvd.DistributedGradientTape(tape)
+        tape = hvd.DistributedGradientTape(tape, sparse_as_dense=True)
         variables = self.model.trainable_variables
         gradients = tape.gradient(penalised, [v.value for v in variables])
         self.optimiser.apply(gradients, variables)
         return loss
 
     def _tuned(self) -> tuple[float, float]:
-        """Weighted log loss and AUROC over the tuning samples of all ranks."""
+        """The weighted loss that training makes small, and AUROC, over the tuning samples of all ranks."""
         logit, label, weight = predicted(self._logits, self.tuning, self.beat)
         every = hvd.allgather(tf.constant(np.stack([logit, label, weight], axis=1)), name="tuned").numpy()
         logit, label, weight = every.astype(np.float64).T
-        loss = np.average(np.logaddexp(0, np.where(label > 0, -logit, logit)), weights=weight)
+        loss = np.average(binary_loss(tf.constant(label), tf.constant(logit), self.plan).numpy(), weights=weight)
         if hvd.rank() != 0:
             return float(loss), float("nan")
         from sklearn.metrics import roc_auc_score
@@ -146,7 +148,7 @@ def predicted(logits: Callable, split: Split, beat: Callable[[], None]) -> tuple
     parts = []
     for samples in in_order(split, hvd.rank(), hvd.size()):
         made = [
-            logits(samples.inputs[start : start + TUNING_ROWS_A_CALL]).numpy()
+            logits(taken(samples.inputs, slice(start, start + TUNING_ROWS_A_CALL))).numpy()
             for start in range(0, len(samples), TUNING_ROWS_A_CALL)
         ]
         parts.append((np.concatenate(made), samples.label, samples.weight))
@@ -167,7 +169,3 @@ def samples_digest(subject_id: np.ndarray, prediction_time: np.ndarray) -> int:
         z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
         z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
     return int(np.bitwise_xor.reduce(z ^ (z >> np.uint64(31)), initial=np.uint64(0)))
-
-
-def _signature(width):
-    return [tf.TensorSpec((None, width), tf.float32), *(tf.TensorSpec((None,), tf.float32) for _ in range(2))]

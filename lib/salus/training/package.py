@@ -29,7 +29,7 @@ class Package:
     """A verified package, loaded.
 
     Args:
-        model: (samples, width) float32 standardised inputs to (samples, 1) logits before calibration.
+        model: standardised blocks (samples, *shape) by name to (samples, 1) logits before calibration.
         spec: makes those inputs.
         info: how it was trained: task, architecture, settings, history, metrics, data set, versions.
         hash: SHA-256 of its manifest.
@@ -120,6 +120,8 @@ def model_bytes(model: "keras.Model") -> bytes:
 
 def _loaded(contents):
     import keras
+
+    import salus.models.layers  # noqa: F401  # registers the layers that a saved model may name
 
     with tempfile.TemporaryDirectory(prefix="salus-model-") as folder:
         path = Path(folder) / MODEL

@@ -15,8 +15,14 @@ class NetworkPlan:
         name: of the registered model.
         architecture: of ``salus.models``.
         hidden: units of each hidden layer.
+        units: width of embedded events, recurrent states and convolutions.
+        layers: of attention or convolution.
+        attention_heads: of each layer of attention.
         dropout: share of hidden units dropped a step.
         l2: L2 penalty of the weights.
+        label_smoothing: share of a label that is given to both classes evenly.
+        positive_weight: how many negatives a positive counts as.
+        focal_gamma: power of the focal loss; 0 = log loss.
         learning_rate: of Adam, at its height.
         epochs: at most.
         batch_size: samples a rank and step, at most.
@@ -28,8 +34,14 @@ class NetworkPlan:
     name: str
     architecture: str
     hidden: list[int] = field(default_factory=list)
+    units: int = 32
+    layers: int = 2
+    attention_heads: int = 2
     dropout: float = 0.0
     l2: float = 0.0
+    label_smoothing: float = 0.0
+    positive_weight: float = 1.0
+    focal_gamma: float = 0.0
     learning_rate: float = 0.001
     epochs: int = 20
     batch_size: int = 512

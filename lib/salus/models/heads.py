@@ -1,0 +1,106 @@
+"""What a network's last numbers mean: a probability, several, a count, a cost, quantiles, or a hazard over time.
+
+A head says how many numbers a sample it needs, what loss makes them right, and what they say in the end. Every
+architecture can carry every head: ``build(..., outputs=head.outputs)``.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+from keras import ops
+
+TWEEDIE_POWER = 1.5
+"""Of the variance function mean ** power: between 1 (Poisson) and 2 (gamma), a mass at 0 and a long tail."""
+
+
+class Head(NamedTuple):
+    """A kind of outcome.
+
+    Attributes:
+        outputs: numbers a sample, (samples, outputs).
+        loss: (labels, outputs) to the loss of each sample, (samples,).
+        estimate: outputs to what is told, (samples, outputs), in the label's own units.
+    """
+
+    outputs: int
+    loss: Callable[[Any, Any], Any]
+    estimate: Callable[[Any], Any]
+
+
+def multi_task(tasks: int) -> Head:
+    """Several yes-or-no outcomes of one person, learnt together.
+
+    Caruana, Multitask Learning, Mach Learn 1997;28:41-75. Labels are (samples, tasks), NaN where an outcome is not
+    known; the loss is the mean over those that are.
+    """
+
+    def loss(labels, logits):
+        known = ops.logical_not(ops.isnan(labels))
+        label = ops.where(known, labels, 0.0)
+        each = ops.where(known, ops.softplus(logits) - label * logits, 0.0)
+        return ops.sum(each, axis=-1) / ops.maximum(ops.sum(ops.cast(known, each.dtype), axis=-1), 1.0)
+
+    return Head(tasks, loss, ops.sigmoid)
+
+
+def count() -> Head:
+    """A number of events, such as emergency visits: Poisson regression with a log link. Labels are (samples, 1)."""
+
+    def loss(labels, log_mean):
+        return (ops.exp(log_mean) - labels * log_mean)[:, 0]
+
+    return Head(1, loss, ops.exp)
+
+
+def cost(power: float = TWEEDIE_POWER) -> Head:
+    """An amount that is nothing for many and huge for few: Tweedie regression with a log link. Labels are (samples, 1).
+
+    Jørgensen, Exponential Dispersion Models, J R Stat Soc B 1987;49:127-162; the loss is the deviance without what
+    depends on the label alone.
+    """
+
+    def loss(labels, log_mean):
+        by_label = labels * ops.exp((1 - power) * log_mean) / (1 - power)
+        return (ops.exp((2 - power) * log_mean) / (2 - power) - by_label)[:, 0]
+
+    return Head(1, loss, ops.exp)
+
+
+def quantiles(levels: Sequence[float]) -> Head:
+    """Quantiles of a quantity that never cross: the first, and what each adds to the one before.
+
+    Koenker and Bassett, Regression Quantiles, Econometrica 1978;46:33-50. Labels are (samples, 1).
+    """
+    asked = np.array(levels, np.float32)
+
+    def estimate(outputs):
+        steps = ops.concatenate([outputs[:, :1], ops.softplus(outputs[:, 1:])], axis=1)
+        return ops.cumsum(steps, axis=1)
+
+    def loss(labels, outputs):
+        missed = labels - estimate(outputs)
+        return ops.mean(ops.maximum(asked * missed, (asked - 1) * missed), axis=1)
+
+    return Head(len(levels), loss, estimate)
+
+
+def hazard(intervals: int) -> Head:
+    """Time to an event, in intervals: the logit of the hazard in each, given that it has not happened before.
+
+    Gensheimer and Narasimhan, A scalable discrete-time survival model for neural networks, PeerJ 2019;7:e6257. Labels
+    are (samples, 2): the number of intervals that the person went through without the event, and 1 where it then
+    happened in the next, 0 where nothing more is known. The estimate is the cumulative incidence at the end of each.
+    """
+    place = np.arange(intervals, dtype=np.float32)
+
+    def loss(labels, logits):
+        survived, happened = labels[:, :1], labels[:, 1:]
+        through = ops.cast(place < survived, logits.dtype)
+        at_event = ops.cast(ops.equal(place, survived), logits.dtype) * happened
+        return ops.sum((through + at_event) * ops.softplus(logits) - at_event * logits, axis=1)
+
+    def estimate(logits):
+        return 1 - ops.exp(-ops.cumsum(ops.softplus(logits), axis=1))
+
+    return Head(intervals, loss, estimate)

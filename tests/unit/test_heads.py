@@ -1,0 +1,108 @@
+"""Heads: each loss against the field's own libraries, and its lowest point where the outcome is told best."""
+
+from types import SimpleNamespace
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from scipy.stats import poisson
+from sklearn.metrics import log_loss, mean_pinball_loss, mean_tweedie_deviance
+
+from salus.models import build
+from salus.models.heads import cost, count, hazard, multi_task, quantiles
+from salus.models.parts import LINEAR
+from salus.timelines.blocks import Block
+
+RANDOM = np.random.default_rng(4)
+RAW = RANDOM.normal(size=(200, 1))
+
+
+def loss_of(head, labels, raw):
+    return head.loss(tf.constant(labels), tf.constant(raw)).numpy()
+
+
+def fitted(head, labels, steps=400):
+    """The estimate for everybody of outputs that are the same for everybody."""
+    raw = keras.Variable(np.zeros((1, head.outputs)), dtype="float64")
+    optimiser = keras.optimizers.Adam(0.05)
+    optimiser.build([raw])
+    everybody = tf.ones((len(labels), 1), tf.float64)
+
+    @tf.function
+    def step():
+        with tf.GradientTape() as tape:
+            loss = tf.reduce_mean(head.loss(tf.constant(labels), everybody * raw.value))
+        optimiser.apply([tape.gradient(loss, raw.value)], [raw])
+
+    for _ in range(steps):
+        step()
+    return np.asarray(head.estimate(raw.value))[0]
+
+
+def test_tasks_are_averaged_over_the_labels_that_are_known():
+    labels = np.array([[1.0, np.nan], [0.0, 1.0], [np.nan, np.nan]])
+    logits = np.array([[0.5, 9.0], [-1.0, 2.0], [3.0, 3.0]])
+    p = 1 / (1 + np.exp(-logits))
+    expected = [-np.log(p[0, 0]), log_loss([0, 1], p[1], labels=[0, 1]), 0.0]
+    np.testing.assert_allclose(loss_of(multi_task(2), labels, logits), expected, rtol=1e-6)
+
+
+def test_a_count_is_lost_by_poissons_likelihood():
+    labels = RANDOM.poisson(1.5, size=(200, 1)).astype(float)
+    difference = loss_of(count(), labels, RAW) - loss_of(count(), labels, RAW * 0)
+    expected = poisson.logpmf(labels, 1) - poisson.logpmf(labels, np.exp(RAW))
+    np.testing.assert_allclose(difference, expected[:, 0], rtol=1e-6, atol=1e-9)
+
+
+def test_a_cost_is_lost_by_tweedies_deviance():
+    labels = np.where(RANDOM.random((200, 1)) < 0.6, 0, RANDOM.gamma(1, 9, size=(200, 1)))
+    difference = loss_of(cost(), labels, RAW).mean() - loss_of(cost(), labels, RAW * 0).mean()
+    deviance = [mean_tweedie_deviance(labels[:, 0], np.exp(raw[:, 0]), power=1.5) for raw in (RAW, RAW * 0)]
+    assert difference == pytest.approx((deviance[0] - deviance[1]) / 2)
+
+
+def test_quantiles_are_lost_by_the_pinball_and_never_cross():
+    head, labels = quantiles([0.1, 0.5, 0.9]), RANDOM.normal(size=(200, 1))
+    raw = RANDOM.normal(size=(200, 3)) * 3
+    told = np.asarray(head.estimate(tf.constant(raw)))
+    assert (np.diff(told, axis=1) > 0).all()
+    expected = np.mean([mean_pinball_loss(labels[:, 0], told[:, i], alpha=a) for i, a in enumerate((0.1, 0.5, 0.9))])
+    assert loss_of(head, labels, raw).mean() == pytest.approx(expected, rel=1e-6)
+
+
+def test_a_hazard_is_lost_by_the_likelihood_of_what_was_seen_of_each_person():
+    logits = RANDOM.normal(size=(3, 4))
+    h = 1 / (1 + np.exp(-logits))
+    labels = np.array([[2.0, 1.0], [2.0, 0.0], [4.0, 0.0]])  # in the third; censored after two; never in four
+    expected = [
+        -np.log((1 - h[0, 0]) * (1 - h[0, 1]) * h[0, 2]),
+        -np.log((1 - h[1, 0]) * (1 - h[1, 1])),
+        -np.log(np.prod(1 - h[2])),
+    ]
+    np.testing.assert_allclose(loss_of(hazard(4), labels, logits), expected, rtol=1e-6)
+    np.testing.assert_allclose(hazard(4).estimate(tf.constant(logits)), 1 - np.cumprod(1 - h, axis=1), rtol=1e-6)
+
+
+def test_a_hazard_for_everybody_is_kaplan_meiers():
+    from lifelines import KaplanMeierFitter
+
+    event, end = RANDOM.geometric(0.2, 500), RANDOM.integers(1, 7, 500)
+    happened = event <= end
+    through = np.where(happened, event - 1, end)
+    told = fitted(hazard(6), np.stack([through, happened], axis=1).astype(float))
+    survival = KaplanMeierFitter().fit(np.minimum(event, end), happened).survival_function_at_times(range(1, 7))
+    np.testing.assert_allclose(1 - told, survival, atol=2e-3)
+
+
+@pytest.mark.parametrize(("head", "expected"), [(count(), np.mean), (cost(), np.mean)])
+def test_everybodys_count_and_cost_is_the_mean(head, expected):
+    labels = np.where(RANDOM.random((300, 1)) < 0.5, 0.0, RANDOM.integers(1, 9, (300, 1)))
+    assert fitted(head, labels)[0] == pytest.approx(expected(labels), rel=5e-3)
+
+
+def test_every_architecture_can_carry_a_head():
+    settings = SimpleNamespace(hidden=[4], units=4, layers=1, attention_heads=2, dropout=0.0, l2=0.0, seed=1)
+    model = build("mlp", {"inputs": Block((3,))}, settings, prior_logit=-1.0, outputs=4)
+    assert model({"inputs": np.zeros((2, 3), np.float32)}).numpy().tolist() == [[-1.0] * 4] * 2
+    assert model.get_layer(LINEAR).units == 4
