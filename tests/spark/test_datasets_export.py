@@ -28,6 +28,7 @@ from timeline_cases import same_blocks
 DAY = MICROSECONDS_PER_DAY
 FIRST = micros(date(2024, 1, 1))
 PEOPLE = 240
+BLOCKS = ["inputs", "event_codes", "event_values", "days"]
 SPLITS = ["train"] * 5 + ["tuning"] * 2 + ["calibration"] + ["held_out"] * 2
 CODES = {"ICD10CM/E11.9": 11, "ENCOUNTER/IMP/EM": 12, "LOINC/4548-4": 13, "ICD10CM/I10": 14}
 
@@ -121,7 +122,8 @@ def test_every_labelled_sample_is_exported_once_with_what_scoring_would_see(popu
         assert job.figures["train_samples"] == sum(row["split"] == "train" for row in labelled)
     dataset = newest_dataset(tables.warehouse, "tiny")
     spec = FeatureSpec.from_json(dataset.spec().decode())
-    assert list(dataset.blocks) == ["inputs", "event_codes", "event_values", "days"]
+    assert dataset.blocks == spec.blocks
+    assert set(dataset.blocks) == set(BLOCKS)
     assert set(spec.sequence.codes) == set(CODES)
     people = pa.RecordBatch.from_pylist([person(number) for number in range(PEOPLE)])
     row_of = {subject: row for row, subject in enumerate(people["subject_id"].to_pylist())}
@@ -167,7 +169,7 @@ def test_what_is_written_is_plain_parquet_without_a_pickle(population, job_in, t
     assert set(dataset.folder.names()) == {"manifest.json", "spec.json", *SPLITS}
     assert set((dataset.folder / "train").names()) == set(dataset.split("train").files)
     file = pq.ParquetFile((dataset.folder / "train").open(dataset.split("train").files[0]))
-    assert file.schema_arrow.names == ["subject_id", "prediction_time", *dataset.blocks, "label", "weight"]
+    assert file.schema_arrow.names == ["subject_id", "prediction_time", *BLOCKS, "label", "weight"]
     assert json.loads(dataset.folder.read("manifest.json"))["tables"] == tables.versions(
         ["cohorts/tiny", "timelines", "codes"]
     )
