@@ -16,6 +16,7 @@ import train
 from salus.cohorts.task import Task
 from salus.evaluation.truth import demo_truth
 from salus.job import parser, run, spark_job
+from salus.quality.quality import quality
 from salus.report import summary
 from salus.storage import Tables
 
@@ -46,6 +47,8 @@ def main(argv=None):
             ingest.main([*where, f"--source={source}", f"--input={landing / folder}", "--create-key"])
         with spark_job("demo_truth", args) as truth:
             demo_truth(truth, task, landing / "truth")
+        with spark_job("quality", args) as checks:
+            quality(checks)
         timelines.main(where)
         for phase in (cohort, export, train, evaluate):
             phase.main([*where, of_task])

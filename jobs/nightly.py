@@ -1,8 +1,9 @@
-"""Take in what arrived, refresh the timelines, score everybody and report: the night, in one application."""
+"""Take in what arrived, check it, refresh the timelines, score everybody and report: a night, in one application."""
 
 import sys
 
 import ingest
+import quality
 import report
 import score
 import timelines
@@ -22,13 +23,14 @@ def main(argv=None):
         type=delivery,
         help="a source of conf/sources and the folder of its files; once for each",
     )
+    made.add_argument("--gate", action="store_true", help="score nobody where a check of the data falls short (code 3)")
     args = made.parse_args(argv)
     shared = [f"--warehouse={args.warehouse}"] if args.warehouse else []
     night = [*shared, f"--task={args.task}", f"--as-of={args.as_of}"]
     with spark_job("nightly", args, quiet=True):
         for source, folder in args.inputs:
             ingest.main([*shared, f"--source={source}", f"--input={folder}"])
-        # Quality gates stand here: a source that is late, or unlike itself, holds the night (exit code 3).
+        quality.main([*shared, *(["--gate"] if args.gate else [])])  # held: nobody is scored (exit code 3)
         timelines.main(shared)
         score.main(night)
         # The publish gate stands inside score: what it holds is not published (exit code 3).

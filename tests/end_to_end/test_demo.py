@@ -18,6 +18,7 @@ PHASES = [
     "ingest",
     "ingest",
     "demo_truth",
+    "quality",
     "timelines",
     "cohort",
     "export",

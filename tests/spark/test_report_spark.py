@@ -29,6 +29,7 @@ HASH = "9c1e" * 16
 PLOTS = {
     "summary": 0,
     "intake": 1,
+    "quality": 0,
     "attrition": 1,
     "discrimination": 3,
     "calibration": 2,
@@ -384,7 +385,8 @@ def test_an_empty_warehouse_has_a_report_of_what_to_run(tables):
         for block in section.blocks
         if block.kind == "missing"
     ]
-    assert jobs == ["score", "evaluate", "ingest", "cohort", "evaluate", "evaluate", "score", "score", "demo"]
+    shown = ["score", "evaluate", "ingest", "quality", "cohort", "evaluate", "evaluate", "score", "score", "demo"]
+    assert jobs == shown
     assert summary(tables, TASK, AS_OF).count("–") == 16
 
 

@@ -9,6 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from salus.quality.results import Result
+from salus.quality.volume import Volume
 from salus.report import words
 from salus.report.attrition import Step, attrition_section
 from salus.report.discrimination import discrimination_section
@@ -22,11 +24,22 @@ from salus.report.people import people_section
 from salus.report.phases import Phase, in_order
 from salus.report.plots import thinned
 from salus.report.provenance import provenance_section
+from salus.report.quality import Checked, quality_section
 from salus.report.reliability import reliability_section
 
 AS_OF = date(2026, 6, 30)
 HOSTILE = "<script>alert('a')</script><img src=http://evil.example/x>"
-SECTIONS = ["summary", "intake", "attrition", "discrimination", "calibration", "distribution", "people", "provenance"]
+SECTIONS = [
+    "summary",
+    "intake",
+    "quality",
+    "attrition",
+    "discrimination",
+    "calibration",
+    "distribution",
+    "people",
+    "provenance",
+]
 
 
 def came_in():
@@ -227,6 +240,21 @@ def person(rank, **changes):
     }
 
 
+def data_checked():
+    """One check that falls short at one of two codes, one that is met, one of too few; a day on which a feed fell."""
+    results = [
+        Result("plausibility", "values", "LOINC/2345-7", "Out of range.", 30, 100, 0.3, 0.01, "short", (5, 6)),
+        Result("completeness", "birth_dates", "", "No birth.", 2, 400, 0.005, 0.01, "met", (7, 8)),
+        Result("conformance", "code_format", "LOINC", "No such code.", 1, 3, 1 / 3, 0.01, "too few", ()),
+        Result("plausibility", "values", "LOINC/2160-0", "Out of range.", 1, 900, 1 / 900, 0.01, "met", (4,)),
+    ]
+    days = [
+        Volume("fhir_r4", date(2026, 6, 1) + timedelta(days=day), 1000 - 900 * (day == 20), 1000.0, day == 20)
+        for day in range(28)
+    ]
+    return Checked(results, days)
+
+
 def took():
     at = datetime(2026, 7, 1, 2, 4)
     return [
@@ -257,6 +285,7 @@ def example():
         [
             overview_section(scoring(), measured(), card),
             intake_section(came_in()),
+            quality_section(data_checked()),
             attrition_section(steps()),
             discrimination_section(measured()),
             reliability_section(measured()),
@@ -347,6 +376,25 @@ def test_a_table_says_what_its_cells_are(page):
     assert page.count("caption") == page.count("table")
 
 
+def test_what_falls_short_stands_first_with_its_people_and_a_full_bar():
+    section = quality_section(data_checked())
+    statement, short, every, plot = section.blocks
+    assert statement.tone == "warning"
+    assert "1 checks fall short: values." in statement.text
+    assert [row[0] for row in short.rows] == ["values"]
+    assert short.rows[0][-1] == "5 6"
+    told = {row[0]: (row[3], row[4], row[5], row[6], bar) for row, bar in zip(every.rows, every.bars)}
+    assert told == {
+        "values": ("falls short", "31", "1,000", "30.00 % LOINC/2345-7", 1.0),
+        "birth_dates": ("met", "2", "400", "0.50 %", 0.5),
+        "code_format": ("too few", "1", "3", "–", 0.0),
+    }
+    assert next(iter(told)) == "values"
+    assert list(plot.figure.data[1].x) == [date(2026, 6, 21)]
+    met = replace(data_checked(), results=[one for one in data_checked().results if not one.falls_short])
+    assert [block.kind for block in quality_section(met).blocks] == ["text", "table", "plot"]
+
+
 def test_numbers_are_aligned_and_words_are_not():
     html = render(replace(example(), sections=[attrition_section(steps())]))
     row = html[html.index("<tbody>") : html.index("</tr>", html.index("<tbody>"))]
@@ -370,6 +418,12 @@ def hostile():
                 replace(scoring(), model_name=HOSTILE, model_version=HOSTILE), measured(), {HOSTILE: HOSTILE}
             ),
             intake_section(Intake(1, delivered, [Refusal(HOSTILE, HOSTILE, HOSTILE, HOSTILE, 116)])),
+            quality_section(
+                Checked(
+                    [replace(one, check=HOSTILE, object=HOSTILE, means=HOSTILE) for one in data_checked().results],
+                    [replace(one, source=HOSTILE) for one in data_checked().volumes],
+                )
+            ),
             attrition_section([replace(steps()[0], criterion=HOSTILE)]),
             distribution_section(
                 Distribution(
@@ -404,7 +458,7 @@ def test_markup_in_the_data_stays_text():
 
 def test_markup_in_the_data_is_no_markup_to_plotly():
     plotted = [block.figure for section in hostile().sections for block in section.blocks if isinstance(block, Plot)]
-    assert len(plotted) == 5
+    assert len(plotted) == 6
     texts = [text for figure in plotted for text in strings(figure.to_plotly_json())]
     assert [text for text in texts if re.search("<(script|img)", text)] == []
     assert any("&lt;script" in text for text in texts)

@@ -45,7 +45,10 @@ class Strip:
 
 @dataclass(frozen=True)
 class Table:
-    """A table whose columns named in ``numeric`` are aligned to the right; ``half`` of a line where asked for."""
+    """A table whose columns named in ``numeric`` are aligned to the right; ``half`` of a line where asked for.
+
+    ``bars`` are shares, 0 to 1, one a row, drawn in the last column.
+    """
 
     caption: str
     columns: Sequence[str]
@@ -53,6 +56,7 @@ class Table:
     numeric: Sequence[str] = ()
     total: Sequence[str] = ()
     half: bool = False
+    bars: Sequence[float] = ()
     kind: str = field(default="table", init=False)
 
 

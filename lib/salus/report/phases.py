@@ -8,7 +8,19 @@ from pyspark.sql import functions as F
 
 from salus.storage.tables import Tables
 
-ROAD = ("simulate", "ingest", "demo_truth", "timelines", "cohort", "export", "train", "evaluate", "score", "report")
+ROAD = (
+    "simulate",
+    "ingest",
+    "demo_truth",
+    "quality",
+    "timelines",
+    "cohort",
+    "export",
+    "train",
+    "evaluate",
+    "score",
+    "report",
+)
 """The jobs in the order in which a night or a demo runs them; others stand behind them."""
 
 AROUND = ("demo", "nightly", "shell")

@@ -16,6 +16,7 @@ from salus.report.page import Page, Section, render
 from salus.report.people import highest, people_section
 from salus.report.phases import phases
 from salus.report.provenance import identity, model_row, newest_snapshot, packages, provenance_section
+from salus.report.quality import checked, quality_section
 from salus.report.reliability import reliability_section
 from salus.storage.ledger import now
 from salus.storage.lock import local_folder
@@ -39,6 +40,7 @@ def sections(tables: Tables, task: Task, as_of: date) -> list[Section]:
     return [
         overview_section(scoring, measured, task.card),
         intake_section(intake(tables)),
+        quality_section(checked(tables)),
         attrition_section(attrition(tables, task.id)),
         discrimination_section(measured),
         reliability_section(measured),

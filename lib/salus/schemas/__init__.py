@@ -6,12 +6,15 @@ A write ends in a ``select`` equal to its declared schema; ``TABLES`` names ever
 from salus.schemas.derived import (
     ATTRITION,
     CALIBRATIONS,
+    CODE_MAP,
     CODES,
     COHORT,
+    DAILY_VOLUMES,
     DEMO_TRUTH,
     EVALUATIONS,
     IDENTITY,
     MODELS,
+    QUALITY,
     TIMELINES,
 )
 from salus.schemas.landed import (
@@ -50,8 +53,11 @@ TABLES = {
     "identity_conflicts": IDENTITY_CONFLICTS,
     "ingested_files": INGESTED_FILES,
     "quarantine": QUARANTINE,
+    "quality": QUALITY,
+    "daily_volumes": DAILY_VOLUMES,
     "timelines": TIMELINES,
     "codes": CODES,
+    "code_map": CODE_MAP,
     "attrition": ATTRITION,
     "models": MODELS,
     "calibrations": CALIBRATIONS,

@@ -11,6 +11,7 @@ from salus.schemas.fields import (
     LONG,
     LONGS,
     STRING,
+    STRINGS,
     TIME,
     VERSIONS,
     field,
@@ -45,6 +46,7 @@ TIMELINES = StructType(
         field("coverage_available", LONGS, "microseconds at which the span could be known", True),
         field("coverage_superseded", LONGS, "microseconds at which a newer version replaced it", True),
         field("events_dropped", INT, "events left out because the person has more than the declared limit", True),
+        field("values_without_unit", INT, "current numbers without a unit, taken to be in the usual one", True),
     ]
 )
 
@@ -54,6 +56,17 @@ CODES = StructType(
         field("code_hash", LONG, "64-bit hash of the code, unique", True),
         field("description", STRING, "what the code means, where a codeset says so"),
         field("events", LONG, "events that carry it", True),
+        field("ancestors", STRINGS, "standard code and classes of it, where a vocabulary was given: code_map"),
+    ]
+)
+
+CODE_MAP = StructType(
+    [
+        field("code", STRING, "a code that events carry", True),
+        field("concept", STRING, "what it is, maps to, or is a kind of: vocabulary/code", True),
+        field("name", STRING, "the concept's name in the vocabulary"),
+        field("relation", STRING, "itself, maps_to (its standard code) or ancestor (of its standard code)", True),
+        field("levels", INT, "levels above the standard code; 0 = the code or its standard code", True),
     ]
 )
 
@@ -145,5 +158,30 @@ DEMO_TRUTH = StructType(
         field("attainable_probability", DOUBLE, "probability given what was available", True),
         field("outcome", BOOLEAN, "what was drawn; null where the simulation ends before the horizon"),
         field("split", STRING, "the person's split", True),
+    ]
+)
+
+QUALITY = StructType(
+    [
+        field("category", STRING, "Kahn et al. 2016: conformance, completeness or plausibility", True),
+        field("check", STRING, "name in conf/quality", True),
+        field("object", STRING, "the code, vocabulary, sex or source that it is about; empty = everything", True),
+        field("means", STRING, "what a failure is", True),
+        field("failed", LONG, "how many fail", True),
+        field("of", LONG, "the denominator", True),
+        field("share", DOUBLE, "failed / of; 0 where there is none", True),
+        field("share_at_most", DOUBLE, "the threshold", True),
+        field("status", STRING, "met, short, or too few: a denominator that is not judged", True),
+        field("examples", LONGS, "up to 20 subject_ids of people concerned", True),
+    ]
+)
+
+DAILY_VOLUMES = StructType(
+    [
+        field("source", STRING, "source name", True),
+        field("day", DATE, "UTC, by available_time", True),
+        field("events", LONG, "events that became available", True),
+        field("expected", DOUBLE, "median of the same weekday before; null = the day is not judged"),
+        field("is_drop", BOOLEAN, "far fewer than expected", True),
     ]
 )
