@@ -17,7 +17,7 @@ from salus.sources.declaration import Record, Source
 from salus.sources.files import Landed
 from salus.sources.mapping import mapped, refused
 from salus.sources.parsing import PARSED, WHOLE_FILE, bundle_entries, lines, parsed, records, rows
-from salus.sources.units import conversions, read_units, units_path
+from salus.sources.units import conversions, read_spellings, read_units, spellings_path, units_path
 from salus.storage.staging import Keep, staging, unkept
 from salus.storage.tables import Tables
 
@@ -70,7 +70,8 @@ def landed_rows(tables: Tables, batch: Batch, key: bytes) -> Iterator[DataFrame]
 def staged_parts(spark: SparkSession, batch: Batch, key: bytes, keep: Keep = unkept) -> list[DataFrame]:
     """Every record of the batch mapped: a frame, and one parse, for each record type and header."""
     source, keyed = batch.source, pads(spark, key)
-    units, policy = conversions(spark, read_units(units_path())), policy_of(source.name)
+    units = conversions(spark, read_units(units_path()), read_spellings(spellings_path()))
+    policy = policy_of(source.name)
 
     def as_mapped(rows, kind):
         return mapped(rows, source, kind, batch.site, keyed, units, policy)

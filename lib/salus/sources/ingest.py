@@ -20,7 +20,7 @@ from salus.sources.identifying import refuse_identifying
 from salus.sources.landing import PAYLOAD_TABLES
 from salus.sources.parsing import header_columns
 from salus.sources.retry import refused_before, retried
-from salus.sources.units import units_path
+from salus.sources.units import units_text
 from salus.sources.verdicts import index, verdicts_on, with_owners
 from salus.storage.ledger import now
 
@@ -55,7 +55,7 @@ def ingest(
     source, policy = load_source(source_name), policy_of(source_name)
     refuse_identifying(source, policy, source_path(source_name))
     site = site or job.settings.site
-    mapping_hash = source.mapping_hash(site, units_path().read_text(encoding="utf-8"), policy.hash)
+    mapping_hash = source.mapping_hash(site, units_text(), policy.hash)
     noted, number = _noted(job, source, site)
     taken = [row._replace(mapping_hash=mapping_hash) for row in noted] if retry_quarantine else noted
     there = found(job.spark, source, folder)

@@ -18,6 +18,7 @@ from salus.sources import contents
 from salus.sources.declaration import Event, Note, Record, Source
 from salus.sources.landing import PAYLOAD_TABLES
 from salus.sources.parsing import PLACE
+from salus.sources.units import conversion_of
 from salus.sources.values import Times, money, number
 
 RAW_EVENT = (
@@ -387,7 +388,7 @@ def _with_values(rows: DataFrame, kind: str, record: Record, times: Times, units
         read = read.withColumns(
             {"_slopes": F.lit(None).cast("map<string,struct<unit:string,slope:double,offset:double>>")}
         )
-    read = read.withColumn("_scale", F.when(F.col("_value").isNotNull(), F.try_element_at("_slopes", "_unit")))
+    read = read.withColumn("_scale", F.when(F.col("_value").isNotNull(), conversion_of(F.col("_unit"))))
     return _staged(read, kind, record)
 
 
