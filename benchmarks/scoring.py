@@ -235,6 +235,7 @@ def people(part: int, count: int, spec: FeatureSpec) -> pa.RecordBatch:
         "coverage_available": spans(STATIC),
         "coverage_superseded": spans(NEVER),
         "events_dropped": pa.array(np.zeros(count, np.int32)),
+        "values_without_unit": pa.array(np.zeros(count, np.int32)),
     }
     return pa.RecordBatch.from_arrays(list(columns.values()), names=list(columns))
 

@@ -8,7 +8,11 @@ from salus.timelines.build import build
 
 def main(argv=None):
     """Build ``timelines`` and ``codes`` from what came in."""
-    args = parser(__doc__).parse_args(argv)
+    made = parser(__doc__)
+    made.add_argument(
+        "--vocabulary", metavar="DIR", help="OMOP's vocabulary files, to map codes by (SALUS_VOCABULARY; default: none)"
+    )
+    args = made.parse_args(argv)
     with spark_job("timelines", args) as job:
         build(job)
     return 0

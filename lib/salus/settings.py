@@ -91,6 +91,7 @@ class Settings(Strict):
     site: str = Field("main", description="the site whose data this is; hashed into every id")
     key_file: str | None = Field(None, description="file with the site's secret key; default <warehouse>.key")
     tracking_uri: str | None = Field(None, description="MLflow tracking; default an SQLite file in the warehouse")
+    vocabulary: str | None = Field(None, description="folder of OMOP's vocabulary files, to map codes by")
     ranks: int = Field(2, ge=1, description="Horovod ranks")
     driver_memory: str = Field("6g", description="Spark driver memory")
     spark: dict[str, str] = Field(default_factory=dict, description="further Spark settings")

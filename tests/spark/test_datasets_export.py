@@ -57,6 +57,7 @@ def person(number):
         "coverage_available": [STATIC],
         "coverage_superseded": [NEVER],
         "events_dropped": 0,
+        "values_without_unit": 0,
     }
 
 

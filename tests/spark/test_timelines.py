@@ -9,7 +9,7 @@ import pytest
 from pyspark.sql import functions as F
 
 from salus.errors import Refused
-from salus.schemas import COVERAGE, EVENTS, IDENTITY, PERSONS, TIMELINES, VOID_CODE
+from salus.schemas import CODE_MAP, COVERAGE, EVENTS, IDENTITY, PERSONS, TIMELINES, VOID_CODE
 from salus.timelines.build import timelines
 from salus.timelines.clocks import NEVER, STATIC, micros
 from salus.timelines.codes import codes, refuse_collisions
@@ -243,15 +243,38 @@ def test_a_person_of_very_many_events_keeps_the_newest_and_says_what_was_left_ou
     assert (row["time"][0], row["time"][-1], row["time"][1]) == (STATIC, newest, newest - 999 * 60_000_000)
 
 
+def test_current_numbers_without_their_codes_unit_are_counted(spark):
+    number = {"source_subject_id": 1, "time": datetime(2020, 1, 1), "available_time": datetime(2020, 1, 1)}
+    glucose = number | {"code": "LOINC/2345-7", "numeric_value": 90.0}
+    rows = [
+        glucose | {"record_id": 1},
+        glucose | {"record_id": 2, "unit": "mg/dL"},
+        number | {"record_id": 3, "code": "LOINC/2345-7", "text_value": "high"},
+        number | {"record_id": 4, "code": "LOCAL/7", "numeric_value": 1.0},
+        glucose | {"record_id": 5},
+        glucose | {"record_id": 5, "version": 2, "unit": "mg/dL", "available_time": datetime(2020, 2, 1)},
+    ]
+    assert made(spark, rows)[1]["values_without_unit"] == 1
+
+
 def test_codes_are_counted_and_described_and_their_hashes_are_those_of_timelines(spark):
     rows = [
         {"source_subject_id": 1, "record_id": n, "code": code}
         for n, code in enumerate(["MEDS_BIRTH", "MEDS_DEATH", "X/1", "X/1", VOID_CODE])
     ]
-    found = {row["code"]: row for row in codes(frame(spark, EVENTS, rows)).collect()}
+    mapped = [
+        {"code": "X/1", "concept": concept, "name": name, "relation": relation, "levels": levels}
+        for concept, name, relation, levels in (
+            ("X/1", "An X", "itself", 0),
+            ("Y/2", "A Y", "maps_to", 0),
+            ("A/3", "A class", "ancestor", 2),
+        )
+    ]
+    found = {row["code"]: row for row in codes(frame(spark, EVENTS, rows), frame(spark, CODE_MAP, mapped)).collect()}
     assert {code: row["events"] for code, row in found.items()} == {"MEDS_BIRTH": 1, "MEDS_DEATH": 1, "X/1": 2}
     assert found["MEDS_BIRTH"]["description"] == "Birth"
-    assert found["X/1"]["description"] is None
+    assert (found["X/1"]["description"], found["X/1"]["ancestors"]) == ("An X", ["A/3", "Y/2"])
+    assert found["MEDS_BIRTH"]["ancestors"] is None
     assert found["MEDS_BIRTH"]["code_hash"] == MEDS_BIRTH_HASH
     assert found["MEDS_DEATH"]["code_hash"] == MEDS_DEATH_HASH
 

@@ -41,7 +41,7 @@ def test_a_spec_is_fitted_on_the_training_samples(spark, tmp_path, monkeypatch):
     persons = people()
     batch = batch_of(persons)
     timelines = spark.createDataFrame(pa.Table.from_batches([batch]).to_pandas())
-    codes = spark.createDataFrame([(code, code_hash, None, 1) for code, code_hash in CODES.items()], CODES_TABLE)
+    codes = spark.createDataFrame([(code, code_hash, None, 1, None) for code, code_hash in CODES.items()], CODES_TABLE)
     row, at = samples_of(persons, TIMES)
     samples = spark.createDataFrame(
         list(zip(row.tolist(), at.tolist(), strict=True)), "subject_id long, prediction_time long"

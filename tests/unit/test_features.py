@@ -27,15 +27,23 @@ def test_a_code_belongs_to_every_group_whose_prefix_it_begins_with(write_codeset
         "any_diagnosis,Diagnoses,count,,ICD10CM/\nhba1c,HbA1c,numeric,%,LOINC/4548-4\nnever,Never,count,,X/\n"
     )
     codes = {"ICD10CM/E11.9": 1, "ICD10CM/I10": 2, "LOINC/4548-4": 3, "RxNorm/860975": 4}
-    groups = {group.name: group for group in code_groups(FeatureSettings(codeset="mine"), codes)}
+    groups = {group.name: group for group in code_groups(FeatureSettings(codeset="mine"), codes, {})}
     assert {name: group.code_hashes for name, group in groups.items()} == {
         "diabetes": (1, 4),
         "any_diagnosis": (1, 2),
         "hba1c": (3,),
     }
     assert groups["hba1c"].unit == "%"
-    chosen = code_groups(FeatureSettings(codeset="mine", numeric_groups=()), codes)
+    chosen = code_groups(FeatureSettings(codeset="mine", numeric_groups=()), codes, {})
     assert [group.name for group in chosen] == ["diabetes", "any_diagnosis"]
+
+
+def test_a_code_belongs_to_the_groups_of_its_ancestors_and_a_whole_code_is_no_prefix(write_codeset):
+    write_codeset("statins,Statins,count,,ATC/C10AA\nstatins,Statins,count,,RxNorm/6809$\nexact,E,count,,RxNorm/68$\n")
+    codes = {"NDC/00071015523": 1, "RxNorm/6809": 2, "RxNorm/68091": 3, "NDC/9": 4}
+    ancestors = {"NDC/00071015523": ("ATC/C10AA05", "RxNorm/617312"), "NDC/9": ("ATC/C10AB05",)}
+    [statins] = code_groups(FeatureSettings(codeset="mine"), codes, ancestors)
+    assert (statins.name, statins.codes, statins.code_hashes) == ("statins", ("NDC/00071015523", "RxNorm/6809"), (1, 2))
 
 
 @pytest.mark.parametrize(
@@ -57,7 +65,7 @@ def test_what_does_not_exist_is_refused(write_codeset):
         codeset("nothing")
     write_codeset("a,A,numeric,,X\n")
     with pytest.raises(Refused, match="numeric groups"):
-        code_groups(FeatureSettings(codeset="mine", numeric_groups=("b",)), {"X": 1})
+        code_groups(FeatureSettings(codeset="mine", numeric_groups=("b",)), {"X": 1}, {})
 
 
 @pytest.mark.parametrize(

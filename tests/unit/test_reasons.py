@@ -178,7 +178,7 @@ def test_an_event_and_a_daily_series_are_reasons_in_the_persons_own_figures():
     }
 
 
-def flags_of(spec, known=(1, 1), lab=10.0, event=10.0, enrolled=365, dropped=0):
+def flags_of(spec, known=(1, 1), lab=10.0, event=10.0, enrolled=365, dropped=0, unitless=0):
     raw = np.full((1, len(spec.names)), np.nan, np.float32)
     for name, number in {
         "payer.known": known[0],
@@ -188,7 +188,8 @@ def flags_of(spec, known=(1, 1), lab=10.0, event=10.0, enrolled=365, dropped=0):
     }.items():
         raw[0, spec.names.index(name)] = number
     rules = Eligibility(look_back_days=365)
-    found = quality_flags(raw, np.array([enrolled], np.int32), np.array([dropped], np.int32), rules, spec)
+    counts = [np.array([number], np.int32) for number in (enrolled, dropped, unitless)]
+    found = quality_flags(raw, *counts, rules, spec)
     assert found.type == pa.list_(pa.string())
     return found.to_pylist()[0]
 
@@ -202,6 +203,7 @@ def flags_of(spec, known=(1, 1), lab=10.0, event=10.0, enrolled=365, dropped=0):
         ({"event": 183.0}, "no_event_in_half_a_year"),
         ({"enrolled": 364}, "enrolment_gap"),
         ({"dropped": 1}, "events_dropped"),
+        ({"unitless": 1}, "values_without_unit"),
     ],
 )
 def test_each_flag_is_raised_by_its_own_fault_alone(spec, given, flag):
@@ -210,7 +212,7 @@ def test_each_flag_is_raised_by_its_own_fault_alone(spec, given, flag):
 
 
 def test_every_flag_can_be_raised_at_once_in_the_order_of_their_meanings(spec):
-    assert flags_of(spec, (1, 0), 400.0, 400.0, 10, 3) == list(MEANING)
+    assert flags_of(spec, (1, 0), 400.0, 400.0, 10, 3, 2) == list(MEANING)
 
 
 def test_a_thinned_curve_keeps_its_ends_and_lies_on_the_curve():

@@ -12,11 +12,17 @@ MEANING = {
     "no_event_in_half_a_year": "nothing at all in the last 182 days",
     "enrolment_gap": "days without insurance in the look-back",
     "events_dropped": "more events than are kept: the oldest were left out",
+    "values_without_unit": "numbers that came without a unit were taken to be in the usual one",
 }
 
 
 def quality_flags(
-    raw: np.ndarray, enrolled_days: np.ndarray, events_dropped: np.ndarray, rules: Eligibility, spec: FeatureSpec
+    raw: np.ndarray,
+    enrolled_days: np.ndarray,
+    events_dropped: np.ndarray,
+    values_without_unit: np.ndarray,
+    rules: Eligibility,
+    spec: FeatureSpec,
 ) -> pa.ListArray:
     """The flags of ``MEANING`` that are raised for each person: list<string> (people,).
 
@@ -24,6 +30,7 @@ def quality_flags(
         raw: float32 (people, features), raw model inputs; NaN = missing.
         enrolled_days: int32 (people,), within the look-back.
         events_dropped: int32 (people,).
+        values_without_unit: int32 (people,).
         rules: the task's eligibility, for the look-back.
         spec: the features.
     """
@@ -34,6 +41,7 @@ def quality_flags(
             ~(raw[:, [spec.names.index(f"{ANY_EVENT}.days_since_last")]] <= 182).any(axis=1),
             enrolled_days < rules.look_back_days,
             events_dropped > 0,
+            values_without_unit > 0,
         ]
     )
     offsets = np.concatenate([[0], np.cumsum(raised.sum(axis=1))]).astype(np.int32)

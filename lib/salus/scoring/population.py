@@ -43,6 +43,7 @@ TIMELINE_COLUMNS = [
     "coverage_available",
     "coverage_superseded",
     "events_dropped",
+    "values_without_unit",
 ]
 OUTCOME_SCHEMA = from_arrow_schema(OUTCOME, prefer_timestamp_ntz=True)
 

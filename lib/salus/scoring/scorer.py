@@ -42,7 +42,12 @@ class Scorer:
             "data_available_through": _instants(np.full(row.size, newest_fact(batch, night.as_of))),
             "enrolled_days": pa.array(enrolled_days[row]),
             "data_quality_flags": quality_flags(
-                raw[INPUTS], enrolled_days[row], batch.column("events_dropped").to_numpy()[row], night.rules, self.spec
+                raw[INPUTS],
+                enrolled_days[row],
+                batch.column("events_dropped").to_numpy()[row],
+                batch.column("values_without_unit").to_numpy()[row],
+                night.rules,
+                self.spec,
             ),
         }
         place = np.full(batch.num_rows, -1)

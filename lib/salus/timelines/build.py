@@ -10,9 +10,11 @@ from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from salus.schemas import TIMELINES
+from salus.sources.units import units_text
 from salus.storage.tables import conform
 from salus.timelines.clocks import NEVER, STATIC
-from salus.timelines.codes import codes, refuse_collisions
+from salus.timelines.code_map import code_map, vocabulary_key
+from salus.timelines.codes import codes, refuse_collisions, unmapped
 from salus.timelines.facts import MEDS_DEATH, clock, facts
 from salus.timelines.supersession import superseded_versions, with_superseded
 
@@ -27,11 +29,16 @@ def build(job) -> None:
 
     Everybody's row is made anew: a refresh of changed people only belongs here, in place of ``replace``.
     """
-    if not job.needed({}, READS, events_a_person=EVENTS_A_PERSON):
+    vocabulary = job.settings.vocabulary
+    if not job.needed(
+        {}, READS, events_a_person=EVENTS_A_PERSON, vocabulary=vocabulary_key(vocabulary), units=units_text()
+    ):
         return
     tables = job.tables
     events, persons, coverage, identity = (tables.read(name) for name in READS)
-    tables.replace("codes", codes(events))
+    if vocabulary is not None:
+        tables.replace("code_map", code_map(events.select("code").distinct(), vocabulary))
+    tables.replace("codes", codes(events, tables.read("code_map")))
     refuse_collisions(tables.read("codes"))
     # Few versions are ever replaced: kept and counted, Spark knows it and need not shuffle the events to join them.
     superseded = superseded_versions(facts(events, persons, coverage)).persist()
@@ -50,6 +57,8 @@ def build(job) -> None:
         .head()
     )
     job.count(**{name: number or 0 for name, number in figures.asDict().items()})
+    if vocabulary is not None:
+        job.count(**unmapped(tables.read("codes"), tables.read("code_map")))
 
 
 def timelines(
@@ -97,6 +106,7 @@ def _people(rows):
         F.sort_array(F.collect_list(F.when(F.col("event").isNotNull(), event))).alias("events"),
         F.sort_array(F.collect_list(F.when(F.col("span").isNotNull(), span))).alias("spans"),
         *(_first_stated(name).alias(name) for name in ("sex", "race", "birth")),
+        F.count_if(is_current & F.col("lacks_unit")).cast("int").alias("values_without_unit"),
         F.min(F.when(is_death, F.col("event.time"))).alias("death"),
         F.min(F.when(is_death, F.col("available"))).alias("death_available"),
     )

@@ -11,15 +11,36 @@ from salus.schemas import CODES, VOID_CODE
 from salus.settings import conf_dir
 
 
-def codes(events: DataFrame) -> DataFrame:
-    """One ``CODES`` row a code of ``events``, with its description where conf/codesets/descriptions.csv has one."""
-    described = events.sparkSession.createDataFrame(descriptions(), "code STRING, description STRING")
+def codes(events: DataFrame, code_map: DataFrame) -> DataFrame:
+    """One ``CODES`` row a code of ``events``.
+
+    Its description is that of conf/codesets/descriptions.csv, else the vocabulary's.
+
+    Args:
+        events: table ``events``.
+        code_map: table ``code_map``; empty where no vocabulary was given.
+    """
+    described = events.sparkSession.createDataFrame(descriptions(), "code STRING, described STRING")
     counted = events.where(F.col("code") != VOID_CODE).groupBy("code").agg(F.count("*").alias("events"))
+    is_other = F.col("concept") != F.col("code")
+    mapped = code_map.groupBy("code").agg(
+        F.max(F.when(~is_other, F.col("name"))).alias("name"),
+        F.sort_array(F.collect_set(F.when(is_other, F.col("concept")))).alias("ancestors"),
+    )
     return (
         counted.join(F.broadcast(described), "code", "left")
+        .join(F.broadcast(mapped), "code", "left")
+        .withColumn("description", F.coalesce("described", "name"))
         .withColumn("code_hash", F.xxhash64("code"))
         .select(*CODES.names)
     )
+
+
+def unmapped(table: DataFrame, code_map: DataFrame) -> dict[str, int]:
+    """How many codes of a ``CODES`` table, and events with them, the vocabulary does not know; they keep their own."""
+    left = table.join(code_map.select("code").distinct(), "code", "left_anti")
+    [row] = left.agg(F.count("*").alias("codes"), F.coalesce(F.sum("events"), F.lit(0)).alias("events")).collect()
+    return {"codes_unmapped": row["codes"], "events_unmapped": row["events"]}
 
 
 def refuse_collisions(table: DataFrame) -> None:

@@ -4,6 +4,7 @@ from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from salus.schemas import VOID_CODE
+from salus.sources.units import read_units, units_path
 from salus.timelines.clocks import NEVER, STATIC
 
 MEDS_DEATH = "MEDS_DEATH"
@@ -27,7 +28,8 @@ def facts(events: DataFrame, persons: DataFrame, coverage: DataFrame) -> DataFra
     Returns:
         ``source_subject_id, record_id, version, available`` (int64 clock; never before the fact's own time),
         and one of: ``event`` struct<time, code, value>, ``span`` struct<start, end>, ``person`` struct<sex, race,
-        birth>; none of them for a void. A death that a person record states is an event too.
+        birth>; none of them for a void. A death that a person record states is an event too. ``lacks_unit`` tells a
+        number of a code with a canonical unit that came without one.
     """
     deaths = persons.where(F.col("death_datetime").isNotNull()).select(
         *KEYS,
@@ -35,6 +37,7 @@ def facts(events: DataFrame, persons: DataFrame, coverage: DataFrame) -> DataFra
         F.col("death_datetime").alias("time"),
         F.lit(MEDS_DEATH).alias("code"),
         F.lit(None).cast("float").alias("numeric_value"),
+        F.lit(None).cast("string").alias("unit"),
     )
     happened = (
         events.select(*deaths.columns)
@@ -50,6 +53,9 @@ def facts(events: DataFrame, persons: DataFrame, coverage: DataFrame) -> DataFra
                     F.coalesce("numeric_value", F.expr("float('NaN')")).alias("value"),
                 ),
             ).alias("event"),
+            (
+                F.col("numeric_value").isNotNull() & F.col("unit").isNull() & F.col("code").isin(_codes_with_a_unit())
+            ).alias("lacks_unit"),
         )
     )
     spans = coverage.select(
@@ -68,6 +74,10 @@ def facts(events: DataFrame, persons: DataFrame, coverage: DataFrame) -> DataFra
         ).alias("person"),
     )
     return happened.unionByName(spans, True).unionByName(stated, True)
+
+
+def _codes_with_a_unit() -> list[str]:
+    return sorted(read_units(units_path()))
 
 
 def clock(value: str, missing: int) -> Column:

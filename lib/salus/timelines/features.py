@@ -1,11 +1,13 @@
 """What a task asks of its features (``features:`` in conf/tasks/*.yml), and the codesets that it names.
 
 A codeset is conf/codesets/<name>.csv with the columns ``group, label, kind, unit, code_prefix``: every code that
-begins with the prefix belongs to the group. Kinds: ``count`` (events are counted), ``numeric`` (their values are
+begins with the prefix, or has an ancestor that does (``code_map``), belongs to the group; a prefix that ends with ``$``
+is a whole code. Kinds: ``count`` (events are counted), ``numeric`` (their values are
 aggregated), ``source`` (is the person known to this kind of source at all).
 """
 
 import csv
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Literal, NamedTuple
 
 from pydantic import Field, field_validator
@@ -71,6 +73,10 @@ class CodesetGroup(NamedTuple):
     unit: str | None
     prefixes: tuple[str, ...]
 
+    def holds(self, names: Iterable[str]) -> bool:
+        """Whether one of ``names``, a code and its ancestors, belongs to the group."""
+        return any(f"{name}$".startswith(self.prefixes) for name in names)
+
 
 def codeset(name: str) -> list[CodesetGroup]:
     """The groups of conf/codesets/<name>.csv, in the order of their first lines.
@@ -101,12 +107,15 @@ def codeset(name: str) -> list[CodesetGroup]:
     return list(groups.values())
 
 
-def code_groups(settings: FeatureSettings, codes: dict[str, int]) -> list[CodeGroup]:
+def code_groups(
+    settings: FeatureSettings, codes: Mapping[str, int], ancestors: Mapping[str, Sequence[str]]
+) -> list[CodeGroup]:
     """The codeset's groups with the codes that the data hold.
 
     Args:
         settings: names the codeset and its numeric groups.
         codes: code to hash, of every known code.
+        ancestors: of those codes that a vocabulary knows.
 
     Raises:
         Refused: a numeric group is asked for that the codeset does not declare.
@@ -122,7 +131,7 @@ def code_groups(settings: FeatureSettings, codes: dict[str, int]) -> list[CodeGr
         declared = [group for group in declared if group.kind != "numeric" or group.name in settings.numeric_groups]
     found = []
     for group in declared:
-        members = sorted(code for code in codes if code.startswith(group.prefixes))
+        members = sorted(code for code in codes if group.holds((code, *ancestors.get(code, ()))))
         if members:
             found.append(
                 CodeGroup.model_validate(

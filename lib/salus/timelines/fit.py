@@ -35,16 +35,15 @@ def fit_spec(settings: FeatureSettings, codes: DataFrame, timelines: DataFrame, 
         timelines: table ``timelines``.
         samples: the training split: ``subject_id`` and ``prediction_time`` (long, microseconds since the epoch).
     """
-    known = {
-        row["code"]: (row["code_hash"], row["description"] or row["code"])
-        for row in codes.select("code", "code_hash", "description").toLocalIterator()
-    }
+    rows = list(codes.select("code", "code_hash", "description", "ancestors").toLocalIterator())
+    known = {row["code"]: (row["code_hash"], row["description"] or row["code"]) for row in rows}
+    ancestors = {row["code"]: row["ancestors"] for row in rows if row["ancestors"]}
     people = with_samples(timelines, _some_people(samples, settings.statistics_people)).persist()
     try:
         seen = code_statistics(people)
         spec = FeatureSpec(
             **settings.model_dump(include=_SHARED),
-            groups=tuple(_groups(settings, known, {code: each.people for code, each in seen.items()})),
+            groups=tuple(_groups(settings, known, ancestors, {code: each.people for code, each in seen.items()})),
             sequence=_sequence(settings, known, seen),
             daily=_daily(settings, known, seen),
         )
@@ -117,9 +116,9 @@ def _some_people(samples, limit):
     return samples.join(people, "subject_id", "left_semi")
 
 
-def _groups(settings, known, people):
+def _groups(settings, known, ancestors, people):
     """The codeset's groups, and the most frequent codes, that concern enough people."""
-    groups = code_groups(settings, {code: code_hash for code, (code_hash, _) in known.items()})
+    groups = code_groups(settings, {code: code_hash for code, (code_hash, _) in known.items()}, ancestors)
     frequent = sorted(
         (-people.get(code_hash, 0), code)
         for code, (code_hash, _) in known.items()
