@@ -45,7 +45,7 @@ def fit_spec(settings: FeatureSettings, codes: DataFrame, timelines: DataFrame, 
             **settings.model_dump(include=_SHARED),
             groups=tuple(_groups(settings, known, ancestors, {code: each.people for code, each in seen.items()})),
             sequence=_sequence(settings, known, seen),
-            daily=_daily(settings, known, seen),
+            daily=_daily(settings, known, ancestors, seen),
         )
         return spec.model_copy(update={"statistics": feature_statistics(spec, people)})
     finally:
@@ -160,12 +160,13 @@ def _sequence(settings, known, seen):
     )
 
 
-def _daily(settings, known, seen):
+def _daily(settings, known, ancestors, seen):
     """The channels that the codeset declares and the data hold."""
     if settings.daily is None:
         return None
     asked = settings.model_copy(update={"numeric_groups": settings.daily.channels})
-    declared = {group.name: group for group in code_groups(asked, {code: found for code, (found, _) in known.items()})}
+    hashes = {code: found for code, (found, _) in known.items()}
+    declared = {group.name: group for group in code_groups(asked, hashes, ancestors)}
     groups = [declared[name] for name in settings.daily.channels if name in declared]
     if not groups:
         raise Refused(
