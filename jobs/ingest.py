@@ -3,15 +3,21 @@
 import sys
 from datetime import UTC, datetime
 
-from salus.job import parser, run, spark_job
+from salus.job import parser, run, spark_alone, spark_job
 from salus.privacy.pseudonyms import create_key, read_key
+from salus.sources.check import check
 from salus.sources.ingest import ingest
 
 
 def main(argv=None):
     arguments = parser(__doc__)
     arguments.add_argument("--source", required=True, help="a source in conf/sources, e.g. fhir_r4")
-    arguments.add_argument("--input", required=True, metavar="DIR", help="folder of the delivery's files")
+    arguments.add_argument("--input", metavar="DIR", help="folder of the delivery's files")
+    arguments.add_argument(
+        "--check",
+        action="store_true",
+        help="only say whether the source is sound and, with --input, which events its first records give",
+    )
     arguments.add_argument("--site", help="the site whose data this is (SALUS_SITE; default: conf/base.yml)")
     arguments.add_argument("--create-key", action="store_true", help="make the site's key where there is none yet")
     arguments.add_argument(
@@ -26,6 +32,12 @@ def main(argv=None):
         help="put the refused records of known files through again, and map no known file anew",
     )
     args = arguments.parse_args(argv)
+    if args.check:
+        with spark_alone(args) as (spark, settings):
+            print(check(spark, args.source, args.input, settings.site))
+        return 0
+    if not args.input:
+        arguments.error("expected --input, the folder of the delivery's files")
     with spark_job("ingest", args) as job:
         key = (create_key if args.create_key else read_key)(job.settings.key_path)
         ingest(job, args.source, args.input, key, args.site, args.delivered_at, args.retry_quarantine)

@@ -110,6 +110,19 @@ class Job:
 
 
 @contextmanager
+def spark_alone(args: argparse.Namespace) -> Iterator[tuple[SparkSession, Settings]]:
+    """A session and the settings, for work that touches no table: without lock and ledger."""
+    settings = load_settings(**{key: getattr(args, key, None) for key in Settings.model_fields})
+    outer = SparkSession.getActiveSession()
+    spark = spark_session(settings)
+    try:
+        yield spark, settings
+    finally:
+        if outer is None:
+            spark.stop()
+
+
+@contextmanager
 def spark_job(name: str, args: argparse.Namespace, quiet: bool = False) -> Iterator[Job]:
     """Session, lock and ledger around a job's work; what it wrote is published at the end, all or nothing.
 

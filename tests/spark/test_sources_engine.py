@@ -1,6 +1,8 @@
 """The traps of reading and mapping, each held by a test."""
 
+import json
 import shutil
+from collections import Counter
 from datetime import datetime
 from pathlib import Path
 
@@ -32,9 +34,52 @@ def plan(spark):
     return rows._jdf.queryExecution().toString()
 
 
+def optimized(plan: str) -> str:
+    return plan.split("== Optimized Logical Plan ==")[1].split("== Physical Plan ==")[0]
+
+
 def test_each_record_type_is_parsed_once(plan):
-    optimized = plan.split("== Optimized Logical Plan ==")[1].split("== Physical Plan ==")[0]
-    assert optimized.count("from_json(") == 5
+    assert optimized(plan).count("from_json(") == 5
+
+
+@pytest.fixture(scope="module")
+def bundled(spark, tmp_path_factory):
+    """The readable lines of the golden delivery as lines, and as Bundles; two staged frames."""
+    folder = tmp_path_factory.mktemp("bundled")
+    (folder / "lines").mkdir()
+    (folder / "bundles").mkdir()
+    for path in sorted(FHIR.glob("*.ndjson")):
+        sound = [line for line in path.read_bytes().split(b"\n") if resource_in(line) is not None]
+        (folder / "lines" / path.name).write_bytes(b"\n".join(sound))
+        entries = b", ".join(b'{"fullUrl": "urn:uuid:1", "resource": ' + line + b"}" for line in sound)
+        content = b'{"resourceType": "Bundle", "entry": [\n' + entries + b"]}"
+        (folder / "bundles" / f"{path.name}.json").write_bytes(content)
+    batches = [batch_of(spark, "fhir_r4", folder / name) for name in ("lines", "bundles")]
+    assert sum(file.records for file in batches[0].files) == sum(file.records for file in batches[1].files)
+    return [staged_rows(spark, batch, KEY) for batch in batches]
+
+
+def resource_in(line: bytes):
+    try:
+        found = json.loads(line.decode())
+    except ValueError:
+        return None
+    return found if isinstance(found, dict) and "resourceType" in found else None
+
+
+def test_a_bundle_becomes_what_its_resources_become_line_by_line(bundled):
+    lines_, bundles = (
+        rows.where("record_type != 'unknown'")
+        .select("rule", "is_head", "record_id", "version", "content_hash", "ordinal", "time", "code", "numeric_value")
+        .collect()
+        for rows in bundled
+    )
+    assert len(lines_) > 20
+    assert Counter(bundles) == Counter(lines_)
+
+
+def test_each_record_type_of_a_bundle_is_parsed_once(bundled):
+    assert optimized(bundled[1]._jdf.queryExecution().toString()).count("from_json(") == 5
 
 
 def test_the_key_and_its_pads_stand_in_no_plan(plan):

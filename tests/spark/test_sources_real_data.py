@@ -89,6 +89,27 @@ def test_people_and_events_are_those_of_the_files(fhir, real_data, folder):
     assert found["Patient|MEDS_DEATH"] == sum("deceasedDateTime" in one for one in kinds["Patient"])
 
 
+def test_bundles_become_the_people_and_events_of_their_entries(fhir, real_data, job_in):
+    folder = real_data / "fhir" / "bundles_10_patients"
+    job = ingested(job_in, fhir.tables.warehouse, "fhir_r4", folder, "bundles")
+    content = {path.name: json.loads(path.read_text())["entry"] for path in folder.glob("*.json")}
+    rows = job.tables.read("ingested_files").where("site = 'bundles'").collect()
+    assert {row["file"]: row["rows_read"] for row in rows} == {name: len(one) for name, one in content.items()}
+    assert sum(row["rows_quarantined"] for row in rows) == 0
+    files = [row["file_id"] for row in rows]
+    kinds = Counter(entry["resource"]["resourceType"] for entries in content.values() for entry in entries)
+    declared = load_source("fhir_r4").records
+    found = job.tables.read("records").where(F.col("file_id").isin(files)).groupBy("record_type").count().collect()
+    assert {row["record_type"]: row["count"] for row in found} == {
+        f"fhir_r4/{kind}": number for kind, number in kinds.items() if kind in declared
+    }
+    observed = [
+        entry["resource"] for entries in content.values() for entry in entries if "component" in entry["resource"]
+    ]
+    events = job.tables.read("events").where(F.col("file_id").isin(files)).where("code LIKE 'LOINC/%'").count()
+    assert events == kinds["Observation"] + sum(len(one["component"]) for one in observed)
+
+
 def test_notes_hold_the_decoded_text(fhir, real_data):
     notes = fhir.tables.read("notes").where("note_text IS NOT NULL")
     resources = raw(real_data / "fhir" / "ndjson_13_patients")["DocumentReference.000.ndjson"]
