@@ -1,18 +1,38 @@
-"""Write a task's samples as a training data set: model inputs, labels and weights in Parquet, by split."""
+"""Write a task's samples as a training data set, or everybody's events as a MEDS data set."""
 
 import sys
 
 from salus.cohorts.task import Task
 from salus.datasets.export import export
+from salus.datasets.meds import CLOCKS, export_meds
 from salus.job import parser, run, spark_job
 
 
 def main(argv=None):
-    """Fit the feature spec on the training split and write the data set."""
-    args = parser(__doc__, task=True).parse_args(argv)
+    """Fit the feature spec on the training split and write the data set; or write MEDS."""
+    arguments = parser(__doc__, task=True)
+    arguments.add_argument(
+        "--format",
+        choices=["petastorm", "meds"],
+        default="petastorm",
+        help="petastorm: model inputs, labels and weights by split; meds: all events (default: %(default)s)",
+    )
+    arguments.add_argument("--output", metavar="DIR", help="meds: the new folder to write into")
+    arguments.add_argument(
+        "--clock",
+        choices=CLOCKS,
+        default="time",
+        help="meds: an event's time is when it happened, or when it was available (default: %(default)s)",
+    )
+    args = arguments.parse_args(argv)
+    if (args.format == "meds") != bool(args.output):
+        arguments.error("--output goes with --format meds")
     task = Task.load(args.task)
     with spark_job("export", args) as job:
-        export(job, task)
+        if args.format == "meds":
+            export_meds(job, task, args.output, args.clock)
+        else:
+            export(job, task)
     return 0
 
 

@@ -82,6 +82,13 @@ def test_each_record_type_of_a_bundle_is_parsed_once(bundled):
     assert optimized(bundled[1]._jdf.queryExecution().toString()).count("from_json(") == 5
 
 
+def test_hundreds_of_columns_are_parsed_once_a_record_type(spark):
+    folder = Path(__file__).resolve().parents[1] / "data" / "cms_rif" / "input"
+    rows = staged_rows(spark, batch_of(spark, "cms_rif", folder), KEY)
+    optimized = rows._jdf.queryExecution().optimizedPlan().toString()
+    assert optimized.count("from_csv(") == len(load_source("cms_rif").records)
+
+
 def test_the_key_and_its_pads_stand_in_no_plan(plan):
     for form in (KEY, bytes(byte ^ 0x36 for byte in KEY), bytes(byte ^ 0x5C for byte in KEY)):
         assert form.hex() not in plan.lower().replace(" ", "")

@@ -177,3 +177,4 @@ def test_a_payers_extract_agrees_with_its_files(spark, real_data, job_in, tmp_pa
     )
     assert found["LOINC"] == len(raw_rows["lab_result_seed.csv"]) + len(raw_rows["observation_seed.csv"])
     assert found["CVX"] == len(raw_rows["immunization_seed.csv"])
+    assert found["APPOINTMENT"] == len(raw_rows["appointment_seed.csv"])

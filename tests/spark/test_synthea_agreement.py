@@ -1,0 +1,131 @@
+"""Synthea writes one population as FHIR and as CSV: what both say is the same in the tables, whichever came in.
+
+``SALUS_SYNTHEA`` names a folder that holds Synthea's ``fhir`` and ``csv``; without it 20 people are generated, where
+the generator and Maven are there.
+"""
+
+import os
+import shutil
+import subprocess
+from argparse import Namespace
+from collections import Counter
+from datetime import datetime
+from pathlib import Path
+
+import pytest
+from pyspark.sql import functions as F
+
+from salus.job import spark_job
+from salus.privacy.pseudonyms import create_key
+from salus.sources.ingest import ingest
+
+pytestmark = [pytest.mark.real_data, pytest.mark.slow]
+SOURCES = {"fhir_r4": "fhir", "synthea_csv": "csv"}
+SHARED = {
+    "ENCOUNTER": "second",
+    "ENCOUNTER_END": "second",
+    "LOINC": "second",
+    "CVX": "second",
+    "SNOMED": "day",
+    "CONDITION_END": "day",
+    "ALLERGY": "day",
+    "RxNorm": "second",
+    "DEVICE": "century",
+    "CLAIM": "century",
+}
+"""Kinds of events of which Synthea writes each fact in both, and how exactly it gives both the same time: conditions
+have a day only in CSV; a device's manufacture is not its implantation, nor the end of care its begin."""
+
+
+@pytest.fixture(scope="module")
+def population(real_data, tmp_path_factory):
+    """The folder of one population in both forms."""
+    if given := os.environ.get("SALUS_SYNTHEA"):
+        return Path(given)
+    generator = real_data.parent / "tools" / "synthea"
+    if not generator.exists() or not shutil.which("mvn"):
+        pytest.skip("SALUS_SYNTHEA names no population, and there is no generator with Maven to make one")
+    folder = tmp_path_factory.mktemp("synthea")
+    subprocess.run([str(generator), "--people", "20", "--seed", "7", "--out", str(folder)], check=True)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def both(spark, population, tmp_path_factory):
+    """Both forms in one warehouse: its tables, and the files' ids by source."""
+    warehouse = tmp_path_factory.mktemp("agreement") / "warehouse"
+    for source, part in SOURCES.items():
+        with spark_job("ingest", Namespace(warehouse=str(warehouse)), quiet=True) as job:
+            ingest(job, source, str(population / part), create_key(job.settings.key_path), "one", datetime(2030, 1, 1))
+    return job.tables
+
+
+def of_source(tables, table, source):
+    """``source``'s rows of ``table`` with the resolved ``subject_id``."""
+    files = tables.read("ingested_files").where(F.col("source") == source).select("file_id")
+    people = tables.read("identity").where("known_until IS NULL").select("source_subject_id", "subject_id")
+    return tables.read(table).join(files, "file_id", "left_semi").join(people, "source_subject_id")
+
+
+def test_both_know_the_same_people(both):
+    known = [
+        {row[0] for row in of_source(both, "persons", source).select("subject_id").collect()} for source in SOURCES
+    ]
+    assert known[0] == known[1]
+    assert len(known[0]) >= 20
+
+
+def test_only_medications_that_name_another_resource_are_refused(both, population):
+    refused = Counter(map(tuple, both.read("quarantine").select("source", "record_type", "rule").collect()))
+    requests = (population / "fhir" / "MedicationRequest.ndjson").read_text(encoding="utf-8")
+    elsewhere = requests.count('"medicationReference"')
+    assert refused == Counter({("fhir_r4", "MedicationRequest", "has_code"): elsewhere} if elsewhere else {})
+
+
+@pytest.mark.parametrize("kind", SHARED)
+def test_events_agree_by_person_code_and_time(both, kind):
+    told = []
+    for source in SOURCES:
+        events = of_source(both, "events", source).where(F.substring_index("code", "/", 1) == kind)
+        if kind == "CLAIM":
+            events = events.withColumn("code", F.lit("CLAIM"))
+        counted = (
+            events.groupBy("subject_id", "code", F.date_trunc(SHARED[kind], "time").alias("time")).count().collect()
+        )
+        told.append(Counter({tuple(row)[:3]: row["count"] for row in counted}))
+    assert told[0].total() > 0
+    if kind == "RxNorm":
+        assert told[0] <= told[1]
+        assert (told[1] - told[0]).total() == both.read("quarantine").count()
+    else:
+        assert told[0] == told[1]
+
+
+def test_values_of_observations_agree(both):
+    sums = [
+        {
+            row["code"]: (row["number"], round(row["sum"] or 0, 1))
+            for row in of_source(both, "events", source)
+            .where("code LIKE 'LOINC/%' AND numeric_value IS NOT NULL")
+            .groupBy("code")
+            .agg(F.count("*").alias("number"), F.sum("numeric_value").alias("sum"))
+            .collect()
+        }
+        for source in SOURCES
+    ]
+    assert sums[0] == sums[1]
+
+
+def test_what_was_billed_agrees_by_person_to_the_cent(both):
+    """Synthea's payments differ: its FHIR adds up items, its CSV states what the payer covered."""
+    billed = [
+        {
+            row["subject_id"]: row["sum"]
+            for row in of_source(both, "costs", source)
+            .groupBy("subject_id")
+            .agg(F.sum("total_charge").alias("sum"))
+            .collect()
+        }
+        for source in SOURCES
+    ]
+    assert billed[0] == billed[1]
