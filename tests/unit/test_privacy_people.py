@@ -11,6 +11,7 @@ from salus.errors import Refused
 from salus.privacy.people import candidates, named
 from salus.privacy.pseudonyms import pseudonym
 from salus.privacy.shift import MOST_DAYS, shift_days
+from salus.privacy.suppression import suppression_id
 from salus.privacy.worklist import protected, read_list, told, write
 
 KEY = b"k" * 32
@@ -47,6 +48,11 @@ def test_shifts_use_the_whole_year_and_depend_on_the_key():
     assert set(days) == set(range(-MOST_DAYS, MOST_DAYS + 1)) - {0}
     other = [shift_days(b"o" * 32, subject_id) for subject_id in range(20_000)]
     assert sum(a == b for a, b in zip(days, other, strict=True)) < 100
+
+
+def test_the_suppression_list_holds_another_number_than_the_pseudonym():
+    assert len({suppression_id(KEY, kind, 7) for kind in ("subject", "identifier")} | {7}) == 3
+    assert suppression_id(KEY, "subject", 7) != suppression_id(b"o" * 32, "subject", 7)
 
 
 def test_a_worklist_goes_to_a_folder_that_its_owner_alone_may_enter(tmp_path):

@@ -32,7 +32,7 @@ from salus.schemas.landed import (
     RECORDINGS,
     RECORDS,
 )
-from salus.schemas.runs import DISCLOSURES, RUNS, SNAPSHOTS
+from salus.schemas.runs import DISCLOSURES, RUNS, SNAPSHOTS, SUPPRESSED
 from salus.schemas.scored import SCORE_RUNS, SCORES, SCORES_SUPERSEDED
 
 VOID_CODE = "SALUS_VOID"
@@ -66,6 +66,7 @@ TABLES = {
     "score_runs": SCORE_RUNS,
     "scores_superseded": SCORES_SUPERSEDED,
     "demo_truth": DEMO_TRUTH,
+    "suppressed": SUPPRESSED,
     "disclosures": DISCLOSURES,
     "runs": RUNS,
     "snapshots": SNAPSHOTS,

@@ -225,6 +225,7 @@ QUARANTINE = StructType(
     [
         field("file_id", LONG, "hash of the file's content", True),
         field("record", LONG, "position of the record in its file, from 0", True),
+        field("source_subject_id", LONG, "whose it is, where it says so", False),
         field("source", STRING, "source name", True),
         field("record_type", STRING, "record type within the source", True),
         field("rule", STRING, "the first rule that it broke", True),

@@ -1,4 +1,4 @@
-"""The ledger of runs, the snapshots through which everybody reads, and who was told of whom."""
+"""The ledger of runs, the snapshots through which everybody reads, who was erased, and who was told of whom."""
 
 from pyspark.sql.types import StructType
 
@@ -24,6 +24,14 @@ SNAPSHOTS = StructType(
         field("published_at", TIME, "UTC; strictly ascending", True),
         field("run_id", STRING, "the run that published", True),
         field("versions", VERSIONS, "Delta version of every table", True),
+    ]
+)
+
+SUPPRESSED = StructType(
+    [
+        field("suppression_id", LONG, "keyed hash of a pseudonym: names nobody", True),
+        field("kind", STRING, "subject or identifier", True),
+        field("run_id", STRING, "the erasure, or `ingest` where the person came under another id", True),
     ]
 )
 

@@ -71,6 +71,7 @@ def quarantined(batch: Batch, verdicts: DataFrame, batch_id: Column | None = Non
     number = F.lit(batch.number) if batch_id is None else batch_id
     return verdicts.where(F.col("rule") != UNCHANGED).select(
         *RECORD,
+        "source_subject_id",
         F.lit(batch.source.name).alias("source"),
         "record_type",
         "rule",

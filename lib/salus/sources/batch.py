@@ -12,11 +12,12 @@ from pyspark.sql import functions as F
 from salus.errors import EnvironmentFault
 from salus.privacy.pseudonyms import pads
 from salus.privacy.settings import policy_of
+from salus.privacy.suppression import without_suppressed
 from salus.sources import formats
 from salus.sources.declaration import Record, Source
 from salus.sources.files import Landed
 from salus.sources.mapping import mapped, refused
-from salus.sources.parsing import PARSED, WHOLE_FILE, bundle_entries, lines, parsed, records, rows
+from salus.sources.parsing import PARSED, UNCHANGED, WHOLE_FILE, bundle_entries, lines, parsed, records, rows
 from salus.sources.units import conversions, read_spellings, read_units, spellings_path, units_path
 from salus.storage.staging import Keep, staging, unkept
 from salus.storage.tables import Tables
@@ -64,7 +65,8 @@ def version_of(delivered: datetime) -> int:
 def landed_rows(tables: Tables, batch: Batch, key: bytes) -> Iterator[DataFrame]:
     """Every record of the batch mapped, worked out once and read back from files."""
     with staging(tables) as keep:
-        yield keep("rows", staged_parts(tables.spark, batch, key, keep))
+        staged = keep("rows", staged_parts(tables.spark, batch, key, keep))
+        yield without_suppressed(tables, staged, key, UNCHANGED)
 
 
 def staged_parts(spark: SparkSession, batch: Batch, key: bytes, keep: Keep = unkept) -> list[DataFrame]:

@@ -137,6 +137,49 @@ class Tables:
             undone.append(name)
         return undone
 
+    def delete(self, name: str, where: str) -> int:
+        """Take the rows that ``where`` selects out of ``name``, and tell how many; only files that hold one change."""
+        self._at_what_is_seen(name)
+        before = self._newest(name)
+        [[rows]] = self.spark.sql(f"DELETE FROM {self._as_sql(name)} WHERE {where}").collect()
+        if self._newest(name) != before:
+            self.written[name] = self._written(name)
+        return rows
+
+    def seal(self, name: str) -> None:
+        """Commit a version of ``name`` that says nothing, so that a purge can leave this commit alone."""
+        self._at_what_is_seen(name)
+        self.spark.sql(f"ALTER TABLE {self._as_sql(name)} SET TBLPROPERTIES ('salus.sealed' = '{self.version(name)}')")
+        self.written[name] = self._written(name)
+
+    def forget_snapshots(self) -> None:
+        """Keep the newest row of ``snapshots`` alone: what the others name will be gone."""
+        every = self.spark.read.format("delta").load(self.path("snapshots"))
+        newest = every.orderBy(F.desc("published_at")).limit(1).collect()
+        self._write("snapshots", self.frame("snapshots", [row.asDict() for row in newest]), "overwrite")
+
+    def names_in(self, folder: str) -> list[str]:
+        """What lies in ``folder`` (a path under the warehouse); nothing where there is none."""
+        return self._listed(self.path(folder))
+
+    def holds_file(self, path: str) -> bool:
+        """Whether there is such a file or folder under the warehouse."""
+        files, there = self.hadoop(path)
+        return files.exists(there)
+
+    def remove(self, path: str) -> None:
+        """Remove a file or folder under the warehouse that is no table, where there is one."""
+        files, there = self.hadoop(path)
+        files.delete(there, True)
+
+    def hadoop(self, path: str) -> tuple[Any, Any]:
+        """The file system of the warehouse, as Spark's JVM has it, and a path under the warehouse as that knows it."""
+        return self._hadoop(self.path(path))
+
+    def newest(self, name: str) -> int | None:
+        """The newest Delta version of ``name``, published or not."""
+        return self._newest(name)
+
     def frame(self, name: str, rows: Sequence[dict[str, Any]]) -> DataFrame:
         """``rows`` (mappings with every column of table ``name``) as a small frame of its schema."""
         schema = schema_of(name)
@@ -253,13 +296,22 @@ class Tables:
         return path, status.getModificationTime()
 
     def _listed(self, folder) -> list[str]:
-        jvm = self.spark._jvm
-        assert jvm is not None
-        path = jvm.org.apache.hadoop.fs.Path(folder)
-        files = path.getFileSystem(self.spark._jsc.hadoopConfiguration())
+        files, path = self._hadoop(folder)
         if not files.exists(path):
             return []
         return [status.getPath().getName() for status in files.listStatus(path)]
+
+    def _hadoop(self, path):
+        """The file system that ``path`` is on, and ``path`` as it knows it."""
+        jvm = self.spark._jvm
+        assert jvm is not None
+        there = jvm.org.apache.hadoop.fs.Path(path)
+        files = there.getFileSystem(self.spark._jsc.hadoopConfiguration())
+        return files, files.makeQualified(there)
+
+    def _as_sql(self, name):
+        """Table ``name`` as a statement names it."""
+        return f"delta.`{self._hadoop(self.path(name))[1].toString().replace('`', '``')}`"
 
 
 def conform(rows: DataFrame, schema: StructType) -> DataFrame:
