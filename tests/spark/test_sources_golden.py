@@ -1,20 +1,25 @@
 """Each declared source, from a folder of small files to the tables that they must become.
 
 ``tests/data/<source>/input`` holds a line for every rule; ``expected`` the whole of each table, with people, records
-and files by their own names in place of pseudonyms.
+and files by their own names in place of pseudonyms. Names, addresses and numbers are planted in every record, and
+nothing of them may be anywhere but in the input.
 """
 
 import csv
+import os
 import shutil
+import stat
 from datetime import datetime
 from pathlib import Path
 
 import numpy as np
+import pyarrow.parquet as pq
 import pydicom
 import pytest
 from pyspark.sql import functions as F
 
-from decoded import holders
+from canaries import PLANTED, planted
+from decoded import decoded, holders
 from salus.privacy.pseudonyms import create_key, pseudonym
 from salus.settings import conf_dir
 from salus.sources.ingest import ingest
@@ -186,11 +191,24 @@ def warehouse(spark, request, tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("SALUS_CONF", str(folder / "conf"))
         for source in filter(looked_at.__contains__, SYSTEMS):
+            planted(source, DATA / source / "input", folder / "input" / source)
             with spark_job("ingest", Namespace(warehouse=str(folder / "warehouse")), quiet=True) as job:
                 ingest(
-                    job, source, str(DATA / source / "input"), create_key(job.settings.key_path), delivered_at=DELIVERED
+                    job,
+                    source,
+                    str(folder / "input" / source),
+                    create_key(job.settings.key_path),
+                    delivered_at=DELIVERED,
                 )
+    job.output = output_of(spark)
     return job
+
+
+def output_of(spark) -> bytes:
+    """What this process and Spark's have printed and logged since pytest began to capture it."""
+    pids = (os.getpid(), spark._jvm.java.lang.ProcessHandle.current().pid())
+    streams = [Path(f"/proc/{pid}/fd/{number}") for pid in pids for number in (1, 2)]
+    return b"".join(stream.read_bytes() for stream in streams if stat.S_ISREG(stream.stat().st_mode))
 
 
 def told(warehouse, table: str, source: str) -> list[dict[str, str]]:
@@ -330,3 +348,27 @@ def test_a_compound_is_its_own_subject_and_nobodys(warehouse):
     assert compounds.where("source_subject_id != record_id").isEmpty()
     for table in ("identity", "persons", "events"):
         assert compounds.join(warehouse.tables.read(table), "source_subject_id", "left_semi").isEmpty()
+
+
+@pytest.mark.parametrize("source", SYSTEMS)
+def test_what_is_planted_in_a_delivery_stays_in_it(warehouse, source, tmp_path):
+    """After a control: the same scan finds the canaries in the input, and a code of the source in the warehouse."""
+    home = Path(warehouse.tables.warehouse)
+    without = planted(source, DATA / source / "input", tmp_path)
+    if without:
+        pytest.skip(f"no canary can be planted in {', '.join(without)}")
+    assert set(holders(tmp_path, PLANTED)) >= {PLANTED[0], PLANTED[3]}
+    files = warehouse.tables.read("ingested_files").where(F.col("source") == source).select("file_id")
+    code = warehouse.tables.read("events").where("code LIKE '%/%'").join(files, "file_id").head()["code"]
+    assert any(file.startswith("events/") for file in holders(home, [code])[code])
+    assert holders(home, PLANTED) == {}
+    assert not [canary for canary in PLANTED if canary.encode() in warehouse.output]
+
+
+def test_no_column_holds_the_id_that_a_source_gave_a_person(warehouse):
+    ids, texts = {one for one in PEOPLE if one.isalpha()}, set()
+    for path in Path(warehouse.tables.warehouse).rglob("*.parquet"):
+        if not path.name.startswith("."):
+            texts |= decoded(pq.ParquetFile(path).read())[0]
+    assert "ENCOUNTER/IMP/EM" in texts
+    assert not texts & ids
