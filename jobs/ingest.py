@@ -6,13 +6,15 @@ from datetime import UTC, datetime
 from salus.job import parser, run, spark_alone, spark_job
 from salus.privacy.pseudonyms import create_key, read_key
 from salus.sources.check import check
+from salus.sources.declaration import load_source
 from salus.sources.ingest import ingest
+from salus.sources.tables import delivery
 
 
 def main(argv=None):
     arguments = parser(__doc__)
     arguments.add_argument("--source", required=True, help="a source in conf/sources, e.g. fhir_r4")
-    arguments.add_argument("--input", metavar="DIR", help="folder of the delivery's files")
+    arguments.add_argument("--input", metavar="DIR", help="folder of the delivery's files, or a database's address")
     arguments.add_argument(
         "--check",
         action="store_true",
@@ -40,7 +42,8 @@ def main(argv=None):
         arguments.error("expected --input, the folder of the delivery's files")
     with spark_job("ingest", args) as job:
         key = (create_key if args.create_key else read_key)(job.settings.key_path)
-        ingest(job, args.source, args.input, key, args.site, args.delivered_at, args.retry_quarantine)
+        with delivery(job.spark, load_source(args.source), args.input) as folder:
+            ingest(job, args.source, folder, key, args.site, args.delivered_at, args.retry_quarantine)
     return 0
 
 

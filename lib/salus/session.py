@@ -11,6 +11,11 @@ from salus.errors import Refused
 from salus.settings import Settings, conf_dir
 
 DELTA_PACKAGE = "io.delta:delta-spark_2.13:4.0.1"
+JDBC_PACKAGES = {
+    "sqlite": ("org.xerial:sqlite-jdbc:3.46.1.3", "org.sqlite.JDBC"),
+    "postgresql": ("org.postgresql:postgresql:42.7.4", "org.postgresql.Driver"),
+}
+"""By the kind of database: the driver's coordinates, which Spark resolves when a source needs it, and its class."""
 
 SPARK_DEFAULTS = {
     "spark.sql.extensions": "io.delta.sql.DeltaSparkSessionExtension",

@@ -18,6 +18,7 @@ from salus.sources.declaration import Record, Source
 from salus.sources.files import Landed
 from salus.sources.mapping import mapped, refused
 from salus.sources.parsing import PARSED, UNCHANGED, WHOLE_FILE, bundle_entries, lines, parsed, records, rows
+from salus.sources.tables import delta_root, table_rows
 from salus.sources.units import conversions, read_spellings, read_units, spellings_path, units_path
 from salus.storage.staging import Keep, staging, unkept
 from salus.storage.tables import Tables
@@ -78,7 +79,7 @@ def staged_parts(spark: SparkSession, batch: Batch, key: bytes, keep: Keep = unk
     def as_mapped(rows, kind):
         return mapped(rows, source, kind, batch.site, keyed, units, policy)
 
-    frames = [as_mapped(rows, kind) for kind, rows in _lines(spark, batch)]
+    frames = [as_mapped(rows, kind) for kind, rows in [*_lines(spark, batch), *_tables(spark, batch)]]
     undeclared = []
     for reading, of_mixed_types in (("bundle", bundle_entries), ("code", records)):
         if paths := [file.path for file in batch.mapped if file.reading == reading]:
@@ -101,6 +102,17 @@ def _lines(spark, batch) -> Iterator[tuple[str, DataFrame]]:
         encoding, quote = source.encoding_of(kind), source.quote if source.format == "csv" else ""
         found = lines(spark, paths) if reading == "lines" else rows(spark, paths, encoding, quote)
         yield kind, parsed(found, source, columns, encoding)
+
+
+def _tables(spark, batch) -> Iterator[tuple[str, DataFrame]]:
+    """The tables' files, read together where they are of one record type, one table and equal columns."""
+    groups: dict[tuple[str, str, str | None], list[str]] = {}
+    for file in batch.mapped:
+        if file.reading == "table":
+            root = delta_root(file.path) if batch.source.format == "delta" else None
+            groups.setdefault((str(file.record_type), file.first_line, root), []).append(file.path)
+    for (kind, _, root), paths in groups.items():
+        yield kind, table_rows(spark, paths, root)
 
 
 def _of_each_type(found, batch, reading) -> Iterator[tuple[str, DataFrame]]:

@@ -20,7 +20,7 @@ from salus.privacy.settings import policy_of
 from salus.settings import load_yaml
 from salus.sources import formats
 from salus.sources.batch import Batch, placed, staged_rows
-from salus.sources.declaration import Record, Source, expressions, line_of, load_source, source_path
+from salus.sources.declaration import TABLES, Record, Source, expressions, line_of, load_source, source_path
 from salus.sources.files import inspect, listed
 from salus.sources.identifying import refuse_identifying
 from salus.sources.ingest import refuse_unusable
@@ -111,7 +111,7 @@ def _wrong_columns(spark, source, kind, record) -> Iterator[tuple[tuple, str]]:
 
 def _declared(spark: SparkSession, source: Source, kind: str, record: Record) -> DataFrame:
     """No row, with the columns that the record type declares."""
-    if source.format == "ndjson":
+    if source.format == "ndjson" or source.format in TABLES:
         return spark.createDataFrame([], record.columns)
     if source.format == "csv":
         names = [name.strip() for name in record.columns.split(",") if name.strip()]

@@ -21,6 +21,9 @@ from salus.sources.macros import MacroError, Macros
 LINES = ("ndjson", "csv")
 """Formats whose files are lines of text, each file of one record type; those with code tell each record's type."""
 
+TABLES = ("parquet", "delta", "jdbc")
+"""Formats whose files are tables, each of one record type."""
+
 
 PAYLOADS = ("person", "coverage", "cost", "note", "recording", "image", "compound")
 """What a record gives beside events."""
@@ -174,7 +177,9 @@ class Record(Strict):
 
     files: list[str] = Field(default_factory=list, description="name patterns of its files")
     encoding: str | None = Field(None, description="of its files; default: the source's")
-    columns: str = Field("", alias="schema", description="NDJSON: the fields that are read; CSV: columns it must have")
+    columns: str = Field("", alias="schema", description="fields with their types; CSV: columns it must have")
+    table: str | None = Field(None, description="JDBC: table, or a query in brackets; default: the record type's name")
+    ordered_by: list[str] = Field(default_factory=list, description="JDBC: columns that put its rows in one order")
     accept: dict[str, str] = Field(default_factory=dict, description="rule: what must be true")
     id: str = Field(description="the record's own id within its type")
     version: str | None = Field(None, description="text of a time, or a whole number; default: the delivery's time")
@@ -255,7 +260,7 @@ class Source(Strict):
     """A source of records: where they come from and what they become."""
 
     name: str
-    format: str = Field(description="how files become records: ndjson, csv, or a module of salus.sources.formats")
+    format: str = Field(description="ndjson, csv, parquet, delta, jdbc, or a module of salus.sources.formats")
     type_field: str | None = Field(None, description="NDJSON: the field that names the record type")
     delimiter: str = Field(",", min_length=1, description="CSV: what stands between columns; may be several characters")
     quote: Literal['"', "'", ""] = Field('"', description="CSV: what encloses a column; empty: nothing does")
@@ -282,7 +287,7 @@ class Source(Strict):
     @field_validator("format")
     @classmethod
     def _format_is_known(cls, named):
-        known = [*LINES, *formats.names()]
+        known = [*LINES, *TABLES, *formats.names()]
         if named not in known:
             raise ValueError(f"received the format `{named}`; expected one of {', '.join(known)}")
         return named
@@ -309,6 +314,13 @@ class Source(Strict):
         except MacroError as error:
             raise ValueError(str(error)) from error
         return declared
+
+    @model_validator(mode="after")
+    def _rows_have_an_order(self):
+        for kind, record in self.records.items():
+            if self.format == "jdbc" and not record.ordered_by:
+                raise ValueError(f"record type `{kind}` needs ordered_by: a row is known by its place")
+        return self
 
     def encoding_of(self, kind: str | None) -> str:
         """The encoding of the files of record type ``kind``."""

@@ -16,21 +16,24 @@ from datetime import UTC, datetime
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Literal
+from urllib.parse import unquote
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 from pyspark.sql import SparkSession
 
 from salus.errors import Refused
 from salus.sources import formats
 from salus.sources.bundles import NotABundle, entries
-from salus.sources.declaration import LINES, Source
+from salus.sources.declaration import LINES, TABLES, Source
 from salus.sources.text import BOM, CHUNK_BYTES, LARGEST_RECORD, RecordCounter, decompressed, is_utf8, text_of
 
 LINES_LOOKED_AT = 200
 MIXED = "mixed"
 """The record type of a file whose records are of several types."""
 
-Reading = Literal["lines", "rows", "bundle", "code"]
-"""How Spark reads a file: split by lines; whole, cut into rows by Python; by its entries; by its format's code."""
+Reading = Literal["lines", "rows", "table", "bundle", "code"]
+"""How Spark reads a file: split by lines; whole, cut into rows by Python; as a table; by its entries; by code."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,10 +88,24 @@ def listed(folder: str) -> list[str]:
     return files
 
 
+def delta_files(spark: SparkSession, folder: str) -> list[str]:
+    """The files that the Delta tables under ``folder`` consist of now.
+
+    Raises:
+        Refused: there is no Delta table.
+    """
+    roots = sorted(str(log.parent) for log in Path(folder).resolve().rglob("_delta_log"))
+    if not roots:
+        raise Refused(f"Received the input {folder}; expected a Delta table in it. Name the folder that holds one.")
+    found = [path for root in roots for path in spark.read.format("delta").load(root).inputFiles()]
+    return sorted("/" + unquote(path).removeprefix("file:").lstrip("/") for path in found)
+
+
 def found(spark: SparkSession, source: Source, folder: str) -> list[Found]:
     """Every file under ``folder``, each by its content; the files are read by tasks, a few figures come back."""
     root = str(Path(folder).resolve())
-    files = _in_tasks(spark, listed(folder), lambda path: hashed(path, root, source.settle_seconds))
+    paths = delta_files(spark, folder) if source.format == "delta" else listed(folder)
+    files = _in_tasks(spark, paths, lambda path: hashed(path, root, source.settle_seconds))
     return sorted(files, key=lambda file: file.name)
 
 
@@ -133,7 +150,7 @@ def inspect(found: Found, source: Source) -> Landed:
 def _reader_of(source, path):
     if any(fnmatchcase(os.path.basename(path), pattern) for pattern in source.bundles):
         return _entries_in
-    return _lines_in if source.format in LINES else _records_in
+    return _lines_in if source.format in LINES else _rows_in if source.format in TABLES else _records_in
 
 
 def _lines_in(path, source):
@@ -164,6 +181,32 @@ def _lines_in(path, source):
         "reading": "lines" if is_split and not counter.wrapped else "rows",
         "error": error,
     }
+
+
+def _rows_in(path, source):
+    """What a Parquet file holds: its type is promised by its name, or by that of a folder that it lies in."""
+    records, columns, error = 1, "", None
+    try:
+        records, schema = counted(path)
+        columns = ", ".join(f"{field.name}: {field.type}" for field in schema)
+    except (OSError, pa.ArrowException) as fault:
+        error = f"cannot be read to its end ({type(fault).__name__})"
+    names = [Path(path).stem] if source.format == "jdbc" else [promised(source, part) for part in Path(path).parts]
+    kind = next((name for name in reversed(names) if name in source.records), None)
+    return {
+        "records": records,
+        "first_line": columns,
+        "record_type": kind,
+        "kinds": (kind,) if kind else (),
+        "reading": "table",
+        "error": error,
+    }
+
+
+def counted(path: str) -> tuple[int, pa.Schema]:
+    """How many rows the Parquet file ``path`` holds, read to its end, and their columns."""
+    with pq.ParquetFile(path) as file:
+        return sum(batch.num_rows for batch in file.iter_batches()), file.schema_arrow.remove_metadata()
 
 
 def _entries_in(path, source):

@@ -182,7 +182,16 @@ def first_told(heads: DataFrame, known: DataFrame | None) -> DataFrame:
         known: the versions that were known before the batch; without a ``content_hash`` where it cannot be compared:
             then a version that is known stands as it is. None = there are none.
     """
-    columns = [*RECORD, "source_subject_id", "record_type", "record_id", "version", "content_hash", "file_order", "rule"]
+    columns = [
+        *RECORD,
+        "source_subject_id",
+        "record_type",
+        "record_id",
+        "version",
+        "content_hash",
+        "file_order",
+        "rule",
+    ]
     both = heads.select(*columns)
     if known is not None:
         of_batch = known.join(heads.select("record_id"), "record_id", "left_semi")
