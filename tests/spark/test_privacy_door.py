@@ -10,10 +10,9 @@ from salus.privacy.door import admitted
 from salus.privacy.scrub import scrubbed, without_names
 from salus.privacy.settings import policy_of
 from salus.settings import conf_dir
-from salus.sources.batch import Batch, staged_parts
+from salus.sources.batch import Batch, staged_rows
 from salus.sources.declaration import load_source
 from salus.sources.files import found, inspected
-from salus.storage.staging import unkept
 
 FOUND = {
     "Seen on 2021-03-04 and 3/4/21.": "Seen on [DATE] and [DATE].",
@@ -88,7 +87,7 @@ def test_a_delivery_passes_the_door_of_its_own_policy(spark, tmp_path, monkeypat
     source = load_source("letters")
     files = inspected(spark, source, found(spark, source, str(tmp_path / "in")))
     batch = Batch(source, "main", "0" * 64, files, datetime(2021, 12, 1), 0)
-    every = unkept("rows", staged_parts(spark, batch, b"k" * 32))
+    every = staged_rows(spark, batch, b"k" * 32)
     _, row = every.orderBy("_line_id").collect()  # the header's row comes first
     scrub = asked == "scrub"
     assert row["note"]["note_text"] == ("[NAME] [NAME] is better ([TELEPHONE])" if scrub else None)

@@ -10,11 +10,10 @@ import pytest
 from pyspark.sql import functions as F
 
 from salus.privacy.pseudonyms import pads, pseudonym, pseudonym_of
-from salus.sources.batch import Batch, placed, staged_parts
+from salus.sources.batch import Batch, placed, staged_rows
 from salus.sources.declaration import load_source
 from salus.sources.files import found, inspected
 from salus.sources.parsing import lines, parsed, rows
-from salus.storage.staging import unkept
 
 KEY = bytes(range(100, 140))
 FHIR = Path(__file__).resolve().parents[1] / "data" / "fhir_r4" / "input"
@@ -30,7 +29,7 @@ def batch_of(spark, source_name: str, folder: Path) -> Batch:
 @pytest.fixture(scope="module")
 def plan(spark):
     """The optimized plan of a delivery of four record types."""
-    rows = unkept("rows", staged_parts(spark, batch_of(spark, "fhir_r4", FHIR), KEY))
+    rows = staged_rows(spark, batch_of(spark, "fhir_r4", FHIR), KEY)
     return rows._jdf.queryExecution().toString()
 
 
@@ -120,7 +119,7 @@ def test_every_line_keeps_its_place_whatever_the_splits(spark, tmp_path):
     try:
         batch = batch_of(spark, "fhir_r4", tmp_path)
         assert lines(spark, [batch.files[0].path]).select("_block").distinct().count() > 10
-        rows = placed(spark, batch, unkept("rows", staged_parts(spark, batch, KEY))).where("is_head")
+        rows = placed(spark, batch, staged_rows(spark, batch, KEY)).where("is_head")
         found = {(row["file_id"], row["record"]): row["record_id"] for row in rows.collect()}
     finally:
         spark.conf.set("spark.sql.files.maxPartitionBytes", before)
@@ -154,10 +153,7 @@ def test_an_expression_on_an_empty_array_gives_null(spark, tmp_path):
         '{"resourceType":"DocumentReference","id":"d","type":{"coding":[]},"subject":{"reference":"Patient/p"},"content":[]}\n'
     )
     batch = batch_of(spark, "fhir_r4", tmp_path)
-    rules = {
-        row["record_type"]: row["rule"]
-        for row in unkept("rows", staged_parts(spark, batch, KEY)).where("is_head").collect()
-    }
+    rules = {row["record_type"]: row["rule"] for row in staged_rows(spark, batch, KEY).where("is_head").collect()}
     assert rules == {"Patient": None, "DocumentReference": "has_type"}
 
 
@@ -168,9 +164,5 @@ def test_packed_files_are_read_like_plain_ones(spark, tmp_path):
     packed = tmp_path / "Encounter.001.ndjson.gz"
     packed.write_bytes(gzip.compress((FHIR / "Encounter.000.ndjson").read_bytes()))
     batch = batch_of(spark, "fhir_r4", tmp_path)
-    rows = (
-        placed(spark, batch, unkept("rows", staged_parts(spark, batch, KEY)))
-        .groupBy("record_id", "ordinal", "code")
-        .count()
-    )
+    rows = placed(spark, batch, staged_rows(spark, batch, KEY)).groupBy("record_id", "ordinal", "code").count()
     assert {row["count"] for row in rows.collect()} == {2}

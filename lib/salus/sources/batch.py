@@ -89,6 +89,11 @@ def staged_parts(spark: SparkSession, batch: Batch, key: bytes, keep: Keep = unk
     return frames + [refused(rows, frames[0].schema) for rows in undeclared]
 
 
+def staged_rows(spark: SparkSession, batch: Batch, key: bytes) -> DataFrame:
+    """All of ``staged_parts``, worked out whenever they are read."""
+    return unkept("rows", staged_parts(spark, batch, key))
+
+
 def _lines(spark, batch) -> Iterator[tuple[str, DataFrame]]:
     """The files of lines, parsed together where they are of one record type, header and way of reading."""
     source = batch.source

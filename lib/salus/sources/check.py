@@ -21,7 +21,7 @@ from salus.settings import load_yaml
 from salus.sources import formats
 from salus.sources.batch import Batch, placed, staged_rows
 from salus.sources.declaration import TABLES, Record, Source, expressions, line_of, load_source, source_path
-from salus.sources.files import inspect, listed
+from salus.sources.files import hashed, inspect, listed
 from salus.sources.identifying import refuse_identifying
 from salus.sources.ingest import refuse_unusable
 from salus.sources.values import TEXT
@@ -51,7 +51,7 @@ def check(spark: SparkSession, name: str, given: str | None, site: str) -> str:
     if given is None:
         return told
     paths, root = ([given], os.path.dirname(given)) if os.path.isfile(given) else (listed(given), given)
-    files = [inspect(path, root, source) for path in paths]
+    files = [inspect(hashed(path, root), source) for path in paths]
     batch = Batch(source, site, "", files, None, 0)
     refuse_unusable(batch)
     return f"{told}\n\n{sample(spark, batch)}" if batch.mapped else f"{told}\n\nno record that becomes something"
