@@ -241,7 +241,7 @@ def test_a_file_with_other_rows_than_the_manifest_says_is_refused(copy, reader):
     split.folder.write(split.files[0], split.folder.read(split.files[2]))
     found = open_dataset(copy.url)
     found.content["splits"]["train"]["files"][0]["groups"][3] += 1
-    with pytest.raises(Refused, match="rows of 5 inputs from row group"):
+    with pytest.raises(Refused, match=r"rows of \d+ \w+ from row group"):
         epoch(found, reader, 1)
 
 

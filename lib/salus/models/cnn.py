@@ -25,7 +25,11 @@ def build(blocks, settings, outputs):
 
 
 def series(days, settings, seed) -> keras.KerasTensor:
-    """(samples, 2 x units): the mean and the height of what the filters found."""
+    """(samples, 2 x units): the mean and the height of what the filters found.
+
+    The height is a mean weighted by softmax along the days: unlike a maximum it is smooth, so that what each input
+    adds to the logit can be integrated.
+    """
     for number in range(1, settings.layers + 1):
         days = keras.layers.Conv1D(
             settings.units,
@@ -38,7 +42,6 @@ def series(days, settings, seed) -> keras.KerasTensor:
         )(days)
         if number < settings.layers:
             days = keras.layers.AveragePooling1D(2, padding="same", name=f"halved_{number}")(days)
-    found = keras.layers.Concatenate(name="series")(
-        [keras.layers.GlobalAveragePooling1D()(days), keras.layers.GlobalMaxPooling1D()(days)]
-    )
+    height = keras.ops.sum(keras.layers.Softmax(axis=1, name="heights")(days) * days, axis=1)
+    found = keras.layers.Concatenate(name="series")([keras.layers.GlobalAveragePooling1D()(days), height])
     return keras.layers.Dropout(settings.dropout, seed=next(seed), name="series_dropout")(found)
