@@ -20,7 +20,16 @@ from salus.privacy.settings import policy_of
 from salus.settings import load_yaml
 from salus.sources import formats
 from salus.sources.batch import Batch, placed, staged_rows
-from salus.sources.declaration import TABLES, Record, Source, expressions, line_of, load_source, source_path
+from salus.sources.declaration import (
+    TABLES,
+    Record,
+    Source,
+    expressions,
+    line_of,
+    load_source,
+    needed_columns,
+    source_path,
+)
 from salus.sources.files import hashed, inspect, listed
 from salus.sources.identifying import refuse_identifying
 from salus.sources.ingest import refuse_unusable
@@ -89,7 +98,7 @@ def _wrong_times(spark, source) -> Iterator[tuple[tuple, str]]:
 def _wrong_columns(spark, source, kind, record) -> Iterator[tuple[tuple, str]]:
     """The expressions of one record type that Spark refuses, and why."""
     try:
-        rows = _declared(spark, source, kind, record)
+        rows = _declared(spark, source, kind, record).withColumn("_path", F.lit(""))
     except ParseException as error:
         yield ("records", kind, "schema"), _told(error)
         return
@@ -114,8 +123,7 @@ def _declared(spark: SparkSession, source: Source, kind: str, record: Record) ->
     if source.format == "ndjson" or source.format in TABLES:
         return spark.createDataFrame([], record.columns)
     if source.format == "csv":
-        names = [name.strip() for name in record.columns.split(",") if name.strip()]
-        return spark.createDataFrame([], ", ".join(f"`{name}` STRING" for name in names))
+        return spark.createDataFrame([], ", ".join(f"`{name}` STRING" for name in needed_columns(source, kind)))
     return spark.createDataFrame([], from_arrow_schema(formats.format_named(source.format).SCHEMAS[kind]))
 
 

@@ -7,6 +7,7 @@ expression with a misused macro, is refused with the file's line.
 import codecs
 import hashlib
 import json
+import re
 from functools import cached_property
 from pathlib import Path
 from typing import Literal
@@ -16,10 +17,12 @@ from pydantic import Field, field_validator, model_validator
 from salus.errors import Refused
 from salus.settings import Strict, conf_dir, load_yaml, validated
 from salus.sources import formats
-from salus.sources.macros import MacroError, Macros
+from salus.sources.macros import MacroError, Macros, names_in
 
 LINES = ("ndjson", "csv")
 """Formats whose files are lines of text, each file of one record type; those with code tell each record's type."""
+
+NUMBER = re.compile(r"\d{1,3}(?!\d)")
 
 TABLES = ("parquet", "delta", "jdbc")
 """Formats whose files are tables, each of one record type."""
@@ -417,3 +420,19 @@ def line_of(content, where) -> int:
         line = (content.lc.item(part) if holds else content.lc.key(part))[0] + 1
         content = content[part]
     return line
+
+
+def needed_columns(source: Source, kind: str) -> list[str]:
+    """The columns that a CSV file of record type ``kind`` must have: those declared, and those numbered below them.
+
+    Where ``dx_25`` is declared, expressions may name ``dx_1`` to ``dx_24`` too.
+    """
+    texts = [source.macro.expand(text) for where, text in expressions(source) if where[1] == kind]
+    named = {name for text in texts for _, _, name in names_in(text)}
+    declared = [name.strip() for name in source.records[kind].columns.split(",") if name.strip()]
+    found = dict.fromkeys(declared)
+    for name in declared:
+        for last in NUMBER.finditer(name):
+            below = (f"{name[: last.start()]}{number}{name[last.end() :]}" for number in range(1, int(last.group())))
+            found |= dict.fromkeys(named.intersection(below))
+    return [*declared, *sorted(found.keys() - set(declared))]

@@ -12,7 +12,7 @@ from salus.sources.absence import steps_of
 from salus.sources.accounts import FIGURES, by_file, file_row, hold_too_many, quarantined, refused
 from salus.sources.appending import accepted_of, append
 from salus.sources.batch import Batch, landed_rows, placed, version_of
-from salus.sources.declaration import Source, load_source, source_path
+from salus.sources.declaration import Source, load_source, needed_columns, source_path
 from salus.sources.deliveries import Delivery, Noted, planned
 from salus.sources.expected import timing
 from salus.sources.files import Found, Landed, found, inspected
@@ -139,8 +139,7 @@ def refuse_unusable(batch: Batch):
 
 def _refuse_wrong_columns(source: Source, file: Landed):
     have = header_columns(file.first_line, source.delimiter, source.quote)
-    wanted = [name.strip() for name in source.records[str(file.record_type)].columns.split(",") if name.strip()]
-    missing = [name for name in wanted if name not in have]
+    missing = [name for name in needed_columns(source, str(file.record_type)) if name not in have]
     if missing or len(have) != len(set(have)):
         what = f"lacks the columns {', '.join(missing)}" if missing else "names a column twice"
         raise Refused(
