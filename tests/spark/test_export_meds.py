@@ -138,7 +138,7 @@ def test_metadata_name_every_code_every_person_and_the_labels(exported):
 
 
 def test_aces_finds_in_the_export_what_is_there(exported, tmp_path):
-    config = tmp_path / "task.yml"
+    config = tmp_path / "task.yaml"
     config.write_text(
         """
 predicates:

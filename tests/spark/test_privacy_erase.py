@@ -63,6 +63,8 @@ LABS = {
 }
 NIGHT = date(2026, 6, 30)
 
+pytestmark = pytest.mark.slow  # four ingests and three erasures
+
 
 def delivered(job_settings, folder: Path, source: str, **files: str):
     """Ingest ``files`` of a source; the job."""

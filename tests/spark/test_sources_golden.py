@@ -6,6 +6,7 @@ nothing of them may be anywhere but in the input.
 """
 
 import csv
+import hashlib
 import os
 import shutil
 import stat
@@ -41,6 +42,7 @@ SYSTEMS = {
     "edf": "edf",
     "dicom": "dicom",
     "compounds": "compounds",
+    "notes_csv": "notes",
 }
 LONG = ("cms_rif", "cms_desynpuf", "sdtm", "omop_cdm")
 """Sources of many record types, each a minute of planning."""
@@ -49,6 +51,13 @@ PEOPLE = ["ann", "bob", "cy", "M1", "M2", "77", "88"]
 PEOPLE += ["-1", "-2", "-3", "D1", "D2", "D3", "01-001", "01-002", "1", "2"]
 TOM = "P9|M1|c8435b00e294b7b0"
 PEOPLE += ["P9|M1", "P9|M2", TOM, "HOSP|M6", "HOSP|M7", "r1", "r2", "P1"]
+DIALOGUES = [
+    "心血管科|高血压的饮食|高血压病人能吃党参吗？|可以适量食用,但须遵医嘱。",
+    "||夜里咳嗽怎么办？|多喝水，咳久了请就诊。",
+]
+"""Rows that are somebody of their own, named by their content."""
+
+PEOPLE += [hashlib.sha256(row.encode()).hexdigest() for row in DIALOGUES]
 TABLES = {
     "events": [
         "source_subject_id",

@@ -21,6 +21,8 @@ VACUUM = {
     "spark.databricks.delta.retentionDurationCheck.enabled": "false",
     # Vacuum would log its own start and end as commits, which no snapshot publishes.
     "spark.databricks.delta.vacuum.logging.enabled": "false",
+    # Into as many tasks a vacuum divides the folders that it lists, however few they are; by default into 10,000.
+    "spark.sql.sources.parallelPartitionDiscovery.parallelism": "8",
 }
 
 
