@@ -24,7 +24,7 @@ from salus.timelines.clocks import NEVER, micros
 
 END = date(2026, 6, 30)
 ADMISSION, LAB = 101, 102
-CODE_ROWS = [("ENCOUNTER/IMP/EM", ADMISSION, None, 9), ("LOINC/4548-4", LAB, None, 9)]
+CODE_ROWS = [("ENCOUNTER/IMP/EM", ADMISSION, None, 9, None), ("LOINC/4548-4", LAB, None, 9, None)]
 
 
 @pytest.fixture(scope="module")
@@ -57,6 +57,7 @@ def person(subject_id, admissions=(), covered=((date(2022, 1, 1), None),), born=
         ends,
         starts,
         [NEVER] * len(starts),
+        0,
         0,
     )
 

@@ -93,6 +93,7 @@ def simulated():
                 [STATIC],
                 [NEVER],
                 0,
+                0,
             )
         )
     return people, samples

@@ -145,7 +145,7 @@ predicates:
   lab: {code: LAB/A}
 trigger: lab
 windows:
-  after: {start: trigger, end: start + 60d, start_inclusive: false, end_inclusive: true, has: {lab: (1, None)}}
+  after: {start: trigger, end: start + 60d, start_inclusive: false, end_inclusive: true, has: {lab: "(1, None)"}}
 """
     )
     task = TaskExtractorConfig.load(config)

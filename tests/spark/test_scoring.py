@@ -101,6 +101,7 @@ def person(number, admissions=(), labs=(), covered=(-400, 400), age=60.0, death=
         [STATIC],
         [NEVER],
         0,
+        0,
     )
 
 

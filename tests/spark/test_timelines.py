@@ -233,6 +233,7 @@ def test_a_person_of_very_many_events_keeps_the_newest_and_says_what_was_left_ou
         )
         .withColumn("available_time", F.col("time"))
         .withColumn("numeric_value", F.lit(1.0).cast("float"))
+        .withColumn("unit", F.lit("mg/dL"))
     )
     static = frame(spark, EVENTS, [{"source_subject_id": 1, "record_id": -1, "code": "SEX/male"}]).select(rows.columns)
     others = [frame(spark, schema, []) for schema in (PERSONS, COVERAGE, IDENTITY)]
