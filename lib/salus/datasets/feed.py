@@ -1,8 +1,10 @@
 """Batches for one rank: each sample of its row groups exactly once an epoch, in an order that a seed fixes.
 
-Row groups are dealt to ranks by their number in the manifest and shuffled anew each epoch; four of them are pooled
-and mixed by one permutation; the pool is cut into batches. All ranks take the same number of steps, and their
-batches differ by one row at most, so no rank waits for another.
+Row groups are dealt to ranks by their number in the manifest and shuffled anew each epoch; four of them make a pool,
+into which each row is copied once, to the place that the pool's permutation gives it; batches are slices of the pool.
+All ranks take the same number of steps, and their batches differ by one row at most, so no rank waits for another.
+The next pool is made by threads while one is learnt from: two pools and ``GROUPS_AHEAD`` row groups are in memory, and
+no more.
 
 Petastorm's thread pool can end before its last row groups are queued, silently (``ThreadPool.get_results`` of
 0.13.1: it asks whether all workers are done, and then whether the ventilator has finished, and both can be true
@@ -12,17 +14,28 @@ the manifest names are taken, and their rows counted.
 
 import random
 import warnings
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections import deque
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
+from itertools import accumulate, islice, pairwise
+from typing import TypeVar
 
 import numpy as np
-import pyarrow.parquet as pq
+import pyarrow as pa
 
 from salus.datasets.manifest import RowGroup, Split
-from salus.datasets.parquet import KEYS, OUTCOMES, Samples
+from salus.datasets.parquet import RowGroups, Samples
 from salus.errors import Refused
+from salus.timelines.blocks import Block
 
 GROUPS_A_POOL = 4
+GROUPS_AHEAD = 4
+PETASTORM_THREADS = 2
+"""Petastorm keeps four row groups a thread on the way. One thread would wait for its next look for more of them."""
+
+Blocks = Mapping[str, Block]
+Item = TypeVar("Item")
 Reader = Callable[[Split, Sequence[RowGroup], int, int, int], Generator[Samples, None, None]]
 
 
@@ -82,10 +95,12 @@ def batches(
     steps = steps_an_epoch(split, ranks, batch_size)
     groups = dealt(split, rank, ranks, order_seed(seed, epoch))
     rows = sum(group.rows for group in groups)
-    ends = [step * rows // steps for step in range(1, steps + 1)]
+    ends = deque(step * rows // steps for step in range(1, steps + 1))
     mixing = np.random.default_rng([seed, epoch, rank])
     with closing(READERS[reader](split, groups, rank, ranks, order_seed(seed, epoch))) as read:
-        yield from _cut(_pools(read, mixing), ends)
+        for pool, cuts in _made_ahead(_pools(read, groups, ends, mixing, split.blocks)):
+            for start, end in pairwise(cuts):
+                yield pool[start:end]
 
 
 def in_order(split: Split, rank: int = 0, ranks: int = 1) -> Iterator[Samples]:
@@ -93,54 +108,53 @@ def in_order(split: Split, rank: int = 0, ranks: int = 1) -> Iterator[Samples]:
     yield from _read_by_arrow(split, split.groups[rank::ranks], rank, ranks, 0)
 
 
-def _pools(groups: Iterator[Samples], mixing: np.random.Generator) -> Iterator[Samples]:
-    pool: list[Samples] = []
-    for group in groups:
-        pool.append(group)
-        if len(pool) == GROUPS_A_POOL:
-            yield _mixed(pool, mixing)
-            pool = []
-    if pool:
-        yield _mixed(pool, mixing)
+def _pools(
+    read: Iterator[Samples], groups: Sequence[RowGroup], ends: deque[int], mixing: np.random.Generator, blocks: Blocks
+) -> Iterator[tuple[Samples, list[int]]]:
+    """Pools, and where each is cut into batches.
+
+    Args:
+        read: the rows of ``groups``.
+        groups: in the order of the epoch.
+        ends: where batches end in the stream of all rows.
+        mixing: permutes the rows of a pool. What its last batch left over stands before the next pool's own rows.
+        blocks: of the inputs.
+    """
+    rest, first = Samples.empty(0, blocks), 0
+    for number in range(0, len(groups), GROUPS_A_POOL):
+        sizes = [group.rows for group in groups[number : number + GROUPS_A_POOL]]
+        pool = Samples.empty(len(rest) + sum(sizes), blocks)
+        pool[: len(rest)] = rest
+        places = len(rest) + mixing.permutation(sum(sizes))
+        for start, end in pairwise(accumulate(sizes, initial=0)):
+            pool[places[start:end]] = next(read)
+        cuts = [0]
+        while ends and ends[0] <= first + len(pool):
+            cuts.append(ends.popleft() - first)
+        yield pool, cuts
+        rest, first = pool[cuts[-1] :], first + cuts[-1]
 
 
-def _mixed(pool, mixing):
-    whole = Samples.concatenated(pool)
-    return whole[mixing.permutation(len(whole))]
-
-
-def _cut(pools: Iterator[Samples], ends: Sequence[int]) -> Iterator[Samples]:
-    """Batches that end at the positions ``ends`` of the stream of ``pools``."""
-    held: list[Samples] = []
-    position = taken = 0
-    pending = iter(ends)
-    end = next(pending, None)
-    for pool in pools:
-        start = 0
-        while end is not None and end <= position + len(pool):
-            held.append(pool[start : end - position])
-            yield Samples.concatenated(held)
-            taken += 1
-            held, start = [], end - position
-            end = next(pending, None)
-        if start < len(pool):
-            held.append(pool[start:])
-        position += len(pool)
-    if taken != len(ends):
-        raise RuntimeError(f"Made {taken} batches; expected {len(ends)}.")
+def _made_ahead(items: Iterator[Item]) -> Iterator[Item]:
+    """``items``, each made in a thread while the one before it is in use."""
+    with ThreadPoolExecutor(1, "mixing") as thread:
+        coming = thread.submit(next, items, None)
+        while (item := coming.result()) is not None:
+            coming = thread.submit(next, items, None)
+            yield item
 
 
 def _read_by_arrow(split, groups, rank, ranks, seed):
-    opened: dict[str, pq.ParquetFile] = {}
+    files, coming = RowGroups(split.folder, split.blocks), iter(groups)
+    ahead: deque[Future[pa.Table]] = deque()
+    thread = ThreadPoolExecutor(1, "reading")
     try:
         for group in groups:
-            if group.file not in opened:
-                opened[group.file] = pq.ParquetFile(split.folder.open(group.file), pre_buffer=False)
-            table = opened[group.file].read_row_group(group.row_group, columns=_columns(split))
-            yield _counted(split, group, Samples.from_arrow(table))
+            for later in islice(coming, GROUPS_AHEAD - len(ahead)):
+                ahead.append(thread.submit(files.read, later.file, later.row_group))
+            yield _counted(split, group, ahead.popleft().result())
     finally:
-        for file in opened.values():
-            file.close()
+        thread.shutdown(cancel_futures=True)
 
 
 def _read_by_petastorm(split, groups, rank, ranks, seed):
@@ -149,45 +163,28 @@ def _read_by_petastorm(split, groups, rank, ranks, seed):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", category=FutureWarning)
         warnings.simplefilter("ignore", category=DeprecationWarning)
-        from petastorm import make_batch_reader
-
-        urls = [_url(split, name) for name in split.files]
-        with make_batch_reader(
-            urls,
-            shuffle_row_groups=False,
-            num_epochs=None,
-            cur_shard=rank,
-            shard_count=ranks,
-            seed=seed,
-            workers_count=1,
-            results_queue_size=GROUPS_A_POOL,
-            schema_fields=_columns(split),
-        ) as reader:
-            for group in groups:
-                row = next(reader)
-                inputs = {name: getattr(row, name) for name in split.blocks}
-                yield _counted(
-                    split, group, Samples(row.subject_id, row.prediction_time, inputs, row.label, row.weight)
-                )
+        from salus.datasets.row_group_reader import RowGroupReader
+    urls = [_url(split, name) for name in split.files]
+    early: dict[tuple[str, int], pa.Table] = {}
+    with closing(RowGroupReader(split.folder, split.blocks, urls, rank, ranks, seed, PETASTORM_THREADS)) as reader:
+        for group in groups:
+            while (group.file, group.row_group) not in early:
+                file, row_group, table = next(reader)
+                early[file, row_group] = table
+            yield _counted(split, group, early.pop((group.file, group.row_group)))
 
 
 READERS: dict[str, Reader] = {"petastorm": _read_by_petastorm, "arrow": _read_by_arrow}
 
 
-def _columns(split):
-    return [field.name for field in (*KEYS, *OUTCOMES)] + list(split.blocks)
-
-
-def _counted(split, group, samples):
-    """``samples`` with their blocks in shape, if they are what the manifest says."""
-    for name, block in split.blocks.items():
-        rows, size = samples.inputs[name].shape
-        if (rows, size) != (group.rows, block.size):
-            raise Refused(
-                f"Received {rows} rows of {size} {name} from row group {group.row_group} of "
-                f"{split.folder.url}/{group.file}; expected {group.rows} of {block.size} by the manifest. Export again."
-            )
-    return samples.shaped(split.blocks)
+def _counted(split, group, table):
+    """The samples of ``table``, if they are what the manifest says."""
+    if len(table) != group.rows:
+        raise Refused(
+            f"Received {len(table)} rows from row group {group.row_group} of {split.folder.url}/{group.file}; "
+            f"expected {group.rows} by the manifest. Export again."
+        )
+    return Samples.from_arrow(table, split.blocks)
 
 
 def _url(split, name):

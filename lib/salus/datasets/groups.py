@@ -11,8 +11,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-ROWS_A_GROUP = 1024
-"""At 250 float32 inputs a group is 1 MB: small enough to shuffle well, large enough to read fast."""
+BYTES_A_GROUP = 2_500_000
+"""Large enough to read fast, and small enough that what a rank has in memory is small and stays in Arrow's hands:
+it gives larger pieces back to the system at once, and fetching them anew takes longer than reading."""
+
+ROWS_AT_MOST = 4096
 
 RANKS_SERVED = 12
 """Groups come in multiples of this, so that 1, 2, 3, 4, 6 or 12 ranks share them evenly."""
@@ -23,7 +26,12 @@ def multiple_for(ranks: int) -> int:
     return math.lcm(RANKS_SERVED, ranks)
 
 
-def group_bounds(rows: int, multiple: int, rows_a_group: int = ROWS_A_GROUP) -> list[int]:
+def rows_a_group(numbers: int) -> int:
+    """Rows of the largest group, at ``numbers`` of four bytes a row."""
+    return min(ROWS_AT_MOST, max(1, BYTES_A_GROUP // (4 * numbers)))
+
+
+def group_bounds(rows: int, multiple: int, rows_a_group: int) -> list[int]:
     """Where the groups of ``rows`` rows begin, and where the last one ends.
 
     Args:

@@ -114,7 +114,7 @@ def straddling(plan: Plan, split: str, fragments: list[str]) -> Iterator[tuple[i
     folder = Folder(plan.url) / FRAGMENTS
     for group, names in sorted(parts.items()):
         tables = [pq.read_table(pa.BufferReader(folder.read(name))) for name in names]
-        samples = Samples.concatenated([Samples.from_arrow(table) for table in tables])
+        samples = Samples.concatenated([Samples.from_arrow(table, plan.blocks) for table in tables])
         expected = plan.bounds[split][group + 1] - plan.bounds[split][group]
         if len(samples) != expected:
             raise ValueError(f"Row group {group} of {split} got {len(samples)} rows; expected {expected}.")

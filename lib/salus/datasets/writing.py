@@ -12,7 +12,7 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from salus.datasets.folder import Folder
-from salus.datasets.groups import group_bounds
+from salus.datasets.groups import group_bounds, rows_a_group
 from salus.datasets.manifest import MANIFEST, SPEC, stated
 from salus.datasets.shards import WRITTEN_DDL, Inputs, Plan, shard_writer, straddling_writer
 from salus.timelines.blocks import Block
@@ -91,7 +91,7 @@ def _plan(url, rows, multiple, seed, blocks):
         for shard in sorted(shard for name, shard in rows if name == split):
             first[split, shard] = position
             position += rows[split, shard]
-        bounds[split] = group_bounds(position, multiple)
+        bounds[split] = group_bounds(position, multiple, rows_a_group(sum(block.size for block in blocks.values())))
     return Plan(url, bounds, first, rows, seed, blocks)
 
 
@@ -110,7 +110,7 @@ def _manifest(plan, files, facts):
                 for file in mine
             ],
         }
-    return {"format": 2, "blocks": stated(plan.blocks), **facts, "splits": splits}
+    return {"format": 3, "blocks": stated(plan.blocks), **facts, "splits": splits}
 
 
 def _commit(staging: Folder, datasets: Folder, manifest: dict[str, Any], spec_json: str) -> Folder:
