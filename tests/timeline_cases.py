@@ -98,37 +98,50 @@ class Person:
     sex: str | None = None
 
 
-def _known(draw, time):
+# Strategies are made once: one that is made while an example is drawn costs more than the draw.
+_lag = st.sampled_from([0, 1, DAY, 30 * DAY, 90 * DAY])
+_replaced_after = st.one_of(st.none(), st.integers(1, 200).map(lambda days: days * DAY))
+_value = st.one_of(st.just(float("nan")), st.integers(-50, 50).map(float))
+_clock = st.sampled_from([0, 0, 7 * HOUR])
+_days_covered = st.one_of(st.none(), st.integers(0, 300))
+
+
+def _known(time, lag, replaced_after):
     """When something that happened at ``time`` was available, and when it was superseded."""
-    lag = draw(st.sampled_from([0, 1, DAY, 30 * DAY, 90 * DAY]))
-    replaced_after = draw(st.one_of(st.none(), st.integers(1, 200).map(lambda days: days * DAY)))
     return time + lag, NEVER if replaced_after is None else time + lag + replaced_after
 
 
-@st.composite
-def events(draw):
-    """An event; some static, many at the edges of windows."""
-    code = draw(st.sampled_from(list(CODES.values())))
-    value = draw(st.one_of(st.just(float("nan")), st.integers(-50, 50).map(float)))
-    if draw(st.integers(0, 19)) == 0:
+def _event(code, value, is_static, day, clock, lag, replaced_after):
+    if is_static == 0:
         return Event(STATIC, STATIC, NEVER, code, value)
-    time = draw(st.integers(0, LAST_DAY)) * DAY + draw(st.sampled_from([0, 0, 7 * HOUR]))
-    return Event(time, *_known(draw, time), code, value)
+    time = day * DAY + clock
+    return Event(time, *_known(time, lag, replaced_after), code, value)
 
 
-@st.composite
-def spans(draw):
-    """A coverage span of whole days; some are open."""
-    start = draw(st.integers(0, LAST_DAY)) * DAY
-    end = draw(st.one_of(st.just(NEVER), st.integers(0, 300).map(lambda days: start + days * DAY)))
-    available, superseded = _known(draw, start)
-    return Span(start, end, available, superseded)
+def _span(first_day, days, lag, replaced_after):
+    start = first_day * DAY
+    return Span(start, NEVER if days is None else start + days * DAY, *_known(start, lag, replaced_after))
 
+
+events = st.builds(
+    _event,
+    st.sampled_from(list(CODES.values())),
+    _value,
+    st.integers(0, 19),
+    st.integers(0, LAST_DAY),
+    _clock,
+    _lag,
+    _replaced_after,
+)
+"""An event; some static, many at the edges of windows."""
+
+spans = st.builds(_span, st.integers(0, LAST_DAY), _days_covered, _lag, _replaced_after)
+"""A coverage span of whole days; some are open."""
 
 people = st.builds(
     Person,
-    events=st.lists(events(), max_size=25),
-    spans=st.lists(spans(), max_size=4),
+    events=st.lists(events, max_size=25),
+    spans=st.lists(spans, max_size=4),
     birth=st.one_of(st.none(), st.integers(-30_000, 0).map(lambda day: day * DAY)),
     sex=st.sampled_from(["female", "male", None]),
 )

@@ -172,14 +172,6 @@ def test_each_step_loses_whom_it_names(change, step):
     assert lost_at.tolist() == [0, 1 + eligibility_steps(RULES).index(step)]
 
 
-def test_the_cohort_and_the_night_ask_the_very_same_function():
-    from salus.cohorts import cohort
-    from salus.scoring import scorer
-
-    assert cohort.eligibility is eligibility
-    assert scorer.eligibility is eligibility
-
-
 def test_it_needs_no_other_columns():
     persons = [{"birth": 0, "events": [], "spans": []}]
     assert set(COLUMNS) == set(batch_of(persons).schema.names)

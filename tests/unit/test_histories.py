@@ -13,17 +13,17 @@ SUBJECTS = st.integers(0, 5)
 BORN = [None, date(1950, 1, 1), date(1950, 1, 2)]
 
 
+ABOUT = st.tuples(st.integers(1, 2), st.sampled_from(BORN), st.none())
+TOLD = st.lists(
+    st.tuples(SUBJECTS, st.integers(100, 103), st.sampled_from(MOMENTS[:-1]), st.sampled_from(MOMENTS[1:])), max_size=8
+)
+
+
 @st.composite
 def links(draw):
     """Spans of up to six subjects; each carries its own id from its first moment on."""
-    about = {number: (draw(st.integers(1, 2)), draw(st.sampled_from(BORN)), None) for number in range(6)}
-    told = draw(
-        st.lists(
-            st.tuples(SUBJECTS, st.integers(100, 103), st.sampled_from(MOMENTS[:-1]), st.sampled_from(MOMENTS[1:])),
-            max_size=8,
-        )
-    )
-    spans = [Span(who, what, since, until, *about[who]) for who, what, since, until in told if since < until]
+    about = [draw(ABOUT) for _ in range(6)]
+    spans = [Span(who, what, since, until, *about[who]) for who, what, since, until in draw(TOLD) if since < until]
     first = {one.source_subject_id: one.since for one in sorted(spans, key=lambda one: -one.since)}
     return spans + [Span(who, who, since, NEVER, *about[who]) for who, since in first.items()]
 

@@ -13,6 +13,9 @@ from timeline_cases import CODES, Event, Person, batch_of, events, people, predi
 
 SPEC = spec()
 later = st.integers(1, 10**13)
+fates = st.sampled_from(["stays", "void", "corrected", "stands"])
+never_comes = st.booleans()
+events_added, spans_added = st.lists(events, max_size=6), st.lists(spans, max_size=6)
 
 
 def known_later(row, at, after):
@@ -21,19 +24,19 @@ def known_later(row, at, after):
 
 
 @st.composite
-def futures(draw, rows, kind, at):
+def futures(draw, rows, kind, added, at):
     """``rows`` after something happened to them that became known after ``at``: any mixture of
 
     additions, corrections (a row is superseded later, and its newer version appears), voids (it is only superseded
     later), and the deletion of rows, or of the news of their end, that only came later.
     """
-    changed = [known_later(row, at, draw(later)) for row in draw(st.lists(kind, max_size=6))]
+    changed = [known_later(row, at, draw(later)) for row in draw(added)]
     for row in rows:
         if row.available > at:  # came later: may as well never come
-            if draw(st.booleans()):
+            if draw(never_comes):
                 continue
         elif row.superseded > at:  # current at the prediction: its end may move
-            fate = draw(st.sampled_from(["stays", "void", "corrected", "stands"]))
+            fate = draw(fates)
             if fate in ("void", "corrected"):
                 row = dataclasses.replace(row, superseded=at + draw(later))
             if fate == "corrected":
@@ -47,8 +50,8 @@ def futures(draw, rows, kind, at):
 @given(people, prediction_times, st.data())
 def test_what_became_known_after_the_prediction_changes_no_input(person, at, data):
     other = Person(
-        data.draw(futures(person.events, events(), at)),
-        data.draw(futures(person.spans, spans(), at)),
+        data.draw(futures(person.events, events, events_added, at)),
+        data.draw(futures(person.spans, spans, spans_added, at)),
         person.birth,
         person.sex,
     )

@@ -9,12 +9,12 @@ from hypothesis import strategies as st
 from salus.sources import bundles
 from salus.sources.bundles import NotABundle, entries
 
-values = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.text(max_size=5),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3), inner, max_size=3),
-    max_leaves=6,
+names = st.sampled_from(["", "a", "é", '"', "\\", "\n", "𝒳", "{", "]", "entry", "resource"])
+plain = st.none() | st.booleans() | st.integers() | st.text(max_size=5) | names
+values = plain | st.lists(plain | st.dictionaries(names, plain, max_size=2), max_size=3)
+resource = st.dictionaries(names, values | st.dictionaries(names, values, max_size=2), max_size=3).map(
+    lambda fields: fields | {"resourceType": "A"}
 )
-resource = st.dictionaries(st.text(max_size=4), values, max_size=3).map(lambda fields: fields | {"resourceType": "A"})
 
 
 def chunked(content: bytes, size: int):
