@@ -31,7 +31,8 @@ def planted(source: str, folder: Path, into: Path) -> list[str]:
     policy = policy_of(source)
     landed = {plain(field) for fields in policy.lands.values() for field in fields}
     identifying = {field for group in policy.identifying for field in group} - landed
-    is_of_people = not all(record.is_nobodys for record in load_source(source).records.values())
+    declared = load_source(source)
+    is_of_people = not all(record.is_nobodys for record in declared.records.values())
     without = []
     for path in sorted(path for path in folder.rglob("*") if path.is_file()):
         content = path.read_bytes()
@@ -41,7 +42,7 @@ def planted(source: str, folder: Path, into: Path) -> list[str]:
         elif path.suffix in (".ndjson", ".json"):
             lines = [_object(line) for line in lines]
         elif path.suffix in (".csv", ".tsv"):
-            lines = _rows(lines, b"\t" if path.suffix == ".tsv" else b",", identifying)
+            lines = _rows(lines, declared.delimiter.encode(), identifying)
         else:
             content = re.sub(
                 rb"(NM1\*(?:IL|QC)\*1\*)[^*~]*\*[^*~]*", rb"\g<1>%b*%b" % tuple(n.encode() for n in NAMES), content
