@@ -251,7 +251,7 @@ def told(warehouse, table: str, source: str) -> list[dict[str, str]]:
 @pytest.mark.parametrize(
     ("source", "table"),
     [
-        pytest.param(source, path.stem, marks=[pytest.mark.slow] if source in LONG else [])
+        pytest.param(source, path.stem, marks=[pytest.mark.slow] if source in (*LONG, "x12_837") else [])
         for source in SYSTEMS
         for path in sorted((DATA / source / "expected").glob("*.csv"))
     ],
@@ -280,6 +280,7 @@ def test_events_keep_the_contract(warehouse):
     assert events.join(warehouse.tables.read("identity"), "source_subject_id", "left_anti").isEmpty()
 
 
+@pytest.mark.slow
 def test_one_person_known_to_three_systems_is_one_subject(warehouse):
     key = create_key(warehouse.settings.key_path)
     members = [
@@ -327,6 +328,7 @@ def test_a_replacement_under_a_new_number_withdraws_the_claim_that_it_names(ware
     assert [row["code"] for row in codes.collect()] == ["SALUS_VOID"]
 
 
+@pytest.mark.slow
 def test_people_whom_a_merge_or_an_identifier_joins_are_one_subject(warehouse):
     key = create_key(warehouse.settings.key_path)
     current = {
@@ -359,7 +361,9 @@ def test_a_compound_is_its_own_subject_and_nobodys(warehouse):
         assert compounds.join(warehouse.tables.read(table), "source_subject_id", "left_semi").isEmpty()
 
 
-@pytest.mark.parametrize("source", SYSTEMS)
+@pytest.mark.parametrize(
+    "source", [pytest.param(one, marks=[pytest.mark.slow] if one in ("x12_835", "hl7v2") else []) for one in SYSTEMS]
+)
 def test_what_is_planted_in_a_delivery_stays_in_it(warehouse, source, tmp_path):
     """After a control: the same scan finds the canaries in the input, and a code of the source in the warehouse."""
     home = Path(warehouse.tables.warehouse)
