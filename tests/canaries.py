@@ -1,19 +1,18 @@
 """Canaries: names, addresses and numbers planted in every record of a delivery, and looked for where they must not be.
 
-A record keeps what it says: objects get further fields, rows further columns and their empty identifying ones filled,
-segments another name. What is broken stays as it is. What cannot be planted is told: some formats, and compounds,
-which are nobody's and whose every column is a measurement.
+A record keeps what it says: objects get further fields, rows further columns and their empty identifying ones filled.
+What is broken stays as it is. Only lines of text about people can be planted; other formats' golden files carry
+canaries of their own, because what they say of a person, a name among it, may tell who it is.
 """
 
 import csv
 import io
 import json
-import re
 import zlib
 from pathlib import Path
 
 from salus.privacy.settings import plain, policy_of
-from salus.sources.declaration import load_source
+from salus.sources.declaration import LINES, load_source
 
 NAMES, PLACE, PHONE = ("Kanarienvogel", "Quetzalcoatline"), "77 Canary Wharf Lane", "+1-202-555-0177"
 MAIL, NUMBER = "kanarienvogel@canary.example.org", "CANARY-MRN-"
@@ -26,38 +25,29 @@ FIELDS = {
 }
 
 
-def planted(source: str, folder: Path, into: Path) -> list[str]:
-    """Copy the files of ``folder`` with canaries; returns the names of those that have none."""
-    policy = policy_of(source)
+def can_be_planted(source: str) -> bool:
+    """Whether the files of ``source`` are lines about people."""
+    declared = load_source(source)
+    return declared.format in LINES and not all(record.is_nobodys for record in declared.records.values())
+
+
+def planted(source: str, folder: Path, into: Path) -> None:
+    """Copy the files of ``folder``, with canaries where they can be planted."""
+    policy, declared = policy_of(source), load_source(source)
     landed = {plain(field) for fields in policy.lands.values() for field in fields}
     identifying = {field for group in policy.identifying for field in group} - landed
-    declared = load_source(source)
-    is_of_people = not all(record.is_nobodys for record in declared.records.values())
-    without = []
     for path in sorted(path for path in folder.rglob("*") if path.is_file()):
         content = path.read_bytes()
-        lines = content.split(b"\n")
-        if not is_of_people:
-            pass
-        elif path.suffix in (".ndjson", ".json"):
-            lines = [_object(line) for line in lines]
-        elif path.suffix in (".csv", ".tsv"):
-            lines = _rows(lines, declared.delimiter.encode(), identifying)
-        else:
-            content = re.sub(
-                rb"(NM1\*(?:IL|QC)\*1\*)[^*~]*\*[^*~]*", rb"\g<1>%b*%b" % tuple(n.encode() for n in NAMES), content
-            )
-            content = re.sub(
-                rb"(PID(?:\|[^|\r\n]*){4}\|)[^|\r\n]*", rb"\g<1>%b^%b" % tuple(n.encode() for n in NAMES), content
-            )
+        if can_be_planted(source):
             lines = content.split(b"\n")
-        changed = b"\n".join(lines)
+            if declared.format == "csv":
+                lines = _rows(lines, declared.delimiter.encode(), identifying)
+            else:
+                lines = [_object(line) for line in lines]
+            content = b"\n".join(lines)
         target = into / path.relative_to(folder)
         target.parent.mkdir(parents=True, exist_ok=True)
-        target.write_bytes(changed)
-        if changed == path.read_bytes():
-            without.append(path.name)
-    return without
+        target.write_bytes(content)
 
 
 def _object(line: bytes) -> bytes:
@@ -81,19 +71,22 @@ def _object(line: bytes) -> bytes:
 
 
 def _rows(lines: list[bytes], delimiter: bytes, identifying: set[str]) -> list[bytes]:
-    """Rows with two more columns, and their empty identifying ones filled; what lies within quotes is left alone."""
+    """Rows with two more columns, and their empty identifying ones filled; one whose quotes stay open is left alone."""
     header = next(csv.reader([lines[0].decode("utf-8-sig", "replace").rstrip("\r")], delimiter=delimiter.decode()), [])
     empty = [number for number, name in enumerate(header) if plain(name.strip()) in identifying]
-    found, quotes = [], 0
-    for number, line in enumerate(lines):
-        within, quotes = quotes % 2 == 1, quotes + line.count(b'"')
-        if within or quotes % 2 == 1 or not line.strip(b" \t\r"):
-            found.append(line)
+    found: list[bytes] = []
+    row = b""
+    for line in lines:
+        row = row + b"\n" + line if row else line
+        if row.count(b'"') % 2 == 1:
             continue
-        body, end = line.rstrip(b"\r"), line[len(line.rstrip(b"\r")) :]
-        more = [b"canary_name", b"canary_phone"] if number == 0 else [NAMES[0].encode(), PHONE.encode()]
-        found.append(delimiter.join([_filled(body, delimiter, len(header), empty) if number else body, *more]) + end)
-    return found
+        if row.strip(b" \t\r"):
+            body, end = row.rstrip(b"\r"), row[len(row.rstrip(b"\r")) :]
+            more = [NAMES[0].encode(), PHONE.encode()] if found else [b"canary_name", b"canary_phone"]
+            row = delimiter.join([_filled(body, delimiter, len(header), empty) if found else body, *more]) + end
+        found.append(row)
+        row = b""
+    return [*found, row] if row else found
 
 
 def _filled(line: bytes, delimiter: bytes, width: int, empty: list[int]) -> bytes:

@@ -91,4 +91,4 @@ def test_an_expression_that_spark_refuses_is_named_with_its_line(spark, example,
 
 @pytest.mark.parametrize("path", sorted((conf_dir() / "sources").glob("*.yml")), ids=lambda path: path.stem)
 def test_every_declared_source_is_sound(spark, path):
-    assert check_source(spark, read_source(path), path) > 5
+    assert check_source(spark, read_source(path), path) >= 9

@@ -19,7 +19,7 @@ import pydicom
 import pytest
 from pyspark.sql import functions as F
 
-from canaries import PLANTED, planted
+from canaries import PLANTED, can_be_planted, planted
 from decoded import decoded, holders
 from salus.privacy.pseudonyms import create_key, pseudonym
 from salus.settings import conf_dir
@@ -49,8 +49,8 @@ LONG = ("cms_rif", "cms_desynpuf", "sdtm", "omop_cdm")
 
 PEOPLE = ["ann", "bob", "cy", "M1", "M2", "77", "88"]
 PEOPLE += ["-1", "-2", "-3", "D1", "D2", "D3", "01-001", "01-002", "1", "2"]
-TOM = "P9|M1|c8435b00e294b7b0"
-PEOPLE += ["P9|M1", "P9|M2", TOM, "HOSP|M6", "HOSP|M7", "r1", "r2", "P1"]
+TOM = "P9|N1|c8435b00e294b7b0"
+PEOPLE += ["P9|N1", "P9|N2", TOM, "HOSP|M6", "HOSP|M7", "r1", "r2", "P1"]
 DIALOGUES = [
     "心血管科|高血压的饮食|高血压病人能吃党参吗？|可以适量食用,但须遵医嘱。",
     "||夜里咳嗽怎么办？|多喝水，咳久了请就诊。",
@@ -251,7 +251,7 @@ def told(warehouse, table: str, source: str) -> list[dict[str, str]]:
 @pytest.mark.parametrize(
     ("source", "table"),
     [
-        pytest.param(source, path.stem, marks=[pytest.mark.slow] if source in (*LONG, "x12_837") else [])
+        pytest.param(source, path.stem, marks=[pytest.mark.slow] if source in LONG else [])
         for source in SYSTEMS
         for path in sorted((DATA / source / "expected").glob("*.csv"))
     ],
@@ -280,7 +280,6 @@ def test_events_keep_the_contract(warehouse):
     assert events.join(warehouse.tables.read("identity"), "source_subject_id", "left_anti").isEmpty()
 
 
-@pytest.mark.slow
 def test_one_person_known_to_three_systems_is_one_subject(warehouse):
     key = create_key(warehouse.settings.key_path)
     members = [
@@ -328,16 +327,15 @@ def test_a_replacement_under_a_new_number_withdraws_the_claim_that_it_names(ware
     assert [row["code"] for row in codes.collect()] == ["SALUS_VOID"]
 
 
-@pytest.mark.slow
 def test_people_whom_a_merge_or_an_identifier_joins_are_one_subject(warehouse):
     key = create_key(warehouse.settings.key_path)
     current = {
         row["source_subject_id"]: row["subject_id"]
         for row in warehouse.tables.read("identity").where("known_until IS NULL").collect()
     }
-    survivor = pseudonym(key, "main", "hl7v2", "HOSP|M7")
-    members = [pseudonym(key, "main", "hl7v2", "HOSP|M6"), pseudonym(key, "main", "dicom", "HOSP|M7")]
-    assert {current[one] for one in (survivor, *members)} == {survivor}
+    by_message = [pseudonym(key, "main", "hl7v2", one) for one in ("HOSP|M6", "HOSP|M7")]
+    by_image = pseudonym(key, "main", "dicom", "HOSP|M7")
+    assert {current[one] for one in (*by_message, by_image)} == {min(by_message)}  # the first system's least id
 
 
 def test_samples_and_pixels_are_read_where_they_are_said_to_lie(warehouse):
@@ -361,15 +359,11 @@ def test_a_compound_is_its_own_subject_and_nobodys(warehouse):
         assert compounds.join(warehouse.tables.read(table), "source_subject_id", "left_semi").isEmpty()
 
 
-@pytest.mark.parametrize(
-    "source", [pytest.param(one, marks=[pytest.mark.slow] if one in ("x12_835", "hl7v2") else []) for one in SYSTEMS]
-)
+@pytest.mark.parametrize("source", [one for one in SYSTEMS if can_be_planted(one)])
 def test_what_is_planted_in_a_delivery_stays_in_it(warehouse, source, tmp_path):
     """After a control: the same scan finds the canaries in the input, and a code of the source in the warehouse."""
     home = Path(warehouse.tables.warehouse)
-    without = planted(source, DATA / source / "input", tmp_path)
-    if without:
-        pytest.skip(f"no canary can be planted in {', '.join(without)}")
+    planted(source, DATA / source / "input", tmp_path)
     assert set(holders(tmp_path, PLANTED)) >= {PLANTED[0], PLANTED[3]}
     files = warehouse.tables.read("ingested_files").where(F.col("source") == source).select("file_id")
     code = warehouse.tables.read("events").where("code LIKE '%/%'").join(files, "file_id").head()["code"]
