@@ -135,24 +135,24 @@ WITH event AS (
     SELECT subject_id, unnest(time) AS time, unnest(available) AS available, unnest(superseded) AS superseded,
            unnest(code) AS code, unnest(value) AS value FROM read_parquet(?)),
 seen AS (
-    SELECT subject_id * {MONTHS} + month AS sample, at, event.* FROM event JOIN at
-    ON event.available <= at.at AND at.at < event.superseded)"""
+    SELECT subject_id * {MONTHS} + month AS sample, moment, event.* FROM event JOIN moments
+    ON event.available <= moment AND moment < event.superseded)"""
 
 
 def by_duckdb(path):
     """The same by SQL, one row a sample and group, and one a sample and event."""
     with duckdb.connect(config={"threads": 1}) as base:
-        base.execute("CREATE TABLE at AS SELECT unnest(range(?)) AS month, unnest(?) AS at", [MONTHS, TIMES])
+        base.execute("CREATE TABLE moments AS SELECT unnest(range(?)) AS month, unnest(?) AS moment", [MONTHS, TIMES])
         for kind in ("count", "numeric"):
             rows = [(code, n) for n, group in enumerate(SPEC.of_kind(kind)) for code in group.code_hashes]
             base.execute(f"CREATE TABLE {kind}s (code BIGINT, number INT)")
             base.executemany(f"INSERT INTO {kind}s VALUES (?, ?)", rows)
-        counts = ", ".join(f"count(*) FILTER (at - time <= {days * DAY}) AS w{days}" for days in WINDOWS)
-        means = ", ".join(f"avg(value) FILTER (at - time <= {days * DAY}) AS w{days}" for days in NUMERIC_WINDOWS)
+        counts = ", ".join(f"count(*) FILTER (moment - time <= {days * DAY}) AS w{days}" for days in WINDOWS)
+        means = ", ".join(f"avg(value) FILTER (moment - time <= {days * DAY}) AS w{days}" for days in NUMERIC_WINDOWS)
         return [
-            base.execute(query, [path]).fetch_arrow_table()
+            base.execute(query, [path]).to_arrow_table()
             for query in (
-                f"{SEEN} SELECT sample, number, {counts}, (max(at) - max(time)) / {DAY} AS days FROM seen "
+                f"{SEEN} SELECT sample, number, {counts}, (max(moment) - max(time)) / {DAY} AS days FROM seen "
                 "JOIN counts USING (code) GROUP BY sample, number",
                 f"{SEEN} SELECT sample, number, {means} FROM seen JOIN numerics USING (code) "
                 "WHERE NOT isnan(value) GROUP BY sample, number",

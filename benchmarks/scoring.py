@@ -84,7 +84,7 @@ def fitted_spec() -> FeatureSpec:
     """The features of admission_90d, as if one code of each prefix were known, with made-up statistics."""
     settings = FeatureSettings()
     prefixes = sorted({prefix for group in codeset(settings.codeset) for prefix in group.prefixes})
-    groups = tuple(code_groups(settings, {prefix: number for number, prefix in enumerate(prefixes, start=1000)}))
+    groups = tuple(code_groups(settings, {prefix: number for number, prefix in enumerate(prefixes, start=1000)}, {}))
     shared = {
         name: getattr(settings, name)
         for name in ("windows_days", "numeric_windows_days", "count_statistics", "numeric_statistics", "enrolment_days")
