@@ -107,13 +107,14 @@ def packaged(url: str, spec: FeatureSpec, task: Task) -> str:
 
 
 def udf_or_predict(spark, archive, calibration, spec, runs):
-    """Probabilities of exported inputs by either UDF."""
+    """Probabilities of inputs as they are exported, by either UDF."""
     package = spark.sparkContext.broadcast(archive)
     random = np.random.default_rng(5)
     inputs = random.normal(size=(PREDICT_ROWS, spec.width)).astype(np.float32)
-    offsets = pa.array(np.arange(0, inputs.size + 1, spec.width, dtype=np.int32))
-    lists = pa.ListArray.from_arrays(offsets, pa.array(inputs.ravel()))
-    rows = pa.table({"id": np.arange(PREDICT_ROWS), "inputs": lists})
+    blocks = pa.FixedSizeBinaryArray.from_buffers(
+        pa.binary(4 * spec.width), PREDICT_ROWS, [None, pa.py_buffer(inputs.astype("<f4"))]
+    )
+    rows = pa.table({"id": np.arange(PREDICT_ROWS), "inputs": blocks})
 
     @F.pandas_udf("double")
     def predicted(batches: Iterator[pd.Series]) -> Iterator[pd.Series]:
@@ -121,7 +122,8 @@ def udf_or_predict(spark, archive, calibration, spec, runs):
 
         model = open_package(package.value).model
         for batch in batches:
-            logits = model.predict({"inputs": np.stack(batch.to_numpy())}, verbose=0)[:, 0]
+            rows = np.frombuffer(b"".join(batch), "<f4").reshape(len(batch), -1)
+            logits = model.predict({"inputs": rows}, verbose=0)[:, 0]
             yield pd.Series(calibration.probability(logits))
 
     ours = score_udf(package, calibration)

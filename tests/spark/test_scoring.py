@@ -19,11 +19,12 @@ from salus.schemas import TIMELINES
 from salus.scoring import score as scoring
 from salus.scoring import scorer
 from salus.scoring.percentiles import with_percentiles
+from salus.scoring.population import score_udf
 from salus.scoring.score import score
 from salus.timelines.clocks import MICROSECONDS_PER_DAY, NEVER, STATIC, micros
 from salus.timelines.recency import MEDS_DEATH_HASH
 from salus.timelines.spec import CodeGroup, FeatureSpec, Statistics
-from salus.training.package import model_bytes, write_package
+from salus.training.package import model_bytes, open_package, package_bytes, write_package
 
 AS_OF = date(2026, 6, 30)
 DAY = MICROSECONDS_PER_DAY
@@ -74,6 +75,20 @@ def packed(spec):
     hidden = keras.layers.Dense(8, "relu")(given)
     model = keras.Model({"inputs": given}, keras.layers.Dense(1)(hidden))
     return {"model.keras": model_bytes(model), "spec.json": spec.to_json().encode(), "training.json": b"{}"}
+
+
+@pytest.mark.parametrize("kind", ["array<float>", "binary"])
+def test_the_udf_gives_the_models_probabilities_for_arrays_and_for_exported_blocks(spark, packed, spec, tmp_path, kind):
+    url = (tmp_path / "package").as_uri()
+    calibration = Calibration(-1.0, 0.9, 0.01, -0.002, 0.004, write_package(url, packed), 100, 1000, 90)
+    archive = package_bytes(url)
+    inputs = np.random.default_rng(2).normal(size=(40, spec.width)).astype("<f4")
+    rows = [(number, row.tobytes() if kind == "binary" else row.tolist()) for number, row in enumerate(inputs)]
+    frame = spark.createDataFrame(rows, f"id int, inputs {kind}").repartition(3)
+    told = score_udf(spark.sparkContext.broadcast(archive), calibration)
+    found = frame.select("id", told("inputs").alias("p")).orderBy("id").toPandas()["p"]
+    logits = open_package(archive).model({"inputs": inputs})[:, 0]
+    np.testing.assert_allclose(found, calibration.probability(np.asarray(logits)), rtol=1e-5)
 
 
 def person(number, admissions=(), labs=(), covered=(-400, 400), age=60.0, death=None):

@@ -60,8 +60,9 @@ def outcomes(timelines: DataFrame, package: "Broadcast[bytes]", night: Night) ->
 
 
 def score_udf(package: "Broadcast[bytes]", calibration: Calibration) -> Callable:
-    """A pandas UDF for notebooks: standardised windowed inputs (array<float>, ``spec.width`` long) to a probability.
+    """A pandas UDF for notebooks: standardised windowed inputs, ``spec.width`` a row, to a probability.
 
+    The column is a block as ``export`` writes it (binary: little-endian float32), or array<float>, which is slower.
     It is for models that read nothing else; a model of sequences is asked through ``outcomes``.
     """
 
@@ -74,10 +75,17 @@ def score_udf(package: "Broadcast[bytes]", calibration: Calibration) -> Callable
                 "Score timelines with `outcomes`."
             )
         for inputs in batches:
-            rows = np.concatenate(inputs.to_numpy()).reshape(len(inputs), -1).astype(np.float32)
+            rows = _matrix(inputs.to_numpy())
             yield pd.Series(calibration.probability(scorer.network.logits({INPUTS: rows})))
 
     return probability
+
+
+def _matrix(values: np.ndarray) -> np.ndarray:
+    """The rows of a column of arrays, or of blocks as bytes; float32 of shape (rows, width)."""
+    is_block = isinstance(values[0], bytes)
+    flat = np.frombuffer(b"".join(values), "<f4") if is_block else np.concatenate(values).astype(np.float32)
+    return flat.reshape(len(values), -1)
 
 
 def _over(package, night):
