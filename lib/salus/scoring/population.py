@@ -68,6 +68,7 @@ def score_udf(package: "Broadcast[bytes]", calibration: Calibration) -> Callable
 
     @F.pandas_udf("double")  # type: ignore[call-overload]  # pyspark reads the kind from the annotations
     def probability(batches: Iterator[pd.Series]) -> Iterator[pd.Series]:
+        """The calibrated probabilities of each batch's rows, in their order."""
         scorer = loaded(package.value)
         if scorer.network.names != [INPUTS]:
             raise Refused(
