@@ -1,12 +1,13 @@
 """Who is who, against a slow union of sets."""
 
 import random
-from datetime import datetime
+from datetime import UTC, datetime
 
 import pytest
 
 from salus.schemas import LINKS, PERSONS
 from salus.sources import identity
+from salus.sources.histories import NEVER
 from salus.sources.identity import as_of, identities, too_many
 from salus.sources.joining import join_people
 
@@ -140,6 +141,19 @@ def test_a_link_that_comes_and_goes_is_known_of_each_night(spark):
     assert told == {SEEN: {1: 1, 2: 2}, LINKED: {1: 1, 2: 1, 3: 1}, NOW: {1: 1, 2: 2, 3: 3}}
 
 
+def test_records_that_say_the_same_are_one_span(spark):
+    """A device that names its wearer on each of a thousand days; one day's record is withdrawn from its second on."""
+    days = [(1, 9, 1, record, 1, SEEN if record else LINKED, 0, record) for record in range(1000)]
+    withdrawn = [(1, 1, 1, 7, 2, NOW, 0, 0)]
+    spans = identity.carried(spark.createDataFrame([*days, *withdrawn], LINKS)).collect()
+    clocks = {at: int(at.replace(tzinfo=UTC).timestamp() * 1e6) for at in (SEEN, NOW)}
+    assert {tuple(span) for span in spans} == {
+        (1, 9, clocks[SEEN], NEVER, 1),
+        (1, 9, clocks[SEEN], clocks[NOW], 1),
+        (1, 1, clocks[NOW], NEVER, 1),
+    }
+
+
 @pytest.mark.parametrize("few", [identity.FEW, 0], ids=["driver", "tasks"])
 def test_whatever_the_order_of_the_links_everybody_is_who_they_are(spark, tables, monkeypatch, few):
     """Links come in random batches, each derived for those whom it concerns; the end is that of all at once."""
@@ -162,7 +176,9 @@ def test_whatever_the_order_of_the_links_everybody_is_who_they_are(spark, tables
     people = persons_of(spark, [(number, 1, draw.choice([0, 8507, 8532]), (1950, 1, 1)) for number in range(30)])
     tables.append("persons", people)
     for start in range(0, len(carried), 24):
-        join_people(tables, links_of(spark, carried[start : start + 24]), is_anew=False)
+        before, new = tables.read("links"), links_of(spark, carried[start : start + 24])
+        tables.append("links", new)
+        join_people(tables, before, new, is_anew=False)
     whole = identities(links_of(spark, carried), people)
     assert sorted(map(str, tables.read("identity").collect())) == sorted(map(str, whole.rows.collect()))
     reported = whole.conflicts.unionByName(too_many(links_of(spark, carried)))

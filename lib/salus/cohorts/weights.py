@@ -5,6 +5,7 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from salus.cohorts.censoring import staying_enrolled
+from salus.storage.small import small_frame
 
 
 def weighted(samples: DataFrame) -> DataFrame:
@@ -27,7 +28,7 @@ def weighted(samples: DataFrame) -> DataFrame:
         columns = np.array([[row["day"], row["known"], row["censored"]] for row in counts if row["month"] == stratum]).T
         days, enrolled = staying_enrolled(*columns)
         weights += [(stratum, int(at), float(1 / share)) for at, share in zip(days, enrolled) if share > 0]
-    table = samples.sparkSession.createDataFrame(weights, "month int, day int, weight double")
+    table = small_frame(samples.sparkSession, weights, "month int, day int, weight double")
     return (
         samples.where(F.col("step_lost") == 0)
         .withColumn("month", month)

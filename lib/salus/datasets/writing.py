@@ -15,6 +15,7 @@ from salus.datasets.folder import Folder
 from salus.datasets.groups import group_bounds, rows_a_group
 from salus.datasets.manifest import MANIFEST, SPEC, stated
 from salus.datasets.shards import WRITTEN_DDL, Inputs, Plan, shard_writer, straddling_writer
+from salus.storage.small import small_frame
 from salus.timelines.blocks import Block
 
 ROWS_A_SHARD = 16_384
@@ -68,7 +69,7 @@ def write_dataset(
     }
     broken = [split for split, names in fragments.items() if names]
     if broken:
-        rows = samples.sparkSession.createDataFrame([(split,) for split in broken], "split string")
+        rows = small_frame(samples.sparkSession, [(split,) for split in broken], "split string")
         files += rows.repartition(len(broken)).mapInArrow(straddling_writer(plan, fragments), WRITTEN_DDL).collect()
     manifest = _manifest(plan, [file for file in files if not file["is_fragment"]], facts)
     return _commit(staging, Folder(datasets), manifest, spec_json)

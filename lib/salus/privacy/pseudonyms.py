@@ -16,6 +16,7 @@ from pyspark.sql import functions as F
 from pyspark.sql.types import BinaryType, StructField, StructType
 
 from salus.errors import EnvironmentFault, Refused
+from salus.storage.small import small_frame
 
 BLOCK_BYTES = 64
 """SHA-256's block, to which RFC 2104 pads a key."""
@@ -78,7 +79,7 @@ def pads(spark: SparkSession, key: bytes) -> DataFrame:
     """One row, to be cross joined before ``pseudonym_of`` is used: the key in the only form that is passed on."""
     block = (hashlib.sha256(key).digest() if len(key) > BLOCK_BYTES else key).ljust(BLOCK_BYTES, b"\0")
     inner, outer = (bytearray(byte ^ pad for byte in block) for pad in (0x36, 0x5C))
-    return spark.createDataFrame(spark.sparkContext.parallelize([(inner, outer)], 1), PADS)
+    return small_frame(spark, [(inner, outer)], PADS)
 
 
 def pseudonym_of(site: str, system: str, identifier: Column) -> Column:

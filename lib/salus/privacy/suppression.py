@@ -10,6 +10,7 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from salus.privacy.pseudonyms import pads, pseudonym, pseudonym_of
+from salus.storage.small import small_frame
 from salus.storage.tables import Tables
 
 SUBJECT, IDENTIFIER = "subject", "identifier"
@@ -58,8 +59,8 @@ def without_suppressed(tables: Tables, rows: DataFrame, key: bytes, rule: str) -
         suppress(tables, key, "ingest", sorted(new), [])
     if not (gone | new):
         return rows
-    erased = tables.spark.createDataFrame(
-        [(one, True) for one in sorted(gone | new)], "source_subject_id long, _gone boolean"
+    erased = small_frame(
+        tables.spark, [(one, True) for one in sorted(gone | new)], "source_subject_id long, _gone boolean"
     )
     marked = rows.join(F.broadcast(erased), "source_subject_id", "left")
     return marked.withColumn("rule", F.when(F.col("_gone"), F.lit(rule)).otherwise(F.col("rule"))).select(*rows.columns)

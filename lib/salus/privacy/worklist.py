@@ -21,6 +21,7 @@ from salus.job import Job
 from salus.privacy.people import candidates
 from salus.storage.ledger import now
 from salus.storage.lock import local_folder
+from salus.storage.small import small_frame
 
 NEEDED = ("system", "identifier")
 SCORE = (
@@ -158,7 +159,7 @@ def looked_up(job: Job, rows: Sequence[dict[str, str]], night: DataFrame, key: b
         for number, row in enumerate(rows)
         for one in candidates(key, site, row["system"].strip(), row["identifier"])
     ]
-    asked = job.spark.createDataFrame(pseudonyms, "number long, identifier_id long")
+    asked = small_frame(job.spark, pseudonyms, "number long, identifier_id long")
     today = job.tables.read("identity").where("known_until IS NULL").select("source_subject_id", "subject_id")
     people = (
         asked.join(job.tables.read("links").select("identifier_id", "source_subject_id"), "identifier_id")

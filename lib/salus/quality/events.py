@@ -9,6 +9,7 @@ from salus.quality import declaration as declared
 from salus.quality.findings import Finding, Measure, measured
 from salus.quality.standing import standing, subjects
 from salus.sources.units import read_units, units_path
+from salus.storage.small import small_frame
 from salus.storage.tables import Tables
 
 BY = ("code", "vocabulary", "source")
@@ -51,8 +52,8 @@ def _by_code(tables: Tables, checks: list[declared.ValueRanges]) -> DataFrame:
         else (code, None, None, None, True)
         for code in sorted({*ranges, *units})
     ]
-    return tables.spark.createDataFrame(
-        rows, "code string, low double, high double, low_unit string, has_unit boolean"
+    return small_frame(
+        tables.spark, rows, "code string, low double, high double, low_unit string, has_unit boolean"
     ).coalesce(1)
 
 

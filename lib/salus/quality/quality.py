@@ -1,6 +1,9 @@
 """Quality: every declared check over what stands in the warehouse, and its result."""
 
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
+from functools import partial
+from itertools import chain
 
 from salus.job import Job
 from salus.quality import declaration as declared
@@ -14,6 +17,7 @@ from salus.quality.spans import coverage_findings, visit_findings
 from salus.quality.standing import people, replaced_versions
 from salus.quality.volume import Volume, volume_findings, volumes
 from salus.sources.units import units_text
+from salus.storage.at_once import at_once
 from salus.storage.tables import Tables
 
 READS = ("events", "persons", "coverage", "records", "identity", "identity_conflicts", "ingested_files")
@@ -52,17 +56,18 @@ def found(tables: Tables, declared_checks: Checks) -> tuple[list[Finding], list[
     replaced = replaced_versions(tables.read("records")).persist()
     everybody = people(tables, replaced).persist()
     drops = {name: check for name, check in checks.items() if isinstance(check, declared.VolumeDrop)}
-    by_day = volumes(tables, next(iter(drops.values()), None))
+    counted: Sequence[Callable[[], list]] = [
+        partial(volumes, tables, next(iter(drops.values()), None)),
+        partial(event_findings, tables, checks, everybody, replaced),
+        partial(person_findings, tables, checks, everybody),
+        partial(coverage_findings, tables, checks, replaced),
+        partial(visit_findings, tables, checks, replaced),
+        partial(delivery_findings, tables, checks),
+    ]
     try:
-        findings = [
-            *delivery_findings(tables, checks),
-            *event_findings(tables, checks, everybody, replaced),
-            *person_findings(tables, checks, everybody),
-            *coverage_findings(tables, checks, replaced),
-            *visit_findings(tables, checks, replaced),
-            *(finding for name in drops for finding in volume_findings(name, by_day)),
-        ]
+        by_day, *findings = at_once(tables.spark, counted)
     finally:
         everybody.unpersist()
         replaced.unpersist()
-    return findings, by_day
+    findings += [volume_findings(name, by_day) for name in drops]
+    return list(chain.from_iterable(findings)), by_day

@@ -20,6 +20,7 @@ from salus.errors import Held
 from salus.schemas import VOID_CODE
 from salus.schemas.fields import BOOLEAN, LONG, STRING, TIME, field
 from salus.sources.batch import Batch, version_of
+from salus.storage.small import small_frame
 from salus.storage.tables import Tables
 
 NOWHERE = -1
@@ -98,7 +99,7 @@ def covered(spark: SparkSession, batch: Batch, next_at: dict[str, datetime]) -> 
             declares = batch.source.records[kind].declares_subject
             row = (kind, file.file_id, declares, at, version_of(at), later, version_of(later) if later else None)
             rows.setdefault(kind, row)
-    return spark.createDataFrame(list(rows.values()), COVERED).coalesce(1)
+    return small_frame(spark, rows.values(), COVERED).coalesce(1)
 
 
 def standing(records: DataFrame, covered: DataFrame) -> DataFrame:

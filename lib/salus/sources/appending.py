@@ -50,12 +50,16 @@ def append(
     for table, (key, _) in landing.PAYLOAD_TABLES.items():
         if filling := [kind for kind, record in kinds.items() if getattr(record, key)]:
             rows[table] = landing.payload(accepted.where(F.col("record_type").isin(filling)), table)
+    declaring = [kind for kind, record in kinds.items() if record.declares_subject]
+    before, links = tables.read("links"), None
+    if declaring:
+        people = accepted.where(F.col("record_type").isin(declaring))
+        links = rows["links"] = landing.links(people, source.system_priority, source.clock)
     tables.append_all(rows)
     if steps and steps.copies is not None:
         _hold_again(job, steps.copies, source.clock == "live")
-    if declaring := [kind for kind, record in kinds.items() if record.declares_subject]:
-        people = accepted.where(F.col("record_type").isin(declaring))
-        join_people(tables, landing.links(people, source.system_priority, source.clock), is_anew)
+    if links is not None:
+        join_people(tables, before, links, is_anew)
     for frame in steps.kept if steps else ():
         frame.unpersist()
     return events

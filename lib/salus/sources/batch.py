@@ -20,6 +20,7 @@ from salus.sources.mapping import mapped, refused
 from salus.sources.parsing import PARSED, UNCHANGED, WHOLE_FILE, bundle_entries, lines, parsed, records, rows
 from salus.sources.tables import delta_root, table_rows
 from salus.sources.units import conversions, read_spellings, read_units, spellings_path, units_path
+from salus.storage.small import small_frame
 from salus.storage.staging import Keep, staging, unkept
 from salus.storage.tables import Tables
 
@@ -175,7 +176,7 @@ def placed(spark: SparkSession, batch: Batch, rows: DataFrame) -> DataFrame:
                 f"Received {parsed_records} records from the parser for {file.name}; expected the {file.records} that "
                 "its bytes hold. Its rows were split wrongly; please report the file's form."
             )
-    joined = rows.join(F.broadcast(spark.createDataFrame(places, PLACES)), ["_path", "_block"])
+    joined = rows.join(F.broadcast(small_frame(spark, places, PLACES)), ["_path", "_block"])
     if batch.source.clock == "live":
         joined = joined.withColumns(
             {

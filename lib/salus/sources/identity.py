@@ -20,10 +20,11 @@ from pyspark.sql.types import StructType
 from salus.schemas import IDENTITY, IDENTITY_CONFLICTS
 from salus.schemas.fields import LONG, LONGS, STRING, field
 from salus.sources.histories import ALWAYS, NEVER, Span, histories
-from salus.sources.identity_of_few import MOST_JOINED, SHOWN, Link, spans_by_component
+from salus.sources.identity_of_few import MOST_JOINED, SHOWN, Carried, spans_by_component
+from salus.storage.small import small_frame
 
-FEW = 50_000
-"""Links that the driver derives by itself: a nightly delivery's, whose jobs would cost more than they do."""
+FEW = 200_000
+"""Spans that the driver derives by itself, in seconds and 200 MB: the two dozen jobs of the tasks would take longer."""
 
 KNOWN_SEXES = (8507, 8532)
 FOUND = StructType(
@@ -47,10 +48,12 @@ class Identities:
     kept: tuple[DataFrame, ...]
 
 
-def few_links(links: DataFrame) -> list[Link] | None:
-    """All of ``links`` (``LINKS``), or None where they are not few."""
-    found = links.select(*Link._fields).limit(FEW + 1).collect()
-    return [Link(*row) for row in found] if len(found) <= FEW else None
+def few_spans(links: DataFrame) -> list[Carried] | None:
+    """``carried`` of all ``links`` (``LINKS``), or None where they are not few."""
+    found = carried(links).limit(FEW + 1).toArrow()
+    if found.num_rows > FEW:
+        return None
+    return list(map(Carried, *(found[name].to_pylist() for name in Carried._fields)))
 
 
 def as_of(identity: DataFrame, at: datetime) -> DataFrame:
@@ -61,17 +64,25 @@ def as_of(identity: DataFrame, at: datetime) -> DataFrame:
     return identity.where(begun & going_on).select("source_subject_id", "subject_id")
 
 
-def standing(links: DataFrame) -> DataFrame:
-    """Each link of ``links`` (``LINKS``) with the clocks ``since`` and ``until``; those that never stood are left out.
+def carried(links: DataFrame) -> DataFrame:
+    """``source_subject_id, identifier_id, since, until, priority``: what each subject carried, and for how long.
 
-    A version replaces all of its record's links; an identifier joins nobody from its 21st person on.
+    A version replaces all of its record's links. A thousand records that say the same are one row.
     """
     newer = Window.partitionBy("record_id").orderBy(F.desc("version")).rangeBetween(Window.unboundedPreceding, -1)
     since = F.coalesce(F.unix_micros(F.col("known_from").cast("timestamp")), F.lit(ALWAYS))
     told = links.withColumn("since", since).withColumn("until", F.coalesce(F.min("since").over(newer), F.lit(NEVER)))
-    spans = told.where("since < until").select(
-        "source_subject_id", "identifier_id", "since", "until", F.col("system_priority").alias("priority")
+    return (
+        told.where("since < until")
+        .groupBy("source_subject_id", "identifier_id", "until")
+        .agg(F.min("since").alias("since"), F.min("system_priority").alias("priority"))
+        .select(*Carried._fields)
     )
+
+
+def standing(links: DataFrame) -> DataFrame:
+    """``carried`` of ``links`` (``LINKS``) with ``crowded_at``: an identifier joins nobody from its 21st person on."""
+    spans = carried(links)
     return spans.join(F.broadcast(crowded(spans)), "identifier_id", "left").select(
         *spans.columns, F.coalesce("crowded_at", F.lit(NEVER)).alias("crowded_at")
     )
@@ -150,14 +161,14 @@ def _found(spark, shared, subjects, persons) -> DataFrame:
     told_of = about(persons)
     few = spans.limit(FEW + 1).collect()
     if not few:
-        return spark.createDataFrame([], FOUND)
+        return small_frame(spark, [], FOUND)
     if len(few) <= FEW:
-        involved = spark.createDataFrame([(row["source_subject_id"],) for row in few], "source_subject_id long")
+        involved = small_frame(spark, [(row["source_subject_id"],) for row in few], "source_subject_id long")
         told = told_of.join(F.broadcast(involved.distinct()), "source_subject_id").collect()
         known = {row["source_subject_id"]: row[1:] for row in told}
         rows = [Span(*row, *known.get(row["source_subject_id"], (None, None))) for row in few]
         found = [one for members in spans_by_component(rows) for one in _rows_of(members)]
-        return spark.createDataFrame(found, FOUND).coalesce(1)
+        return small_frame(spark, found, FOUND).coalesce(1)
     labels = labelled(shared.select("source_subject_id", "identifier_id"))
     named = spans.join(told_of, "source_subject_id", "left").join(labels, "source_subject_id")
     grouped = named.groupBy("component").agg(F.collect_list(F.struct(*Span._fields)).alias("spans"))

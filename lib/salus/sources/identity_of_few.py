@@ -16,15 +16,14 @@ SHOWN = 20
 EPOCH = datetime(1970, 1, 1)
 
 
-class Link(NamedTuple):
-    """What this needs of a row of ``LINKS``."""
+class Carried(NamedTuple):
+    """A subject carried an identifier, as was known from ``since`` until ``until``."""
 
     source_subject_id: int
     identifier_id: int
-    system_priority: int
-    record_id: int
-    version: int
-    known_from: datetime | None
+    since: int
+    until: int
+    priority: int
 
 
 class Stood(NamedTuple):
@@ -50,25 +49,10 @@ class People:
     conflicts: list[tuple]
 
 
-def standing_of(links: Sequence[Link]) -> list[Stood]:
-    """Each link with the time that it stood for; those that never did are left out."""
-    of_record: dict[int, dict[int, int]] = {}
-    for link in links:
-        versions, since = of_record.setdefault(link.record_id, {}), clock(link.known_from)
-        versions[link.version] = min(since, versions.get(link.version, NEVER))
-    until: dict[tuple[int, int], int] = {}
-    for record, versions in of_record.items():
-        replaced = NEVER
-        for version in sorted(versions, reverse=True):
-            until[record, version] = replaced
-            replaced = min(replaced, versions[version])
-    spans = [
-        (link.source_subject_id, link.identifier_id, since, end, link.system_priority)
-        for link in links
-        if (since := clock(link.known_from)) < (end := until[link.record_id, link.version])
-    ]
+def standing_of(spans: Sequence[Carried]) -> list[Stood]:
+    """``spans`` with the clock from which on each one's identifier joins too many people."""
     crowded = _crowded(spans)
-    return [Stood(*span, crowded.get(span[1], NEVER)) for span in spans]
+    return [Stood(*span, crowded.get(span.identifier_id, NEVER)) for span in spans]
 
 
 def _crowded(spans) -> dict[int, int]:
@@ -97,7 +81,7 @@ def people_of(spans: Sequence[Stood], shared: Sequence[Stood], about: About) -> 
     """Who is who among the subjects of ``spans``.
 
     Args:
-        spans: ``standing_of`` all links.
+        spans: ``standing_of`` all that was carried.
         shared: ``sharing`` of them.
         about: what tells people apart of those who share.
     """
@@ -154,11 +138,6 @@ def _too_many(spans) -> list[tuple]:
         ("identifier_joins_too_many", identifier, sorted(subjects)[:SHOWN], len(subjects))
         for identifier, subjects in everybody.items()
     ]
-
-
-def clock(at: datetime | None) -> int:
-    """Microseconds of ``at``, UTC; what was known always is before everything."""
-    return ALWAYS if at is None else (at - EPOCH) // timedelta(microseconds=1)
 
 
 def moment(clock: int) -> datetime | None:

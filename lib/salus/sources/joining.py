@@ -1,50 +1,49 @@
 """New links join people, and part them: who is who is derived anew for those whom they concern, and for nobody else."""
 
 from collections.abc import Sequence
+from functools import partial
 
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from salus.sources.identity import about, few_links, identities, reached, too_many
-from salus.sources.identity_of_few import Link, people_of, sharing, standing_of
+from salus.sources.identity import about, few_spans, identities, reached, too_many
+from salus.sources.identity_of_few import Carried, people_of, sharing, standing_of
+from salus.storage.at_once import at_once
+from salus.storage.small import small_frame
 from salus.storage.tables import Tables
 
 
-def join_people(tables: Tables, new: DataFrame, is_anew: bool) -> None:
-    """Append the links ``new``, and bring ``identity`` and ``identity_conflicts`` up to them.
+def join_people(tables: Tables, before: DataFrame, new: DataFrame, is_anew: bool) -> None:
+    """Bring ``identity`` and ``identity_conflicts`` up to what ``links`` says now.
 
     Args:
-        tables: the warehouse, with the batch's ``persons``.
-        new: ``LINKS`` rows.
+        tables: the warehouse, with the batch's ``persons`` and ``links``.
+        before: ``links`` without the batch.
+        new: the batch's ``LINKS`` rows.
         is_anew: links were taken back too, so that everybody is concerned.
     """
-    new = new.persist()
-    if is_anew or not new.isEmpty():
-        before = tables.read("links")
-        tables.append("links", new)
-        few = few_links(tables.read("links"))
-        if few is not None:
-            _derive_few(tables, few)
-        else:
-            is_whole = is_anew or tables.version("identity") is None
-            touched = new.select("source_subject_id")
-            _derive(tables, None if is_whole else reached(tables.read("links"), before, touched))
-    new.unpersist()
+    few = few_spans(tables.read("links"))
+    if few is not None:
+        _derive_few(tables, few)
+    elif is_anew or tables.version("identity") is None:
+        _derive(tables, None)
+    else:
+        _derive(tables, reached(tables.read("links"), before, new.select("source_subject_id")))
 
 
-def _derive_few(tables, links: Sequence[Link]):
+def _derive_few(tables, carried: Sequence[Carried]):
     """Derive everybody, without Spark, and write what is otherwise than before."""
-    spans = standing_of(links)
+    spans = standing_of(carried)
     shared = sharing(spans)
     found = people_of(spans, shared, _about(tables, {span.source_subject_id for span in shared}))
-    _replace_few(tables, "identity", found.rows)
-    _replace_few(tables, "identity_conflicts", found.conflicts)
+    changes = {"identity": found.rows, "identity_conflicts": found.conflicts}
+    at_once(tables.spark, [partial(_replace_few, tables, name, rows) for name, rows in changes.items()])
 
 
 def _about(tables, subjects):
     if not subjects:
         return {}
-    of_them = tables.spark.createDataFrame([(subject,) for subject in subjects], "source_subject_id long")
+    of_them = small_frame(tables.spark, [(subject,) for subject in subjects], "source_subject_id long")
     told = about(tables.read("persons").join(F.broadcast(of_them), "source_subject_id")).collect()
     return {row["source_subject_id"]: (row["birth"], row["sex"]) for row in told}
 

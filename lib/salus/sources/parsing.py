@@ -19,6 +19,7 @@ from salus.sources.bundles import entries
 from salus.sources.declaration import Source
 from salus.sources.python_source import BYTES_AT_ONCE, read_records
 from salus.sources.text import decompressed, is_utf8, records_in, text_of
+from salus.storage.small import small_frame
 
 ROWS_AT_ONCE = 2000
 BOM = "\ufeff"
@@ -98,7 +99,7 @@ def _by_file(spark, paths, read: Callable[[str], Iterator[tuple]], schema: pa.Sc
                 yield pa.RecordBatch.from_arrays(arrays, schema=placed)
                 number += len(several)
 
-    files = spark.createDataFrame([(path,) for path in paths], "path string").repartition(len(paths))
+    files = small_frame(spark, [(path,) for path in paths], "path string").repartition(len(paths))
     return files.mapInArrow(work, from_arrow_schema(placed)).withColumn("_block", F.lit(WHOLE_FILE).cast("long"))
 
 

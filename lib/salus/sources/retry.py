@@ -18,6 +18,7 @@ from salus.sources.batch import Batch, landed_rows, placed
 from salus.sources.deliveries import Noted, next_after
 from salus.sources.parsing import UNCHANGED
 from salus.sources.verdicts import RECORD, index, verdicts_on, with_owners
+from salus.storage.small import small_frame
 
 
 def refused_before(
@@ -37,7 +38,7 @@ def refused_before(
     at_hand = [newest[id] for id in files if id in newest and newest[id].rows_quarantined]
     if mapping_hash:
         at_hand = [row for row in at_hand if row.mapping_hash == mapping_hash]
-    pairs = job.spark.createDataFrame([(row.file_id, row.batch_id) for row in at_hand], "file_id long, batch_id long")
+    pairs = small_frame(job.spark, [(row.file_id, row.batch_id) for row in at_hand], "file_id long, batch_id long")
     waiting = job.tables.read("quarantine").join(F.broadcast(pairs), ["file_id", "batch_id"], "left_semi")
     if mapping_hash:
         waiting = waiting.where("rule = 'unknown_person'")

@@ -15,6 +15,7 @@ from pyspark.sql import functions as F
 
 from salus.errors import Refused
 from salus.settings import conf_dir
+from salus.storage.small import small_frame
 
 CONVERSIONS = "code string, _slopes map<string, struct<unit: string, slope: double, offset: double>>"
 COLUMNS = ["code", "unit", "canonical_unit", "slope", "offset"]
@@ -104,7 +105,7 @@ def written(units: dict[str, Conversion], spellings: dict[str, str]) -> dict[str
 def conversions(spark: SparkSession, units: dict[str, dict[str, Conversion]], spellings: dict[str, str]) -> DataFrame:
     """One row a code that has a canonical unit: how each way of writing its units is converted."""
     rows = [(code, written(known, spellings)) for code, known in units.items()]
-    return spark.createDataFrame(rows, CONVERSIONS).coalesce(1)
+    return small_frame(spark, rows, CONVERSIONS).coalesce(1)
 
 
 def conversion_of(unit: Column) -> Column:

@@ -18,6 +18,7 @@ from pyspark.sql.types import ArrayType, StructType
 from salus.errors import EnvironmentFault
 from salus.schemas import TABLES, schema_of
 from salus.storage.at_once import at_once
+from salus.storage.small import small_frame
 
 CLUSTERED_BY = {
     "events": ["source_subject_id"],
@@ -69,7 +70,7 @@ class Tables:
         """
         version = self.version(name)
         if version is None:
-            return self.spark.createDataFrame([], schema_of(name))
+            return small_frame(self.spark, [], schema_of(name))
         if (name, version) not in self._frames:
             frame = self.spark.read.format("delta").option("versionAsOf", version).load(self.path(name))
             self._frames[name, version] = frame
@@ -128,7 +129,7 @@ class Tables:
             if published is None:
                 if self.spark.read.format("delta").load(self.path(name)).isEmpty():
                     continue
-                empty = self.spark.createDataFrame([], schema_of(name))
+                empty = small_frame(self.spark, [], schema_of(name))
                 empty.write.format("delta").mode("overwrite").save(self.path(name))
             else:
                 if self._restored_to(name) == published:
@@ -184,7 +185,7 @@ class Tables:
         """``rows`` (mappings with every column of table ``name``) as a small frame of its schema."""
         schema = schema_of(name)
         values = [tuple(row.get(column) for column in schema.names) for row in rows]
-        return self.spark.createDataFrame(values, schema).coalesce(1)
+        return small_frame(self.spark, values, schema).coalesce(1)
 
     def _write(self, name, rows, mode, where=None):
         self._create(name)

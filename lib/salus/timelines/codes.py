@@ -9,6 +9,7 @@ from pyspark.sql import functions as F
 from salus.errors import Refused
 from salus.schemas import CODES, VOID_CODE
 from salus.settings import conf_dir
+from salus.storage.small import small_frame
 
 
 def codes(events: DataFrame, code_map: DataFrame) -> DataFrame:
@@ -20,7 +21,7 @@ def codes(events: DataFrame, code_map: DataFrame) -> DataFrame:
         events: table ``events``.
         code_map: table ``code_map``; empty where no vocabulary was given.
     """
-    described = events.sparkSession.createDataFrame(descriptions(), "code STRING, described STRING")
+    described = small_frame(events.sparkSession, descriptions(), "code STRING, described STRING")
     counted = events.where(F.col("code") != VOID_CODE).groupBy("code").agg(F.count("*").alias("events"))
     is_other = F.col("concept") != F.col("code")
     mapped = code_map.groupBy("code").agg(

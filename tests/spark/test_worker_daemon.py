@@ -1,0 +1,11 @@
+"""Python workers that begin with their imports done."""
+
+
+def test_a_worker_begins_with_what_its_batches_need(spark):
+    def loaded(_):
+        import sys
+
+        return [name for name in ("pandas", "pyarrow", "pyspark.sql.pandas.serializers") if name in sys.modules]
+
+    (found,) = spark.sparkContext.parallelize([0], 1).map(loaded).collect()
+    assert found == ["pandas", "pyarrow", "pyspark.sql.pandas.serializers"]
