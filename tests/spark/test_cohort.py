@@ -11,6 +11,7 @@ from pyspark.sql import functions as F
 from salus.cohorts.attrition import attrition
 from salus.cohorts.cohort import cohort, eligible, tonight
 from salus.cohorts.eligibility import eligibility_steps
+from salus.cohorts.exclusions import excluded_codes
 from salus.cohorts.grid import data_end, grid
 from salus.cohorts.labels import LABEL_STEPS
 from salus.cohorts.splits import fold_column, fold_of, split_column, split_of, split_people
@@ -166,10 +167,34 @@ def test_labels_of_one_class_are_held_and_nothing_is_written(spark, tmp_path, ta
 def test_tonight_asks_what_training_asked_and_writes_nothing(made, task):
     with run_in(made[0]) as job:
         steps = tonight(job, task, date(2025, 6, 1))
-        timelines = job.tables.read("timelines")
-        then = eligible(timelines, task, [date(2025, 6, 1)]).where("step_lost = 0").count()
+        timelines, codes = job.tables.read("timelines"), job.tables.read("codes")
+        then = eligible(timelines, codes, task, [date(2025, 6, 1)]).where("step_lost = 0").count()
         assert job.tables.written == {}
     assert steps[-1]["rows_before"] - steps[-1]["rows_lost"] == then == 250
+
+
+def test_whoever_is_known_to_have_had_it_is_left_out_from_then_on(made, task):
+    rules = task.eligibility.model_copy(update={"no_history_of": ("LOINC/4548",)})
+    without = task.model_copy(update={"eligibility": rules})
+    with run_in(made[0]) as job:
+        before, after = (tonight(job, without, day) for day in (date(2025, 6, 1), date(2026, 7, 1)))
+    assert before[-1]["criterion"] == "no history of LOINC/4548"
+    assert (before[-1]["rows_lost"], before[-1]["rows_before"]) == (0, 250)
+    assert after[-1]["rows_lost"] == after[-1]["rows_before"] > 0
+
+
+def test_excluded_codes_are_those_that_begin_so_or_whose_ancestors_do(spark, task):
+    rows = [
+        ("ICD10CM/E11.9", 3, None, 9, None),
+        ("ICD10CM/E110", 2, None, 9, []),
+        ("ICD10CM/I10", 1, None, 9, ["SNOMED/38341003"]),
+        ("LOCAL/DM", 4, None, 9, ["SNOMED/1", "SNOMED/44054006"]),
+        ("SNOMED/440540061", 5, None, 9, None),
+    ]
+    codes = spark.createDataFrame(rows, CODES)
+    rules = task.eligibility.model_copy(update={"no_history_of": ("ICD10CM/E11.", "SNOMED/44054006$")})
+    assert excluded_codes(codes, rules).tolist() == [3, 4]
+    assert excluded_codes(codes, task.eligibility).tolist() == []
 
 
 def test_attrition_counts_people_by_the_step_that_lost_the_last_of_them(spark, task):

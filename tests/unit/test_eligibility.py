@@ -6,19 +6,26 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from salus.cohorts.eligibility import COLUMNS, eligibility, eligibility_steps
+from salus.cohorts.eligibility import COLUMNS, NOTHING, eligibility, eligibility_steps
 from salus.cohorts.task import Eligibility
 from salus.timelines.clocks import MICROSECONDS_PER_DAY as DAY
 from salus.timelines.clocks import NEVER
 from salus.timelines.recency import MEDS_DEATH_HASH
 
 LOOK_BACK = 12
-OTHER_CODE = 5
-RULES = Eligibility(age_at_least=0.05, look_back_days=LOOK_BACK, enrolled_days_at_least=5, largest_gap_days=3)
+OTHER_CODE, CONDITION = 5, 7
+EXCLUDED = np.array([CONDITION, 9])
+RULES = Eligibility(
+    age_at_least=0.05,
+    look_back_days=LOOK_BACK,
+    enrolled_days_at_least=5,
+    largest_gap_days=3,
+    no_history_of=("CONDITION/",),
+)
 
 known = st.tuples(st.integers(0, 45), st.one_of(st.none(), st.integers(1, 45)))  # day available, days it stood
 span = st.tuples(st.integers(0, 30), st.one_of(st.none(), st.integers(0, 20)), known)  # first day, days, known
-event = st.tuples(st.sampled_from([MEDS_DEATH_HASH, OTHER_CODE]), known)
+event = st.tuples(st.sampled_from([MEDS_DEATH_HASH, OTHER_CODE, CONDITION]), known)
 person = st.fixed_dictionaries(
     {
         "birth": st.one_of(st.none(), st.integers(-30, 40)),
@@ -35,6 +42,7 @@ rules = st.builds(
     look_back_days=st.just(LOOK_BACK),
     enrolled_days_at_least=st.sampled_from([0, 5, LOOK_BACK]),
     largest_gap_days=st.sampled_from([None, 0, 3]),
+    no_history_of=st.sampled_from([(), ("CONDITION/",)]),
 )
 
 
@@ -86,6 +94,7 @@ def slowly(person, day, rules):
         not rules.enrolled_at_prediction or covered[-1],
         enrolled_days >= rules.enrolled_days_at_least,
         rules.largest_gap_days is None or max(map(len, gaps)) <= rules.largest_gap_days,
+        not rules.no_history_of or not any(code == CONDITION and seen(known, day) for code, known in person["events"]),
     ]
     return (passes.index(False) + 1 if False in passes else 0), enrolled_days
 
@@ -93,7 +102,8 @@ def slowly(person, day, rules):
 @given(people, rules)
 def test_it_is_its_definition_day_by_day(persons, rules):
     row, at = every_sample(persons)
-    lost_at, enrolled_days = eligibility(batch_of(persons), row, at, rules)
+    excluded = EXCLUDED if rules.no_history_of else NOTHING
+    lost_at, enrolled_days = eligibility(batch_of(persons), row, at, rules, excluded)
     expected = [slowly(persons[r], int(t // DAY), rules) for r, t in zip(row, at)]
     assert list(zip(lost_at.tolist(), enrolled_days.tolist())) == expected
 
@@ -104,7 +114,7 @@ def test_what_becomes_available_after_the_prediction_changes_nothing(persons, ot
     as_known = [only_known(p, day) for p in persons]
     as_today = [with_future(p, only_future(others[i % len(others)], day), day) for i, p in enumerate(as_known)]
     row, at = np.arange(len(persons)), np.full(len(persons), day * DAY)
-    for then, now in zip(*(eligibility(batch_of(each), row, at, RULES) for each in (as_known, as_today))):
+    for then, now in zip(*(eligibility(batch_of(each), row, at, RULES, EXCLUDED) for each in (as_known, as_today))):
         np.testing.assert_array_equal(then, now)
 
 
@@ -144,14 +154,15 @@ def test_a_slice_of_a_batch_gives_the_same(persons):
     whole = batch_of([*persons, *persons])
     row, at = every_sample(persons)
     for sliced, alone in zip(
-        eligibility(whole.slice(len(persons)), row, at, RULES), eligibility(batch_of(persons), row, at, RULES)
+        eligibility(whole.slice(len(persons)), row, at, RULES, EXCLUDED),
+        eligibility(batch_of(persons), row, at, RULES, EXCLUDED),
     ):
         np.testing.assert_array_equal(sliced, alone)
 
 
 def test_an_enrolment_that_ends_tomorrow_excludes_nobody_today():
     leaves_tomorrow = {"birth": -30, "events": [], "spans": [(0, 26, (0, None))]}
-    lost_at, _ = eligibility(batch_of([leaves_tomorrow]), np.array([0]), np.array([25 * DAY]), RULES)
+    lost_at, _ = eligibility(batch_of([leaves_tomorrow]), np.array([0]), np.array([25 * DAY]), RULES, EXCLUDED)
     assert lost_at.tolist() == [0]
 
 
@@ -164,11 +175,14 @@ def test_an_enrolment_that_ends_tomorrow_excludes_nobody_today():
         ({"spans": [(0, 25, (0, None))]}, "enrolled at the prediction"),
         ({"spans": [(21, None, (0, None))]}, "enrolled at least 5 of the last 12 days"),
         ({"spans": [(17, None, (0, None))]}, "gaps of at most 3 days in the last 12"),
+        ({"events": [(CONDITION, (24, None))]}, "no history of CONDITION/"),
     ],
 )
 def test_each_step_loses_whom_it_names(change, step):
     keeps = {"birth": -30, "events": [], "spans": [(0, None, (0, None))]}
-    lost_at, _ = eligibility(batch_of([keeps, keeps | change]), np.array([0, 1]), np.array([25 * DAY] * 2), RULES)
+    lost_at, _ = eligibility(
+        batch_of([keeps, keeps | change]), np.array([0, 1]), np.array([25 * DAY] * 2), RULES, EXCLUDED
+    )
     assert lost_at.tolist() == [0, 1 + eligibility_steps(RULES).index(step)]
 
 

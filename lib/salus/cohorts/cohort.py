@@ -18,6 +18,7 @@ from pyspark.sql.types import StructType
 from salus.cohorts.attrition import attrition
 from salus.cohorts.eligibility import COLUMNS as ELIGIBILITY_COLUMNS
 from salus.cohorts.eligibility import eligibility, eligibility_steps
+from salus.cohorts.exclusions import excluded_codes
 from salus.cohorts.grid import data_end, grid
 from salus.cohorts.splits import split_people
 from salus.cohorts.task import SPLITS, Task
@@ -93,7 +94,7 @@ def cohort(job, task: Task) -> None:
 def tonight(job, task: Task, as_of: date) -> list[dict]:
     """The attrition of the people of ``as_of``: no labels, nothing that needs the future; nothing is written."""
     people = (
-        eligible(job.tables.read("timelines"), task, [as_of])
+        eligible(job.tables.read("timelines"), job.tables.read("codes"), task, [as_of])
         .withColumn("is_positive", F.lit(None).cast("boolean"))
         .persist()
     )
@@ -105,11 +106,12 @@ def tonight(job, task: Task, as_of: date) -> list[dict]:
     return steps
 
 
-def eligible(timelines: DataFrame, task: Task, dates: Sequence[date]) -> DataFrame:
+def eligible(timelines: DataFrame, codes: DataFrame, task: Task, dates: Sequence[date]) -> DataFrame:
     """One ``ELIGIBLE`` row a person of ``timelines`` and date: at which step they are lost, or that they are not."""
     times = np.array([micros(day) for day in dates], np.int64)
+    excluded = excluded_codes(codes, task.eligibility)
     return timelines.select("subject_id", *ELIGIBILITY_COLUMNS).mapInArrow(
-        partial(_eligible, rules=task.eligibility, times=times), ELIGIBLE
+        partial(_eligible, rules=task.eligibility, excluded=excluded, times=times), ELIGIBLE
     )
 
 
@@ -130,9 +132,10 @@ def labelled_samples(timelines: DataFrame, codes: DataFrame, task: Task, dates: 
         schema_overrides={"code": pl.String, "code_hash": pl.Int64},
     )
     named = label_codes(task.label, vocabulary)
+    excluded = excluded_codes(codes, task.eligibility)
     columns = dict.fromkeys((*ELIGIBILITY_COLUMNS, *COLUMNS))
     return timelines.select("subject_id", *columns).mapInArrow(
-        partial(_labelled, task=task, times=times, codes=named), SAMPLES
+        partial(_labelled, task=task, times=times, codes=named, excluded=excluded), SAMPLES
     )
 
 
@@ -147,19 +150,19 @@ def sample_steps(task: Task, dates: Sequence[date], end: date) -> list[str]:
     return [looked_at, *eligibility_steps(task.eligibility), *LABEL_STEPS]
 
 
-def _eligible(batches: Iterator[pa.RecordBatch], rules, times) -> Iterator[pa.RecordBatch]:
+def _eligible(batches: Iterator[pa.RecordBatch], rules, excluded, times) -> Iterator[pa.RecordBatch]:
     for shard, row, at in _shards(batches, times):
-        step, days = eligibility(shard, row, at, rules)
+        step, days = eligibility(shard, row, at, rules, excluded)
         yield _batch(ELIGIBLE, shard, row, at, step.astype(np.int32), days)
 
 
-def _labelled(batches, task, times, codes):
+def _labelled(batches, task, times, codes, excluded):
     os.environ.setdefault("POLARS_MAX_THREADS", "1")
     from salus.cohorts.labels import LABEL_STEPS, label_samples
 
     steps = len(eligibility_steps(task.eligibility))
     for shard, row, at in _shards(batches, times):
-        step, _ = eligibility(shard, row, at, task.eligibility)
+        step, _ = eligibility(shard, row, at, task.eligibility, excluded)
         step = step.astype(np.int32)
         positive, observed = np.zeros(row.size, bool), np.full(row.size, -1, np.int32)
         index = np.flatnonzero(step == 0)

@@ -13,6 +13,7 @@ from salus.timelines.entries import lists
 from salus.timelines.recency import MEDS_DEATH_HASH
 
 SECONDS_PER_DAY = 86_400
+NOTHING = np.empty(0, np.int64)
 
 COLUMNS = (
     "birth",
@@ -37,6 +38,7 @@ def eligibility_steps(rules: Eligibility) -> list[str]:
         "enrolled at the prediction" if rules.enrolled_at_prediction else "enrolled or not",
         f"enrolled at least {rules.enrolled_days_at_least} of the last {rules.look_back_days} days",
         f"gaps of {gap} days in the last {rules.look_back_days}",
+        f"no history of {' or '.join(rules.no_history_of)}" if rules.no_history_of else "any history",
     ]
 
 
@@ -45,6 +47,7 @@ def eligibility(
     sample_row: np.ndarray,
     prediction_times: np.ndarray,
     rules: Eligibility,
+    excluded: np.ndarray = NOTHING,
 ) -> tuple[np.ndarray, np.ndarray]:
     """At which step each sample is lost, and how long it was enrolled.
 
@@ -53,6 +56,7 @@ def eligibility(
         sample_row: int64 (samples,), the row of ``batch`` that each sample is about.
         prediction_times: int64 (samples,), microseconds since the epoch, UTC.
         rules: the task's eligibility.
+        excluded: int64, the hashes of the codes that ``rules.no_history_of`` names, of ``excluded_codes``.
 
     Returns:
         int8 (samples,), 0 = eligible, i = lost at the i-th of ``eligibility_steps``; and int32 (samples,), days
@@ -61,7 +65,7 @@ def eligibility(
     birth = batch.column("birth").fill_null(NEVER).to_numpy(zero_copy_only=False)[sample_row]
     born = birth <= prediction_times
     years = (prediction_times - np.minimum(birth, prediction_times)) / (DAYS_PER_YEAR * MICROSECONDS_PER_DAY)
-    died = _known_to_have_died(batch, sample_row, prediction_times)
+    died = _is_known(batch, sample_row, prediction_times, np.array([MEDS_DEATH_HASH]))
     enrolled, covered, gap = _enrolment(batch, sample_row, prediction_times, rules.look_back_days)
     enrolled_days = (covered // SECONDS_PER_DAY).astype(np.int32)
     passes = [
@@ -71,6 +75,7 @@ def eligibility(
         enrolled if rules.enrolled_at_prediction else np.ones_like(enrolled),
         enrolled_days >= rules.enrolled_days_at_least,
         np.ones_like(enrolled) if rules.largest_gap_days is None else gap <= rules.largest_gap_days * SECONDS_PER_DAY,
+        ~_is_known(batch, sample_row, prediction_times, excluded),
     ]
     lost_at = np.zeros(sample_row.size, np.int8)
     for step in range(len(passes), 0, -1):
@@ -78,16 +83,18 @@ def eligibility(
     return lost_at, enrolled_days
 
 
-def _known_to_have_died(batch, sample_row, prediction_times):
-    """Whether a death was known at T; the timeline's own ``death`` may be a correction that came later."""
+def _is_known(batch, sample_row, prediction_times, codes):
+    """Whether an event with one of ``codes`` was known at T; what the timeline says of it today may be newer."""
+    known = np.zeros(sample_row.size, bool)
+    if not codes.size:
+        return known
     offsets, code = lists(batch, "code")
-    death = np.flatnonzero(code == MEDS_DEATH_HASH)
-    available, superseded = (lists(batch, name)[1][death] for name in ("available", "superseded"))
-    sample, entry = _pairs(np.searchsorted(death, offsets), sample_row)
+    found = np.flatnonzero(np.isin(code, codes))
+    available, superseded = (lists(batch, name)[1][found] for name in ("available", "superseded"))
+    sample, entry = _pairs(np.searchsorted(found, offsets), sample_row)
     at = prediction_times[sample]
-    died = np.zeros(sample_row.size, bool)
-    died[sample[(available[entry] <= at) & (at < superseded[entry])]] = True
-    return died
+    known[sample[(available[entry] <= at) & (at < superseded[entry])]] = True
+    return known
 
 
 def _enrolment(batch, sample_row, prediction_times, look_back_days):

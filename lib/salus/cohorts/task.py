@@ -35,6 +35,9 @@ class Eligibility(Strict):
     look_back_days: int = Field(default=365, ge=1, description="the days before T over which enrolment is counted")
     enrolled_days_at_least: int = Field(default=0, ge=0, description="days enrolled within the look-back")
     largest_gap_days: int | None = Field(default=None, ge=0, description="longest gap within the look-back, days")
+    no_history_of: tuple[str, ...] = Field(
+        default=(), description="how codes begin of which nothing may be known at T, such as the condition itself"
+    )
 
     @model_validator(mode="after")
     def _look_back_holds_the_days(self):

@@ -40,8 +40,10 @@ class Night:
         as_of: the prediction time, microseconds since the epoch.
         rules: the task's eligibility.
         calibration: of the model.
+        excluded: hashes of the codes whose history excludes a person, of ``excluded_codes``.
     """
 
     as_of: int
     rules: Eligibility
     calibration: Calibration
+    excluded: tuple[int, ...] = ()

@@ -12,6 +12,7 @@ from typing import Any
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
+from salus.cohorts.exclusions import excluded_codes
 from salus.cohorts.task import Task
 from salus.errors import Held
 from salus.evaluation.calibration import Calibration
@@ -43,7 +44,7 @@ def score(job: Job, task: Task, as_of: date) -> None:
     calibration = calibration_of(job.tables, model)
     if not job.needed(
         {"task": task.id, "as_of": as_of},
-        ["timelines"],
+        ["timelines", "codes"],
         definition=task.hash,
         model=model.package_hash,
         calibration=calibration.version,
@@ -51,7 +52,9 @@ def score(job: Job, task: Task, as_of: date) -> None:
         return
     timelines = job.tables.read("timelines")
     package = job.spark.sparkContext.broadcast(package_bytes(package_url(job, model)))
-    found = outcomes(timelines, package, Night(micros(as_of), task.eligibility, calibration)).persist()
+    excluded = tuple(excluded_codes(job.tables.read("codes"), task.eligibility).tolist())
+    night = Night(micros(as_of), task.eligibility, calibration, excluded)
+    found = outcomes(timelines, package, night).persist()
     try:
         counts = counted(found)
         reconcile(counts, timelines.count())

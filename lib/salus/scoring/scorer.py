@@ -33,7 +33,8 @@ class Scorer:
     def outcomes(self, batch: pa.RecordBatch, night: Night) -> pa.RecordBatch:
         """One ``OUTCOME`` row for each row of ``batch``; all but the first two columns are null where not eligible."""
         row = np.arange(batch.num_rows, dtype=np.int64)
-        lost_at, enrolled_days = eligibility(batch, row, np.full(row.size, night.as_of), night.rules)
+        excluded = np.array(night.excluded, np.int64)
+        lost_at, enrolled_days = eligibility(batch, row, np.full(row.size, night.as_of), night.rules, excluded)
         row = row[lost_at == 0]
         at = np.full(row.size, night.as_of)
         raw = model_inputs(batch, row, at, self.spec)
