@@ -1,6 +1,7 @@
 """Tables as they are: Parquet files, the current files of a Delta table, and what a database's query gives.
 
-A row is a record. Its place in its file is its number there, which Spark tells (``_metadata.row_index``). What a
+A row is a record. Its place in its file is its number there, which Spark tells of Parquet (``_metadata.row_index``); of
+a Delta table it tells only the block, whose rows are numbered in their order as a text file's lines are. What a
 database gives is first copied into a Parquet file a record type, in the order that the source states: equal rows make
 an equal file, which is known by its content like any other.
 """
@@ -28,14 +29,18 @@ def table_rows(spark: SparkSession, paths: list[str], root: str | None) -> DataF
     """What ``parsed`` gives, of Parquet files of equal columns; ``root`` is the Delta table that they belong to."""
     if root is None:
         found = spark.read.parquet(*paths)
+        block, number = F.lit(WHOLE_FILE).cast("long"), F.col("_metadata.row_index")
     else:
         table = spark.read.format("delta").load(root)
-        found = table.where(F.col("_metadata.file_path").isin([Path(path).as_uri() for path in paths]))
+        urls = [Path(path).as_uri() for path in paths]  # Delta writes file:/x where Spark writes file:///x
+        urls += [url.replace("file:///", "file:/") for url in urls]
+        found = table.where(F.col("_metadata.file_path").isin(urls))
+        block, number = F.col("_metadata.file_block_start"), F.monotonically_increasing_id()
     columns = found.columns
     place = {
         "_path": F.col("_metadata.file_path"),
-        "_block": F.lit(WHOLE_FILE).cast("long"),
-        "_line_id": F.col("_metadata.row_index"),
+        "_block": block,
+        "_line_id": number,
         "_has_bom": F.lit(False),
         "_broken": F.lit(None).cast("string"),
     }
