@@ -33,6 +33,7 @@ PLOTS = {
     "attrition": 1,
     "discrimination": 3,
     "calibration": 2,
+    "usefulness": 1,
     "distribution": 1,
     "people": 1,
     "provenance": 1,
@@ -186,6 +187,9 @@ def evaluations():
                 ("brier", 0.05),
                 ("calibration_intercept", 0.01),
                 ("calibration_slope", 1.01),
+                ("sensitivity_top_1", 0.08),
+                ("ppv_top_1", 0.3),
+                ("lift_top_1", 8.0),
                 ("auroc_over_truth", auroc - 0.01),
             )
         ]
@@ -194,7 +198,8 @@ def evaluations():
             for metric, x, y in (
                 ("roc_curve", (0.0, 0.2, 1.0), (0.0, 0.6, 1.0)),
                 ("calibration_curve", (0.01, 0.1, 0.3), (0.0, 0.11, 0.29)),
-                ("precision_recall_curve", (0.0, 0.5, 1.0), (0.7, 0.3, 0.05)),
+                ("net_benefit", (0.01, 0.05, 0.2), (0.03, 0.01, 0.002)),
+                ("pr_curve", (0.0, 0.5, 1.0), (0.7, 0.3, 0.05)),
             )
         ]
     return rows + [

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy.special import expit
-from sklearn.metrics import average_precision_score, brier_score_loss, roc_auc_score
+from sklearn.metrics import average_precision_score, brier_score_loss, precision_score, recall_score, roc_auc_score
 
 from salus.errors import Refused
 from salus.evaluation.bootstrap import intervals, person_weights
@@ -21,6 +21,11 @@ from salus.evaluation.calibration import (
 from salus.evaluation.discrimination import Ranking, auroc, average_precision
 from salus.evaluation.leakage import price
 from salus.evaluation.metrics import Sample, measured
+from salus.evaluation.usefulness import FIGURES, at_top, highest, net_benefit
+from salus.report.discrimination import discrimination_section
+from salus.report.measured import Measure
+from salus.report.reliability import reliability_section
+from salus.report.usefulness import usefulness_section
 
 row = st.tuples(st.integers(0, 6), st.booleans(), st.integers(0, 3))  # score (ties abound), label, weight
 
@@ -240,6 +245,68 @@ def test_curves_run_from_end_to_end_and_carry_their_bounds(compared):
     assert low["curve_x"] == reliability["curve_x"] == high["curve_x"]
     within = zip(low["curve_y"], reliability["curve_y"], high["curve_y"], strict=True)
     assert all(bottom < share < top for bottom, share, top in within)
+
+
+def test_the_highest_rows_are_what_scikit_learn_counts_of_them(compared):
+    sample, models, rows = compared
+    for name, percent in (("model", 1), ("baseline", 10)):
+        is_top = highest(models[name], sample.weights, percent)
+        held = sample.weights @ is_top / sample.weights.sum()
+        assert percent / 100 <= held < percent / 100 + 1.5 * sample.weights.max() / sample.weights.sum()
+        assert models[name][is_top == 1].min() > models[name][is_top == 0].max()
+        sensitivity, ppv, lift = (rows[name, f"{figure}_top_{percent}"] for figure in FIGURES)
+        weighed = {"sample_weight": sample.weights}
+        assert sensitivity["value"] == pytest.approx(recall_score(sample.labels, is_top, **weighed))
+        assert ppv["value"] == pytest.approx(precision_score(sample.labels, is_top, **weighed))
+        assert lift["value"] == pytest.approx(ppv["value"] / np.average(sample.labels, weights=sample.weights))
+        assert all(found["low"] < found["value"] < found["high"] for found in (sensitivity, ppv, lift))
+
+
+def test_ties_at_the_threshold_are_all_acted_on():
+    assert highest(np.array([0.3, 0.1, 0.3, 0.3, 0.2]), np.ones(5), 20).tolist() == [1, 0, 1, 1, 0]
+    assert np.isnan(at_top("ppv", np.ones(3), np.zeros(3), np.ones(3)))
+
+
+@given(st.lists(st.tuples(st.sampled_from([0.01, 0.05, 0.2, 0.5]), st.booleans(), st.floats(0.5, 2)), min_size=1))
+def test_net_benefit_is_its_definition(rows):
+    probability, labels, weights = np.array(rows, dtype=np.float64).T
+    at = np.array([0.02, 0.05, 0.3, 0.9])
+    slowly = [
+        sum(w * (y - (1 - y) * t / (1 - t)) for p, y, w in zip(probability, labels, weights) if p >= t) / weights.sum()
+        for t in at
+    ]
+    np.testing.assert_allclose(net_benefit(probability, labels, weights, at), slowly, atol=1e-12)
+
+
+def test_the_decision_curve_beats_acting_on_all_and_on_nobody(compared):
+    sample, _, rows = compared
+    curve, everybody = rows["model", "net_benefit"], rows["model", "net_benefit_of_all"]
+    prevalence = np.average(sample.labels, weights=sample.weights)
+    assert curve["curve_x"] == everybody["curve_x"]
+    near = int(np.argmin(np.abs(np.array(curve["curve_x"]) - prevalence)))
+    assert curve["curve_y"][near] > max(0, everybody["curve_y"][near])
+    assert ("baseline", "net_benefit_of_all") not in rows
+
+
+def test_the_scaled_brier_score_is_the_share_of_the_prevalences_error_that_is_spared(compared):
+    sample, models, rows = compared
+    prevalence = np.full(sample.labels.size, np.average(sample.labels, weights=sample.weights))
+    of_prevalence = brier_score_loss(sample.labels, prevalence, sample_weight=sample.weights)
+    for name in models:
+        assert rows[name, "scaled_brier"]["value"] == pytest.approx(1 - rows[name, "brier"]["value"] / of_prevalence)
+    assert rows["baseline", "scaled_brier"]["value"] < rows["oracle", "scaled_brier"]["low"]
+
+
+def test_the_report_finds_every_curve_that_it_draws(compared):
+    """By the names under which the evaluation keeps them."""
+    measures = {
+        key: Measure(row.get("value"), x=row.get("curve_x", ()), y=row.get("curve_y", ()))
+        for key, row in compared[2].items()
+    }
+    for section, plots in ((discrimination_section, 3), (reliability_section, 2), (usefulness_section, 1)):
+        blocks = section(measures).blocks
+        assert sum(block.kind == "plot" for block in blocks) == plots
+        assert all(trace.x is not None for block in blocks if block.kind == "plot" for trace in block.figure.data)
 
 
 def test_a_sample_of_one_class_is_not_measured():

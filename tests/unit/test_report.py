@@ -26,6 +26,7 @@ from salus.report.plots import thinned
 from salus.report.provenance import provenance_section
 from salus.report.quality import Checked, quality_section
 from salus.report.reliability import reliability_section
+from salus.report.usefulness import usefulness_section
 
 AS_OF = date(2026, 6, 30)
 HOSTILE = "<script>alert('a')</script><img src=http://evil.example/x>"
@@ -36,6 +37,7 @@ SECTIONS = [
     "attrition",
     "discrimination",
     "calibration",
+    "usefulness",
     "distribution",
     "people",
     "provenance",
@@ -90,8 +92,14 @@ def measured():
             (name, "brier"): Measure(brier, brier - 0.003, brier + 0.003, 702, 12_204),
             (name, "calibration_slope"): Measure(1.03, 0.91, 1.16, 702, 12_204),
             (name, "calibration_intercept"): Measure(-0.04, -0.15, 0.07, 702, 12_204),
+            **{
+                (name, f"{figure}_top_{percent}"): Measure(value, 0.9 * value, 1.1 * value, 702, 12_204)
+                for percent in (1, 5, 10)
+                for figure, value in (("sensitivity", 0.02 * percent), ("ppv", 0.3 / percent), ("lift", 7 / percent))
+            },
+            (name, "net_benefit"): Measure(None, x=[0.01, 0.05, 0.2], y=[0.03, 0.012 * auroc, 0.001]),
             (name, "roc_curve"): Measure(None, x=x, y=[value ** (1 / power) for value in x]),
-            (name, "precision_recall_curve"): Measure(None, x=x, y=[0.05 + 0.6 * (1 - value) ** 2 for value in x]),
+            (name, "pr_curve"): Measure(None, x=x, y=[0.05 + 0.6 * (1 - value) ** 2 for value in x]),
         }
     groups = [0.008, 0.013, 0.018, 0.024, 0.031, 0.04, 0.052, 0.07, 0.105, 0.21]
     for name, shift in (("model", 1.02), ("baseline", 1.12)):
@@ -102,6 +110,7 @@ def measured():
         }
     return found | {
         ("model", "share_of_attainable_lift"): Measure(0.961, 0.92, 0.99, 702, 12_204),
+        ("model", "net_benefit_of_all"): Measure(None, x=[0.01, 0.05, 0.2], y=[0.03, -0.01, -0.2]),
         ("model", "leakage_price"): Measure(0.034, 0.02, 0.047, 702, 12_204),
         ("model", "auroc_by_time"): Measure(0.815, 0.8, 0.83, 702, 12_204),
         ("model", "auroc_by_available_time"): Measure(0.781, 0.76, 0.8, 702, 12_204),
@@ -289,6 +298,7 @@ def example():
             attrition_section(steps()),
             discrimination_section(measured()),
             reliability_section(measured()),
+            usefulness_section(measured()),
             distribution_section(lying()),
             people_section([person(rank) for rank in range(20)], AS_OF),
             provenance_section(
@@ -479,13 +489,25 @@ def test_what_is_not_there_yet_names_the_job_that_makes_it():
         attrition_section([]),
         discrimination_section({}),
         reliability_section({}),
+        usefulness_section({}),
         distribution_section(None),
         people_section([], AS_OF),
         provenance_section([], {}, {}, {}),
     ]
     html = render(replace(example(), sections=empty))
     said = re.findall(r"not yet available: run <code>(\w+)</code>", html)
-    assert said == ["score", "evaluate", "ingest", "cohort", "evaluate", "evaluate", "score", "score", "demo"]
+    assert said == [
+        "score",
+        "evaluate",
+        "ingest",
+        "cohort",
+        "evaluate",
+        "evaluate",
+        "evaluate",
+        "score",
+        "score",
+        "demo",
+    ]
     assert len(html) < 40_000, "a page without a plot needs no plotly"
 
 

@@ -3,7 +3,9 @@
 Names of the metrics, as table ``evaluations`` holds them under ``model``, ``baseline``, ``attainable``, ``oracle``:
 ``auroc``, ``auprc``, ``brier``, ``calibration_intercept`` (in the large), ``calibration_slope``, and the curves
 ``calibration_curve``, ``roc_curve``, ``pr_curve`` (precision over recall), the first with its
-``calibration_curve_low`` and ``_high``. Where the simulated truth is known also
+``calibration_curve_low`` and ``_high``; ``scaled_brier``, 1 less the Brier score over that of the prevalence; what
+``usefulness`` says of the highest 1, 5 and 10 % (``sensitivity_top_5``, ``ppv_top_5``, ``lift_top_5``), and the curve
+``net_benefit``, with ``net_benefit_of_all`` under ``model``. Where the simulated truth is known also
 ``auroc_over_truth``: the AUROC with every row a case in the proportion of its true probability, free of the
 outcomes' noise. Under ``model`` alone, each paired: ``auroc_over_baseline`` (difference), ``share_of_attainable_lift``
 ((model - 0.5) / (attainable - 0.5), over the truth) and ``leakage_price``, ``auroc_by_time``,
@@ -25,6 +27,7 @@ from sklearn.metrics import (
 from salus.evaluation.bootstrap import REPLICATES, intervals
 from salus.evaluation.calibration import calibration_groups, group_means, intercept_in_the_large, safe_logit, slope
 from salus.evaluation.discrimination import Ranking, auroc, average_precision
+from salus.evaluation.usefulness import TOP_METRICS, TOP_PERCENT, at_top, highest, net_benefit, thresholds
 
 CURVE_POINTS = 200
 
@@ -60,12 +63,14 @@ class _Measured:
     ranking: Ranking
     start: tuple[float, float]
     group: np.ndarray
+    top: Mapping[int, np.ndarray]
 
     @classmethod
     def of(cls, probability: np.ndarray, sample: Sample) -> "_Measured":
         logits = safe_logit(probability)
         start = slope(logits, sample.labels, sample.weights)
-        return cls(probability, logits, Ranking.of(probability), start, calibration_groups(probability))
+        top = {percent: highest(probability, sample.weights, percent) for percent in TOP_PERCENT}
+        return cls(probability, logits, Ranking.of(probability), start, calibration_groups(probability), top)
 
 
 def measured(
@@ -114,7 +119,7 @@ def measured(
 
 def _metrics(sample: Sample, is_over_truth_only: bool) -> list[str]:
     over_truth = [] if sample.true is None else ["auroc_over_truth"]
-    always = ["auroc", "auprc", "brier", "calibration_intercept", "calibration_slope"]
+    always = ["auroc", "auprc", "brier", "scaled_brier", "calibration_intercept", "calibration_slope", *TOP_METRICS]
     return over_truth if is_over_truth_only else always + over_truth
 
 
@@ -153,6 +158,12 @@ def _metric(model: _Measured, sample: Sample, metric: str, times: np.ndarray | N
         )
     if metric == "brier":
         return float(np.average((probability - labels) ** 2, weights=weights))
+    if metric == "scaled_brier":
+        prevalence = np.average(labels, weights=weights)
+        return 1 - float(np.average((probability - labels) ** 2, weights=weights) / (prevalence * (1 - prevalence)))
+    if metric in TOP_METRICS:
+        figure, percent = TOP_METRICS[metric]
+        return at_top(figure, model.top[percent], labels, weights)
     if metric == "calibration_intercept":
         return intercept_in_the_large(model.logits, labels, weights)
     if metric == "calibration_slope":
@@ -166,7 +177,11 @@ def _curves(name: str, model: _Measured, sample: Sample, low: np.ndarray, high: 
     predicted = group_means(model.group, probability, weights)
     false_alarms, found, _ = roc_curve(labels, probability, sample_weight=weights)
     precision, recall, _ = precision_recall_curve(labels, probability, sample_weight=weights)
+    at = thresholds(labels, weights)
+    everybody = [_curve(name, "net_benefit_of_all", at, net_benefit(np.ones(labels.size), labels, weights, at))]
     return [
+        *(everybody if name == "model" else []),
+        _curve(name, "net_benefit", at, net_benefit(probability, labels, weights, at)),
         _curve(name, "calibration_curve", predicted, group_means(model.group, labels, weights)),
         _curve(name, "calibration_curve_low", predicted, low),
         _curve(name, "calibration_curve_high", predicted, high),

@@ -91,7 +91,7 @@ def _curves(measured):
         Plot(figure, caption, half=True)
         for figure, metric, caption in (
             (roc, "roc_curve", "ROC curve. The dotted diagonal is chance."),
-            (precision, "precision_recall_curve", "Precision-recall curve. Chance is level, at the share of events."),
+            (precision, "pr_curve", "Precision-recall curve. Chance is level, at the share of events."),
         )
         if _drawn(figure, measured, metric)
     ]

@@ -14,6 +14,7 @@ FIGURES = (
     ("calibration_slope", "Slope (1 = right)", 2),
     ("calibration_intercept", "Intercept (0 = right)", 2),
     ("brier", "Brier score (0 = best)", 4),
+    ("scaled_brier", "Scaled Brier (1 = best)", 3),
 )
 PRICE = "leakage_price"
 

@@ -18,6 +18,7 @@ from salus.report.phases import phases
 from salus.report.provenance import identity, model_row, newest_snapshot, packages, provenance_section
 from salus.report.quality import checked, quality_section
 from salus.report.reliability import reliability_section
+from salus.report.usefulness import usefulness_section
 from salus.storage.ledger import now
 from salus.storage.lock import local_folder
 from salus.storage.tables import Tables
@@ -44,6 +45,7 @@ def sections(tables: Tables, task: Task, as_of: date) -> list[Section]:
         attrition_section(attrition(tables, task.id)),
         discrimination_section(measured),
         reliability_section(measured),
+        usefulness_section(measured),
         distribution_section(distribution(tables, task.id, as_of)),
         people_section(highest(tables, task.id, as_of), as_of),
         provenance_section(
