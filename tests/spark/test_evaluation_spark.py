@@ -78,10 +78,10 @@ def simulated():
         people.append(
             (
                 number,
-                TIMES[0] - 20_000 * DAY,
+                TIMES[0] - 20_000 * DAY if number % 7 else None,
                 None,
                 None,
-                "female",
+                "female" if number % 2 else "male",
                 None,
                 time,
                 [time + lag * DAY for time, lag in events],
@@ -215,7 +215,9 @@ def warehouse(tmp_path_factory, spark, spec, task):
 def test_an_evaluation(job_in, warehouse, task):
     with job_in(warehouse, "evaluate") as job:
         evaluate(job, task)
-    rows = {(row["model_name"], row["metric"]): row for row in job.tables.read("evaluations").collect()}
+    every = job.tables.read("evaluations").collect()
+    rows = {(row["model_name"], row["metric"]): row for row in every if row["subgroup"] is None}
+    subgroups = {(row["subgroup"], row["metric"]): row for row in every if row["subgroup"] is not None}
 
     # Everybody held out, and the truth on those whose truth is known.
     assert rows["model", "auroc"]["people"] == PEOPLE_A_SPLIT
@@ -224,6 +226,14 @@ def test_an_evaluation(job_in, warehouse, task):
     assert {name for name, _ in rows} == {"model", "baseline", "attainable", "oracle"}
     assert (rows["model", "auroc"]["model_version"], rows["oracle", "auroc"]["model_version"]) == ("3", "")
     assert {row["split"] for row in rows.values()} == {"held_out"}
+
+    # Everybody is in one sex; whose birth is not known is in no band of age.
+    by_sex = [subgroups[f"sex: {sex}", "auroc"] for sex in ("female", "male")]
+    assert sum(row["people"] for row in by_sex) == PEOPLE_A_SPLIT
+    assert subgroups["sex: male", "auroc_gap"]["value"] == -subgroups["sex: female", "auroc_gap"]["value"] != 0
+    known = subgroups["age: 45 to 64", "events"]
+    assert 0 < known["people"] < PEOPLE_A_SPLIT
+    assert {subgroup for subgroup, _ in subgroups} == {"sex: female", "sex: male", "age: 45 to 64"}
 
     # The model knows what the truth is made of; the baseline looks at recency alone.
     assert rows["model", "share_of_attainable_lift"]["value"] == pytest.approx(1, abs=0.02)

@@ -34,6 +34,7 @@ PLOTS = {
     "discrimination": 3,
     "calibration": 2,
     "usefulness": 1,
+    "subgroups": 1,
     "distribution": 1,
     "people": 1,
     "provenance": 1,
@@ -202,6 +203,10 @@ def evaluations():
                 ("pr_curve", (0.0, 0.5, 1.0), (0.7, 0.3, 0.05)),
             )
         ]
+    rows += [
+        evaluation("evaluate-2", "model", metric, value) | {"subgroup": "sex: female"}
+        for metric, value in (("events", 40.0), ("auroc", 0.7), ("auroc_gap", -0.1))
+    ]
     return rows + [
         evaluation("evaluate-2", "model", metric, value)
         for metric, value in (
@@ -336,10 +341,11 @@ def test_the_highest_are_the_highest(filled):
 
 
 def test_measures_are_of_the_newest_evaluation_on_people_held_out(filled):
-    found = measures(filled, TASK)
+    found, subgroups = measures(filled, TASK)
     assert found["model", "auroc"].value == 0.78
     assert found["oracle", "roc_curve"].y == pytest.approx((0.0, 0.6, 1.0))
-    assert measures(filled, "unheard_of") == {}
+    assert measures(filled, "unheard_of") == ({}, {})
+    assert subgroups["sex: female"]["auroc_gap"].value == -0.1
 
 
 def test_the_night_is_the_published_one(filled):

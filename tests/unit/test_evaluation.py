@@ -21,6 +21,7 @@ from salus.evaluation.calibration import (
 from salus.evaluation.discrimination import Ranking, auroc, average_precision
 from salus.evaluation.leakage import price
 from salus.evaluation.metrics import Sample, measured
+from salus.evaluation.subgroups import METRICS, age_bands, by_subgroup, is_material
 from salus.evaluation.usefulness import FIGURES, at_top, highest, net_benefit
 from salus.report.discrimination import discrimination_section
 from salus.report.measured import Measure
@@ -295,6 +296,53 @@ def test_the_scaled_brier_score_is_the_share_of_the_prevalences_error_that_is_sp
     for name in models:
         assert rows[name, "scaled_brier"]["value"] == pytest.approx(1 - rows[name, "brier"]["value"] / of_prevalence)
     assert rows["baseline", "scaled_brier"]["value"] < rows["oracle", "scaled_brier"]["low"]
+
+
+def test_a_subgroup_that_the_model_cannot_rank_has_a_material_gap_and_a_like_one_has_none():
+    random = np.random.default_rng(5)
+    people = np.repeat(np.arange(1500), 4)
+    true = expit(np.repeat(random.normal(-1.5, 1.2, 1500), 4))
+    labels = (random.random(people.size) < true).astype(float)
+    race = np.where(people % 5 == 0, "few", np.where(people % 5 == 1, "", "many"))
+    sex = np.where(people % 2, "female", "male")
+    probability = np.where(race == "few", true.mean(), true)
+    sample = Sample(people, labels, random.uniform(0.8, 1.5, people.size))
+    attributes = {"race": race, "sex": sex, "age": np.where(people < 5, "85 and over", "under 45")}
+    found = {(row["subgroup"], row["metric"]): row for row in by_subgroup(sample, probability, attributes, 60)}
+
+    few, many = race == "few", race == "many"
+    gap = found["race: few", "auroc_gap"]
+    areas = [roc_auc_score(labels[one], probability[one], sample_weight=sample.weights[one]) for one in (few, many)]
+    assert found["race: few", "auroc"]["value"] == pytest.approx(areas[0]) == 0.5
+    assert gap["value"] == pytest.approx(areas[0] - areas[1])
+    assert (gap["people"], gap["rows"]) == (300, 1200)
+    assert is_material("auroc", gap["value"], gap["low"], gap["high"])
+    for metric in METRICS:
+        sexes = found["sex: female", f"{metric}_gap"]
+        assert not is_material(metric, sexes["value"], sexes["low"], sexes["high"])
+    assert found["sex: male", "observed_over_expected"]["value"] == pytest.approx(1, abs=0.15)
+    assert found["age: 85 and over", "events"]["value"] == labels[people < 5].sum() < 20
+    assert ("age: 85 and over", "auroc") not in found
+    assert not any(subgroup == "race: " for subgroup, _ in found)
+
+
+def test_a_wide_gap_that_may_be_none_and_a_certain_narrow_one_are_not_material():
+    assert is_material("auroc", -0.09, -0.12, -0.06)
+    assert not is_material("auroc", -0.09, -0.2, 0.02)
+    assert not is_material("auroc", -0.03, -0.04, -0.02)
+    assert not is_material("auroc", None, None, None)
+
+
+def test_ages_fall_into_bands():
+    years = np.array([3.0, 44.9, 45.0, 64.99, 65.0, 84.0, 85.0, 101.0, np.nan])
+    assert age_bands(years).tolist() == [
+        *["under 45"] * 2,
+        *["45 to 64"] * 2,
+        "65 to 74",
+        *["75 to 84"],
+        *["85 and over"] * 2,
+        "",
+    ]
 
 
 def test_the_report_finds_every_curve_that_it_draws(compared):

@@ -26,6 +26,7 @@ from salus.report.plots import thinned
 from salus.report.provenance import provenance_section
 from salus.report.quality import Checked, quality_section
 from salus.report.reliability import reliability_section
+from salus.report.subgroups import subgroups_section
 from salus.report.usefulness import usefulness_section
 
 AS_OF = date(2026, 6, 30)
@@ -38,6 +39,7 @@ SECTIONS = [
     "discrimination",
     "calibration",
     "usefulness",
+    "subgroups",
     "distribution",
     "people",
     "provenance",
@@ -115,6 +117,20 @@ def measured():
         ("model", "auroc_by_time"): Measure(0.815, 0.8, 0.83, 702, 12_204),
         ("model", "auroc_by_available_time"): Measure(0.781, 0.76, 0.8, 702, 12_204),
     }
+
+
+def of_subgroups():
+    """Women like everybody else; a race that is served less well; an age with too few events."""
+
+    def of(auroc, gap, events=90):
+        return {
+            "events": Measure(events, None, None, 300, 5_000),
+            "auroc": Measure(auroc, auroc - 0.03, auroc + 0.03, 300, 5_000),
+            "auroc_gap": Measure(gap, gap - 0.02, gap + 0.02, 300, 5_000),
+        }
+
+    few = {"events": Measure(3, None, None, 9, 80)}
+    return {"sex: female": of(0.78, -0.01), "race: black": of(0.69, -0.09), "age: 85 and over": few}
 
 
 def scoring():
@@ -299,6 +315,7 @@ def example():
             discrimination_section(measured()),
             reliability_section(measured()),
             usefulness_section(measured()),
+            subgroups_section(of_subgroups()),
             distribution_section(lying()),
             people_section([person(rank) for rank in range(20)], AS_OF),
             provenance_section(
@@ -490,24 +507,14 @@ def test_what_is_not_there_yet_names_the_job_that_makes_it():
         discrimination_section({}),
         reliability_section({}),
         usefulness_section({}),
+        subgroups_section({}),
         distribution_section(None),
         people_section([], AS_OF),
         provenance_section([], {}, {}, {}),
     ]
     html = render(replace(example(), sections=empty))
     said = re.findall(r"not yet available: run <code>(\w+)</code>", html)
-    assert said == [
-        "score",
-        "evaluate",
-        "ingest",
-        "cohort",
-        "evaluate",
-        "evaluate",
-        "evaluate",
-        "score",
-        "score",
-        "demo",
-    ]
+    assert said == ["score", "evaluate", "ingest", "cohort", *["evaluate"] * 4, "score", "score", "demo"]
     assert len(html) < 40_000, "a page without a plot needs no plotly"
 
 
@@ -535,6 +542,16 @@ def _tones(section):
 def test_a_slope_off_one_is_said_aloud(slope, tone, says):
     said = reliability_section(measured() | {("model", "calibration_slope"): slope}).blocks[0]
     assert (said.tone, says in said.text) == (tone, True)
+
+
+def test_a_material_gap_is_said_aloud_and_a_narrow_one_is_not():
+    said = subgroups_section(of_subgroups()).blocks[0]
+    assert said.tone == "warning"
+    assert "race: black (AUROC: −0.090)" in said.text
+    assert "female" not in said.text
+    alike = {name: measures for name, measures in of_subgroups().items() if name != "race: black"}
+    assert subgroups_section(alike).blocks[0].tone == "note"
+    assert subgroups_section(alike).blocks[-1].rows[-1][-1] == "too few events"
 
 
 def test_every_person_scored_is_in_the_histogram():

@@ -21,6 +21,7 @@ from salus.evaluation.calibration import Calibration, fit_platt
 from salus.evaluation.leakage import ROWS, price, twice
 from salus.evaluation.metrics import Sample, measured
 from salus.evaluation.predictions import Predicted, collected, predictions, sampled, share_of_people
+from salus.evaluation.subgroups import GAP, MATERIAL, by_subgroup, is_material
 from salus.evaluation.trained import Trained, names_of, package_url, trained
 from salus.job import Job
 from salus.storage.ledger import now
@@ -103,11 +104,13 @@ def _calibrate(job: Job, dataset: Dataset, packages: list["Broadcast[bytes]"], m
 
 def _predicted(job: Job, dataset: Dataset, split: str, packages: list["Broadcast[bytes]"], truth_of: str | None = None):
     predicted = predictions(job.spark, dataset, split, packages)
-    truth = None
+    truth, timelines = None, None
+    if truth_of is not None:
+        timelines = job.tables.read("timelines")
     if truth_of is not None and job.tables.version("demo_truth") is not None:
         truth = job.tables.read("demo_truth").where(F.col("task_id") == truth_of)
     share = share_of_people(dataset.split(split).rows)
-    return collected(sampled(predicted, share), len(packages), truth)
+    return collected(sampled(predicted, share), len(packages), truth, timelines)
 
 
 def _held_out_rows(held_out: Predicted, calibrations: list[Calibration]) -> list[dict[str, Any]]:
@@ -118,6 +121,7 @@ def _held_out_rows(held_out: Predicted, calibrations: list[Calibration]) -> list
     }
     everybody = Sample(held_out.people, held_out.labels, held_out.weights)
     rows = _sized(measured(everybody, models), everybody)
+    rows += by_subgroup(everybody, models["model"], held_out.attributes)
     known = held_out.is_known
     if not known.any():
         return rows
@@ -164,7 +168,7 @@ def _write(job: Job, task: Task, model: Trained, baseline: Trained, rows: list[d
         for row in rows
     ]
     job.tables.replace("evaluations", job.tables.frame("evaluations", kept), f"task_id = '{task.id}'")
-    found = {(row["model_name"], row["metric"]): row.get("value") for row in kept}
+    found = {(row["model_name"], row["metric"]): row.get("value") for row in kept if not row.get("subgroup")}
     figures = {
         "auroc": ("model", "auroc"),
         "auroc_baseline": ("baseline", "auroc"),
@@ -174,7 +178,13 @@ def _write(job: Job, task: Task, model: Trained, baseline: Trained, rows: list[d
         "calibration_slope": ("model", "calibration_slope"),
         "leakage_price": ("model", "leakage_price"),
     }
+    job.count(material_gaps=sum(map(_is_material_gap, kept)))
     job.count(**{name: value for name, key in figures.items() if (value := found.get(key)) is not None})
+
+
+def _is_material_gap(row):
+    metric = row["metric"].removesuffix(GAP)
+    return metric in MATERIAL and metric != row["metric"] and is_material(metric, row["value"], row["low"], row["high"])
 
 
 def _number(value):

@@ -6,7 +6,7 @@ subject, and the rows say how many.
 """
 
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING
@@ -20,6 +20,8 @@ from pyspark.sql.pandas.types import from_arrow_schema
 
 from salus.datasets import Dataset
 from salus.datasets.feed import in_order
+from salus.evaluation.subgroups import age_bands
+from salus.timelines.clocks import DAYS_PER_YEAR, MICROSECONDS_PER_DAY
 
 if TYPE_CHECKING:
     from salus.evaluation.inference import Network
@@ -123,6 +125,7 @@ class Predicted:
         weights: float64, inverse probability of being observed to the label's end.
         logits: float64, one array a model, before calibration.
         true, attainable: float64, the simulated truth; NaN where it is not known.
+        attributes: name to str (rows,), what subgroups are made of; empty where it is not known.
     """
 
     people: np.ndarray
@@ -131,6 +134,7 @@ class Predicted:
     logits: tuple[np.ndarray, ...]
     true: np.ndarray
     attainable: np.ndarray
+    attributes: Mapping[str, np.ndarray]
 
     @property
     def is_known(self) -> np.ndarray:
@@ -138,13 +142,16 @@ class Predicted:
         return np.isfinite(self.true) & np.isfinite(self.attainable)
 
 
-def collected(predicted: DataFrame, models: int, truth: DataFrame | None = None) -> Predicted:
+def collected(
+    predicted: DataFrame, models: int, truth: DataFrame | None = None, timelines: DataFrame | None = None
+) -> Predicted:
     """``predicted`` on the driver, in a fixed order.
 
     Args:
         predicted: what ``predictions`` gave, of a bounded number of rows.
         models: how many logits a row.
         truth: table ``demo_truth`` of the task, or None.
+        timelines: table ``timelines``, whose people have the attributes of subgroups; None = they have none.
     """
     if truth is None:
         unknown = F.lit(None).cast("double")
@@ -158,6 +165,8 @@ def collected(predicted: DataFrame, models: int, truth: DataFrame | None = None)
         )
         day = F.to_date(F.timestamp_micros("prediction_time"))
         with_truth = predicted.withColumn("_day", day).join(known, ["subject_id", "_day"], "left").drop("_day")
+    if timelines is not None:
+        with_truth = with_truth.join(timelines.select("subject_id", "birth", "sex", "race"), "subject_id", "left")
     table = with_truth.toArrow().sort_by([("subject_id", "ascending"), ("prediction_time", "ascending")])
 
     def column(name):
@@ -170,4 +179,16 @@ def collected(predicted: DataFrame, models: int, truth: DataFrame | None = None)
         tuple(column(f"logit_{i}") for i in range(models)),
         column("true"),
         column("attainable"),
+        {} if timelines is None else _attributes(table),
     )
+
+
+def _attributes(table: pa.Table) -> dict[str, np.ndarray]:
+    """Sex, age band and race of each row; a text that many rows share is one object."""
+    born, at = (table[name].to_numpy().astype(np.float64) for name in ("birth", "prediction_time"))
+    found = {"age": age_bands((at - born) / (DAYS_PER_YEAR * MICROSECONDS_PER_DAY))}
+    for name in ("sex", "race"):
+        encoded = table[name].fill_null("").dictionary_encode().combine_chunks()
+        values = np.array(encoded.dictionary.to_pylist() or [""], dtype=object)
+        found[name] = values[encoded.indices.to_numpy()]
+    return found

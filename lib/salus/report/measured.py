@@ -37,8 +37,12 @@ Measures = dict[tuple[str, str], Measure]
 """(model name, metric) -> its measure on the held-out split."""
 
 
-def measures(tables: Tables, task_id: str) -> Measures:
-    """What the newest evaluation of ``task_id`` measured on the held-out split; empty where there is none."""
+def measures(tables: Tables, task_id: str) -> tuple[Measures, dict[str, dict[str, Measure]]]:
+    """What the newest evaluation of ``task_id`` measured on the held-out split; empty where there is none.
+
+    Returns:
+        The measures of everybody, and of the model in each subgroup: subgroup to metric to measure.
+    """
     rows = (
         tables.read("evaluations")
         .where((F.col("task_id") == task_id) & (F.col("split") == HELD_OUT))
@@ -46,8 +50,12 @@ def measures(tables: Tables, task_id: str) -> Measures:
         .collect()
     )
     newest = _newest(tables, {row["run_id"] for row in rows})
-    return {
-        (row["model_name"], row["metric"]): Measure(
+    everybody: Measures = {}
+    subgroups: dict[str, dict[str, Measure]] = {}
+    for row in rows:
+        if row["run_id"] != newest:
+            continue
+        measure = Measure(
             row["value"],
             row["low"],
             row["high"],
@@ -56,9 +64,11 @@ def measures(tables: Tables, task_id: str) -> Measures:
             tuple(row["curve_x"] or ()),
             tuple(row["curve_y"] or ()),
         )
-        for row in rows
-        if row["run_id"] == newest
-    }
+        if row["subgroup"] is None:
+            everybody[row["model_name"], row["metric"]] = measure
+        else:
+            subgroups.setdefault(row["subgroup"], {})[row["metric"]] = measure
+    return everybody, subgroups
 
 
 def _newest(tables, run_ids):

@@ -18,6 +18,7 @@ from salus.report.phases import phases
 from salus.report.provenance import identity, model_row, newest_snapshot, packages, provenance_section
 from salus.report.quality import checked, quality_section
 from salus.report.reliability import reliability_section
+from salus.report.subgroups import subgroups_section
 from salus.report.usefulness import usefulness_section
 from salus.storage.ledger import now
 from salus.storage.lock import local_folder
@@ -36,7 +37,8 @@ def report(tables: Tables, task: Task, as_of: date, out: Path, written_at: datet
 
 def sections(tables: Tables, task: Task, as_of: date) -> list[Section]:
     """The report's sections in the order in which they are read."""
-    scoring, measured = night(tables, task.id, as_of), measures(tables, task.id)
+    scoring = night(tables, task.id, as_of)
+    measured, subgroups = measures(tables, task.id)
     made_by = model_row(tables, scoring) if scoring else None
     return [
         overview_section(scoring, measured, task.card),
@@ -46,6 +48,7 @@ def sections(tables: Tables, task: Task, as_of: date) -> list[Section]:
         discrimination_section(measured),
         reliability_section(measured),
         usefulness_section(measured),
+        subgroups_section(subgroups),
         distribution_section(distribution(tables, task.id, as_of)),
         people_section(highest(tables, task.id, as_of), as_of),
         provenance_section(

@@ -17,7 +17,8 @@ LABEL = 16
 
 def summary(tables: Tables, task_id: str, as_of: date) -> str:
     """The end table of ``task_id`` as of ``as_of``: lines of text, without a last newline."""
-    came_in, scoring, measured = intake(tables), night(tables, task_id, as_of), measures(tables, task_id)
+    came_in, scoring = intake(tables), night(tables, task_id, as_of)
+    measured, _ = measures(tables, task_id)
     lines = [_line("files", count(came_in.files if came_in else None))]
     lines += [
         _line(label, count(came_in.total(figure) if came_in else None))

@@ -1,0 +1,96 @@
+"""Subgroups: whom the model serves less well than everybody else."""
+
+from collections.abc import Mapping
+
+from salus.evaluation.subgroups import is_material
+from salus.report import plots, words
+from salus.report.measured import Measure
+from salus.report.page import Missing, Plot, Section, Table, Text
+
+TITLE = "Does it serve everybody alike?"
+FIGURES = (
+    ("auroc", "AUROC", 3),
+    ("observed_over_expected", "Observed over expected (1 = right)", 2),
+    ("sensitivity_top_5", "Events found in everybody's highest 5 %", 3),
+)
+
+TOO_FEW = "too few events"
+
+
+def subgroups_section(found: Mapping[str, Mapping[str, Measure]]) -> Section:
+    """A table of each subgroup's figures with its gaps to everybody else, and its AUROC as a plot."""
+    question = (
+        "People held out, by sex, age and race where they are known. A gap to everybody else is marked where its "
+        "95 % interval excludes none and it is wide enough to matter."
+    )
+    if not found:
+        return Section("subgroups", TITLE, question, [Missing("Subgroups", "evaluate")])
+    return Section("subgroups", TITLE, question, [_in_words(found), *_plot(found), _table(found)])
+
+
+def _gaps(measures):
+    """Title and gap of each figure in which the subgroup's gap is material."""
+    for metric, title, digits in FIGURES:
+        gap = measures.get(f"{metric}_gap")
+        if gap is not None and is_material(metric, gap.value, gap.low, gap.high):
+            yield title, words.signed(gap.value, digits)
+
+
+def _in_words(found):
+    told = [
+        f"{subgroup} ({'; '.join(f'{title}: {gap}' for title, gap in gaps)})"
+        for subgroup, measures in found.items()
+        if (gaps := list(_gaps(measures)))
+    ]
+    if told:
+        return Text(f"Material gaps to everybody else: {', '.join(told)}. Look at what is recorded of them.", "warning")
+    return Text("No gap to everybody else is material.", "note")
+
+
+def _plot(found):
+    measured = [
+        (name, auroc)
+        for name, measures in found.items()
+        if (auroc := measures.get("auroc")) is not None and auroc.value is not None
+    ]
+    if not measured:
+        return []
+    figure = plots.plain(plots.height_of(len(measured)), x="AUROC")
+    values = [each.value for _, each in measured]
+    bounds = [(each.low, each.high) for _, each in measured]
+    figure.add_scatter(
+        x=values,
+        y=[plots.wrapped(name) for name, _ in measured],
+        mode="markers",
+        marker={"color": plots.BLUE, "size": 9},
+        error_x={
+            "type": "data",
+            "symmetric": False,
+            "array": [(value if high is None else high) - value for value, (_, high) in zip(values, bounds)],
+            "arrayminus": [value - (value if low is None else low) for value, (low, _) in zip(values, bounds)],
+        },
+        hovertemplate="%{y}: %{x:.3f}<extra></extra>",
+        showlegend=False,
+    )
+    figure.update_yaxes(autorange="reversed")
+    return [Plot(figure, "AUROC of each subgroup with its 95 % interval.")]
+
+
+def _table(found):
+    columns = ("Subgroup", "People", "Predictions", "Events", *(title for _, title, _ in FIGURES))
+    rows = []
+    for name, measures in found.items():
+        events = measures["events"]
+        marked = {title for title, _ in _gaps(measures)}
+        cells = []
+        for metric, title, digits in FIGURES:
+            each, gap = measures.get(metric), measures.get(f"{metric}_gap")
+            if each is None or gap is None:
+                cells.append(TOO_FEW)
+                continue
+            mark = " ▲" if title in marked else ""
+            said = words.interval(each.value, each.low, each.high, digits)
+            cells.append(f"{said}; gap {words.interval(gap.value, gap.low, gap.high, digits)}{mark}")
+        sizes = (events.people, events.rows, int(events.value or 0))
+        rows.append((name, *map(words.count, sizes), *cells))
+    return Table("The model by subgroup (95 % intervals; ▲ = material gap)", columns, rows, numeric=columns[1:])
