@@ -81,7 +81,7 @@ def simulated():
                 TIMES[0] - 20_000 * DAY if number % 7 else None,
                 None,
                 None,
-                "female" if number % 2 else "male",
+                "female" if number % 3 else "male",
                 None,
                 time,
                 [time + lag * DAY for time, lag in events],
