@@ -9,3 +9,14 @@ def test_a_worker_begins_with_what_its_batches_need(spark):
 
     (found,) = spark.sparkContext.parallelize([0], 1).map(loaded).collect()
     assert found == ["pandas", "pyarrow", "pyspark.sql.pandas.serializers"]
+
+
+def test_workers_are_forked_from_the_process_that_has_them(spark):
+    def parent(_):
+        import os
+        from pathlib import Path
+
+        return Path(f"/proc/{os.getppid()}/cmdline").read_bytes().split(b"\0")
+
+    (command,) = spark.sparkContext.parallelize([0], 1).map(parent).collect()
+    assert b"salus.worker_daemon" in command
