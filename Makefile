@@ -34,9 +34,8 @@ test: setup  ## all tests but the long ones
 fast: setup  ## the tests that need neither Spark nor training: seconds
 	./submit.sh test -m "not slow and not spark and not browser" tests/unit
 
-long: setup  ## the long suites, and property tests on many examples; their results belong under benchmarks/results
-	./submit.sh test -m slow
-	SALUS_TEST_PROFILE=long ./submit.sh test -m "not slow and not spark and not browser" tests/unit
+long: setup  ## the long suites, and property tests on many examples; results go to benchmarks/results/long.json
+	$(PYTHON) benchmarks/long.py
 
 lock:  ## pin requirements.in in requirements.lock, with hashes (make lock UPGRADE=--upgrade takes the newest)
 	@tools=$$(mktemp -d); trap 'rm -rf "$$tools"' EXIT; \

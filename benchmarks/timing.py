@@ -126,10 +126,14 @@ def _version(package):
 
 
 def _commit():
+    """HEAD, and that something else than results was changed since."""
+    head = _git("rev-parse", "--short=12", "HEAD")
+    changed = _git("status", "--porcelain", "--", ".", ":!benchmarks/results")
+    return f"{head} and uncommitted changes" if changed else head or None
+
+
+def _git(*arguments):
     done = subprocess.run(
-        ["git", "-C", str(Path(__file__).parent), "rev-parse", "--short=12", "HEAD"],
-        capture_output=True,
-        text=True,
-        check=False,
+        ["git", "-C", str(RESULTS.parents[1]), *arguments], capture_output=True, text=True, check=False
     )
-    return done.stdout.strip() or None
+    return done.stdout.strip()
