@@ -139,6 +139,7 @@ class Gates(Strict):
 
     positives_at_least: int = Field(default=1, ge=1, description="positive labels in all")
     positives_in_each_split_at_least: int = Field(default=1, ge=1, description="positive labels in every split")
+    positives_in_each_fold_at_least: int = Field(default=1, ge=1, description="positive labels in every fold")
 
 
 class Task(Strict):

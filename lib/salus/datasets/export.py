@@ -13,7 +13,6 @@ from salus.datasets.groups import multiple_for
 from salus.datasets.manifest import MANIFEST, Dataset, open_dataset
 from salus.datasets.writing import write_dataset
 from salus.errors import Refused
-from salus.timelines.features import FeatureSettings
 from salus.timelines.fit import fit_spec
 from salus.timelines.model_inputs import model_inputs
 from salus.timelines.spec import FeatureSpec
@@ -32,32 +31,47 @@ def export(job, task: Task) -> None:
     datasets = Folder(f"{job.tables.warehouse}/{DATASETS}/{task.id}")
     cohort, multiple = f"cohorts/{task.id}", multiple_for(job.settings.ranks)
     reads = (cohort, "timelines", "codes")
-    features = FeatureSettings.model_validate(task.features)
-    is_new = job.needed({"task": task.id}, reads=reads, features=features.model_dump(mode="json"), multiple=multiple)
+    features = task.features.model_dump(mode="json")
+    is_new = job.needed({"task": task.id}, reads=reads, features=features, multiple=multiple)
     if not is_new and datasets.has(NEWEST) and (datasets / datasets.read_json(NEWEST)["hash"]).has(MANIFEST):
         return
     job.skipped = False
     samples = labelled(job.tables.read(cohort)).cache()
+    dataset = write_samples(job, task, samples, datasets.url)
+    samples.unpersist()
+    datasets.write_json(NEWEST, {"hash": dataset.hash})
+    job.count(
+        inputs=dataset.width,
+        **{f"{name}_samples": dataset.split(name).rows for name in dataset.content["splits"]},
+        row_groups=sum(len(dataset.split(name).groups) for name in dataset.content["splits"]),
+    )
+
+
+def write_samples(job, task: Task, samples: DataFrame, datasets: str) -> Dataset:
+    """Fit the feature spec on the samples of the split train, and write all of them as a data set.
+
+    Args:
+        job: the run.
+        task: whose features.
+        samples: what ``labelled`` gives; read more than once, so best cached.
+        datasets: folder of data sets, on storage that all nodes share.
+
+    Raises:
+        Refused: a split that is learnt from has labels of one class only.
+    """
+    reads = (f"cohorts/{task.id}", "timelines", "codes")
     timelines = job.tables.read("timelines")
     _learnable(samples, task)
-    spec = fit_spec(features, job.tables.read("codes"), timelines, samples.where("split = 'train'"))
+    spec = fit_spec(task.features, job.tables.read("codes"), timelines, samples.where("split = 'train'"))
     facts = {
         "task": task.id,
         "task_hash": task.cohort_hash,
         "spec_hash": spec.hash,
         "tables": job.tables.versions(reads),
     }
-    folder = write_dataset(
-        samples, timelines, inputs_by(spec), datasets.url, spec.blocks, facts, spec.to_json(), multiple
-    )
-    datasets.write_json(NEWEST, {"hash": folder.url.rpartition("/")[2]})
-    samples.unpersist()
-    dataset = open_dataset(folder.url)
-    job.count(
-        inputs=dataset.width,
-        **{f"{name}_samples": dataset.split(name).rows for name in dataset.content["splits"]},
-        row_groups=sum(len(dataset.split(name).groups) for name in dataset.content["splits"]),
-    )
+    multiple = multiple_for(job.settings.ranks)
+    folder = write_dataset(samples, timelines, inputs_by(spec), datasets, spec.blocks, facts, spec.to_json(), multiple)
+    return open_dataset(folder.url)
 
 
 def newest_dataset(warehouse: str, task_id: str) -> Dataset:
@@ -75,14 +89,15 @@ def newest_dataset(warehouse: str, task_id: str) -> Dataset:
     return open_dataset(f"{datasets.url}/{datasets.read_json(NEWEST)['hash']}")
 
 
-def labelled(cohort: DataFrame) -> DataFrame:
-    """The samples of a cohort that have a label, as an export needs them."""
+def labelled(cohort: DataFrame, *kept: str) -> DataFrame:
+    """The samples of a cohort that have a label, as an export needs them, with the columns ``kept`` as they are."""
     return cohort.where("boolean_value IS NOT NULL").select(
         "subject_id",
         F.expr("unix_micros(CAST(prediction_time AS TIMESTAMP))").alias("prediction_time"),
         F.col("boolean_value").cast("float").alias("label"),
         F.col("weight").cast("float").alias("weight"),
         "split",
+        *kept,
     )
 
 

@@ -186,3 +186,19 @@ DAILY_VOLUMES = StructType(
         field("is_drop", BOOLEAN, "far fewer than expected", True),
     ]
 )
+
+FOLDS = StructType(
+    [
+        field("task_id", STRING, "task", True),
+        field("model_name", STRING, "model, baseline, boosted_trees, linear_svm or prevalence", True),
+        field("fold", INT, "the fold that was left out of training and measured; null = over all folds"),
+        field("metric", STRING, "auroc, auprc, brier, calibration_slope, auroc_over_boosted_trees, ...", True),
+        field("value", DOUBLE, "of the fold, or the folds' mean; null = not defined"),
+        field("spread", DOUBLE, "standard deviation over the folds"),
+        field("low", DOUBLE, "2.5 % bound of a paired difference, by the corrected resampled t"),
+        field("high", DOUBLE, "97.5 % bound"),
+        field("people", LONG, "people measured", True),
+        field("rows", LONG, "predictions measured", True),
+        field("run_id", STRING, "the run that measured it", True),
+    ]
+)

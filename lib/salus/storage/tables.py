@@ -28,7 +28,12 @@ CLUSTERED_BY = {
     "notes": ["source_subject_id"],
     "timelines": ["subject_id"],
 }
-PARTITIONED_BY = {"scores": ["task_id", "as_of"], "evaluations": ["task_id"], "demo_truth": ["task_id"]}
+PARTITIONED_BY = {
+    "scores": ["task_id", "as_of"],
+    "evaluations": ["task_id"],
+    "folds": ["task_id"],
+    "demo_truth": ["task_id"],
+}
 STATISTICS_ON = ("source_subject_id", "subject_id", "time", "record_id")
 """Values of other columns would stand in the Delta log; pseudonyms and times do not say who."""
 

@@ -1,0 +1,235 @@
+"""Cross-validation: every model of a task, fitted anew on all folds but one and measured on the one left out.
+
+Folds are disjoint in people. A fold's data set is the task's own export with other splits: people of the fold are
+held out, and of the others those in tuning and calibration stay there and all else is training, so the vocabulary,
+the statistics, the stopping and the calibration have not seen the fold either. What comes of a finished fold is kept
+until all are done, so that a run that was interrupted goes on with the next.
+
+Folds say how far figures move with the people, and whether the network is worth more than trees; they hold out
+everybody in turn, so nothing may be chosen by them that is then reported on ``held_out``.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
+from scipy.stats import t as student
+from sklearn.metrics import average_precision_score, brier_score_loss, roc_auc_score
+
+from salus.cohorts.task import Task
+from salus.datasets import Dataset
+from salus.datasets.export import DATASETS, labelled, write_samples
+from salus.datasets.folder import Folder
+from salus.errors import Held
+from salus.evaluation.calibration import fit_platt, safe_logit, slope
+from salus.evaluation.classical import classical_models, scores_of
+from salus.evaluation.evaluate import CALIBRATION, HELD_OUT
+from salus.evaluation.predictions import collected, predictions
+from salus.job import Job
+from salus.training.launch import run_ranks
+from salus.training.package import INFO, MODEL, SPEC, package_bytes, write_package
+from salus.training.plan import TrainingPlan
+from salus.training.train import CHECKPOINTS, agreed, networks_of
+
+FOLDS = "_folds"
+MODELS = ("model", "baseline", "boosted_trees", "linear_svm", "prevalence")
+METRICS = ("auroc", "auprc", "brier", "calibration_slope")
+DIFFERENCE = "auroc_over_"
+"""Metric of ``model``: its AUROC less that of the model named after it, on the same people."""
+
+
+def folds(job: Job, task: Task, ranks: int | None = None) -> None:
+    """Cross-validate ``task``, into table ``folds``, where the same was not done before.
+
+    Args:
+        job: the run.
+        task: its model, its baseline and the classical models go through all of its folds.
+        ranks: Horovod ranks; None = the settings'.
+
+    Raises:
+        Held: a fold has fewer positive labels than the task's gates ask for, or labels of one class.
+    """
+    ranks = ranks or job.settings.ranks
+    reads = (f"cohorts/{task.id}", "timelines", "codes")
+    if not job.needed({"task": task.id}, reads, task=task.hash, ranks=ranks):
+        return
+    place = Folder(f"{job.tables.warehouse}/{FOLDS}/{task.id}")
+    finished = place / str(job.key)
+    samples = labelled(job.tables.read(reads[0]), "fold").cache()
+    try:
+        _enough(samples, task)
+        rows: list[dict[str, Any]] = []
+        for fold in range(task.folds):
+            name = f"fold-{fold}.json"
+            if not finished.has(name):
+                finished.write_json(name, _one_fold(job, task, without_fold(samples, fold), fold, ranks))
+            rows += finished.read_json(name)
+            job.progress(f"fold {fold + 1} of {task.folds}: {_said(rows, fold)}")
+    finally:
+        samples.unpersist()
+    rows += across(rows, task.folds)
+    constant = {"task_id": task.id, "run_id": job.run_id}
+    job.tables.replace("folds", job.tables.frame("folds", [row | constant for row in rows]), f"task_id = '{task.id}'")
+    place.clear()
+    overall = {(row["model_name"], row["metric"]): row for row in rows if row["fold"] is None}
+    job.count(folds=task.folds, **{f"auroc_{name}": overall[name, "auroc"]["value"] for name in MODELS[:-1]})
+
+
+def without_fold(samples: DataFrame, fold: int) -> DataFrame:
+    """``samples`` (with ``fold`` and the task's own ``split``) as a data set that holds out ``fold``.
+
+    Of the others, who was held out becomes training; tuning and calibration stay what they are.
+    """
+    others = F.when(F.col("split") == HELD_OUT, "train").otherwise(F.col("split"))
+    return samples.withColumn("split", F.when(F.col("fold") == fold, HELD_OUT).otherwise(others)).drop("fold")
+
+
+def measures(probability: np.ndarray, labels: np.ndarray, weights: np.ndarray) -> dict[str, float | None]:
+    """``METRICS`` of calibrated probabilities, all (rows,), by scikit-learn; a constant has no slope: None."""
+    is_constant = bool(probability.min() == probability.max())
+    return {
+        "auroc": float(roc_auc_score(labels, probability, sample_weight=weights)),
+        "auprc": float(average_precision_score(labels, probability, sample_weight=weights)),
+        "brier": float(brier_score_loss(labels, probability, sample_weight=weights)),
+        "calibration_slope": None if is_constant else slope(safe_logit(probability), labels, weights)[1],
+    }
+
+
+def across(rows: list[dict[str, Any]], folds: int) -> list[dict[str, Any]]:
+    """Mean and spread of each metric over the folds, and the model's paired differences in AUROC.
+
+    Folds share most of their training people, so the plain t interval of a difference is too narrow; its variance is
+    multiplied by ``1/k + 1/(k - 1)`` in place of ``1/k`` (Nadeau & Bengio, Machine Learning 52, 2003).
+
+    Args:
+        rows: one a model, fold and metric.
+        folds: how many, k.
+    """
+    by_fold = {(row["model_name"], row["metric"], row["fold"]): row["value"] for row in rows}
+    size = {fold: _size(rows, fold) for fold in range(folds)}
+    total = {name: sum(each[name] for each in size.values()) for name in ("people", "rows")}
+    made = []
+    for model in MODELS:
+        for metric in METRICS:
+            values = [by_fold[model, metric, fold] for fold in range(folds)]
+            if all(value is not None for value in values):
+                mean, spread = float(np.mean(values)), float(np.std(values, ddof=1))
+                made.append(_row(model, None, metric, mean, total) | {"spread": spread})
+    for other in MODELS[1:-1]:
+        gained = [by_fold["model", "auroc", fold] - by_fold[other, "auroc", fold] for fold in range(folds)]
+        mean, spread = float(np.mean(gained)), float(np.std(gained, ddof=1))
+        reach = float(student.ppf(0.975, folds - 1)) * spread * (1 / folds + 1 / (folds - 1)) ** 0.5
+        interval = {"spread": spread, "low": mean - reach, "high": mean + reach}
+        made.append(_row("model", None, DIFFERENCE + other, mean, total) | interval)
+    return made
+
+
+def table(rows: list[dict[str, Any]]) -> str:
+    """The folds' figures as lines of text: models by metrics, mean and standard deviation."""
+    found = {(row["model_name"], row["metric"]): row for row in rows if row["fold"] is None}
+    lines = ["  " + "model".ljust(16) + "".join(metric.replace("_", " ").rjust(20) for metric in METRICS)]
+    for model in MODELS:
+        cells = [found.get((model, metric)) for metric in METRICS]
+        shown = ["-" if cell is None else f"{cell['value']:.3f} ± {cell['spread']:.3f}" for cell in cells]
+        lines.append("  " + model.replace("_", " ").ljust(16) + "".join(cell.rjust(20) for cell in shown))
+    for other in MODELS[1:-1]:
+        row = found["model", DIFFERENCE + other]
+        label = other.replace("_", " ")
+        lines.append(f"  AUROC over {label}: {row['value']:+.3f} ({row['low']:+.3f} to {row['high']:+.3f})")
+    return "\n".join(lines)
+
+
+def _one_fold(job: Job, task: Task, samples: DataFrame, fold: int, ranks: int) -> list[dict[str, Any]]:
+    place = Folder(f"{job.tables.warehouse}/{DATASETS}/{task.id}.folds")
+    place.clear()
+    checkpoints = Folder(f"{job.tables.warehouse}/{CHECKPOINTS}/{task.id}.folds")
+    checkpoints.clear()
+    try:
+        dataset = write_samples(job, task, samples, place.url)
+        plan = TrainingPlan(dataset.folder.url, dataset.hash, checkpoints.url, tuple(networks_of(task)))
+        return compared(job.spark, dataset, plan, fold, ranks, lambda line: job.progress(f"fold {fold + 1}, {line}"))
+    finally:
+        checkpoints.clear()
+        place.clear()
+
+
+def compared(
+    spark: SparkSession, dataset: Dataset, plan: TrainingPlan, fold: int, ranks: int, progress: Callable[[str], None]
+) -> list[dict[str, Any]]:
+    """Train a plan's two networks, ``model`` and ``baseline``, and the classical models, and measure what is held out.
+
+    Args:
+        spark: the session.
+        dataset: of the fold; all models are calibrated on its split calibration.
+        plan: of its networks.
+        fold: its number, which the rows carry.
+        ranks: Horovod ranks.
+        progress: told a line an epoch.
+
+    Returns:
+        A mapping a model and metric of ``METRICS``: model_name, fold, metric, value, people, rows.
+    """
+    packages = [spark.sparkContext.broadcast(archive) for archive in _networks(spark, dataset, plan, ranks, progress)]
+    classical = classical_models(dataset, plan.networks[0].seed)
+    logits, people, labels, weights = {}, {}, {}, {}
+    for split in (CALIBRATION, HELD_OUT):
+        found = collected(predictions(spark, dataset, split, packages), len(packages))
+        samples, scores = scores_of(dataset, split, classical)
+        if not np.array_equal(samples.subject_id, found.people):
+            raise ValueError("The networks and the classical models were measured on different samples.")
+        logits[split] = dict(zip(MODELS, found.logits)) | scores
+        people[split], labels[split], weights[split] = found.people, found.labels, found.weights
+    for package in packages:
+        package.unpersist()
+    size = {"people": int(np.unique(people[HELD_OUT]).size), "rows": int(labels[HELD_OUT].size)}
+    rows = []
+    for model in MODELS[:-1]:
+        of_calibration = (labels[CALIBRATION], weights[CALIBRATION], people[CALIBRATION])
+        calibration = fit_platt(logits[CALIBRATION][model], *of_calibration, f"fold {fold}")
+        figures = measures(calibration.probability(logits[HELD_OUT][model]), labels[HELD_OUT], weights[HELD_OUT])
+        rows += [_row(model, fold, metric, figures[metric], size) for metric in METRICS]
+    train = dataset.split("train")
+    constant = np.full(labels[HELD_OUT].size, train.positives / train.rows)
+    figures = measures(constant, labels[HELD_OUT], weights[HELD_OUT])
+    return rows + [_row("prevalence", fold, metric, figures[metric], size) for metric in METRICS]
+
+
+def _networks(spark, dataset, plan, ranks, progress):
+    """The plan's networks, trained by Horovod, as packed packages; they are measured and not kept."""
+    results = run_ranks(spark, plan, ranks, progress)
+    agreed(results, dataset)
+    for network in plan.networks:
+        package = dataset.folder / "packages" / network.name
+        contents = {MODEL: results[0]["networks"][network.name]["model"], SPEC: dataset.spec(), INFO: b"{}"}
+        write_package(package.url, contents)
+        yield package_bytes(package.url)
+
+
+def _enough(samples, task):
+    found = {
+        row["fold"]: (row["rows"], row["positives"])
+        for row in samples.groupBy("fold").agg(F.count("*").alias("rows"), F.sum("label").alias("positives")).collect()
+    }
+    least = task.gates.positives_in_each_fold_at_least
+    for fold in range(task.folds):
+        rows, positives = found.get(fold, (0, 0.0))
+        if positives < least or positives == rows:
+            raise Held(
+                f"Received {positives:g} positive of {rows} labels of {task.id} in fold {fold + 1} of {task.folds}; "
+                f"expected at least {least} positive, and both classes. Ingest more people, or set fewer `folds`."
+            )
+
+
+def _row(model, fold, metric, value, size):
+    return {"model_name": model, "fold": fold, "metric": metric, "value": value, **size}
+
+
+def _size(rows, fold):
+    return next({name: row[name] for name in ("people", "rows")} for row in rows if row["fold"] == fold)
+
+
+def _said(rows, fold):
+    found = {row["model_name"]: row["value"] for row in rows if (row["fold"], row["metric"]) == (fold, "auroc")}
+    return "AUROC " + ", ".join(f"{name.replace('_', ' ')} {value:.3f}" for name, value in found.items())
