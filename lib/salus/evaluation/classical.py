@@ -5,11 +5,13 @@ machine the plainest. Both are scikit-learn's, and learn on one machine: from at
 inputs, whole row groups of them, which are hash classes of people, so that a larger split gives a fair part of itself.
 """
 
+import os
 from collections.abc import Callable, Iterator, Mapping
 
 import numpy as np
 from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.linear_model import SGDClassifier
+from threadpoolctl import threadpool_limits
 
 from salus.datasets import Dataset
 from salus.datasets.feed import in_order
@@ -19,6 +21,9 @@ from salus.timelines.blocks import INPUTS
 
 BYTES_AT_MOST = 512 * 2**20
 """Of training inputs that are held at once."""
+
+THREADS = max(1, (os.cpu_count() or 1) // 2)
+"""Of a fit. Each of its many small steps waits for all threads, so one that shares its core holds up the rest."""
 
 Score = Callable[[np.ndarray], np.ndarray]
 """Inputs float32 (rows, width) to a score before calibration, float64 (rows,)."""
@@ -38,14 +43,15 @@ def classical_models(dataset: Dataset, seed: int, at_most: int = BYTES_AT_MOST) 
     trees = HistGradientBoostingClassifier(
         learning_rate=0.05, max_iter=500, l2_regularization=1.0, early_stopping=True, random_state=seed
     )
-    trees.fit(
-        train.inputs[INPUTS],
-        train.label,
-        sample_weight=train.weight,
-        X_val=tuning.inputs[INPUTS],
-        y_val=tuning.label,
-        sample_weight_val=tuning.weight,
-    )
+    with threadpool_limits(THREADS, "openmp"):
+        trees.fit(
+            train.inputs[INPUTS],
+            train.label,
+            sample_weight=train.weight,
+            X_val=tuning.inputs[INPUTS],
+            y_val=tuning.label,
+            sample_weight_val=tuning.weight,
+        )
     machine = SGDClassifier(loss="hinge", alpha=1e-3, average=True, class_weight="balanced", random_state=seed)
     machine.fit(train.inputs[INPUTS], train.label, sample_weight=train.weight)
     return {"boosted_trees": trees.decision_function, "linear_svm": machine.decision_function}
