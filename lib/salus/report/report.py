@@ -8,6 +8,7 @@ from salus.errors import Refused
 from salus.report.attrition import attrition, attrition_section
 from salus.report.discrimination import discrimination_section
 from salus.report.distribution import distribution, distribution_section
+from salus.report.folds import cross_validated, folds_section
 from salus.report.intake import intake, intake_section
 from salus.report.measured import measures
 from salus.report.night import night
@@ -49,6 +50,7 @@ def sections(tables: Tables, task: Task, as_of: date) -> list[Section]:
         reliability_section(measured),
         usefulness_section(measured),
         subgroups_section(subgroups),
+        *folds_section(cross_validated(tables, task.id)),
         distribution_section(distribution(tables, task.id, as_of)),
         people_section(highest(tables, task.id, as_of), as_of),
         provenance_section(
