@@ -35,6 +35,7 @@ PLOTS = {
     "calibration": 2,
     "usefulness": 1,
     "subgroups": 1,
+    "stability": 1,
     "distribution": 1,
     "people": 1,
     "provenance": 1,
@@ -206,6 +207,15 @@ def evaluations():
     rows += [
         evaluation("evaluate-2", "model", metric, value) | {"subgroup": "sex: female"}
         for metric, value in (("events", 40.0), ("auroc", 0.7), ("auroc_gap", -0.1))
+    ]
+    rows += [
+        evaluation("evaluate-2", "model", metric, value) | {"subgroup": "month: 2026-01"}
+        for metric, value in (
+            ("events", 40.0),
+            ("mean_predicted", 0.05),
+            ("observed", 0.06),
+            ("observed_over_expected", 1.2),
+        )
     ]
     return rows + [
         evaluation("evaluate-2", "model", metric, value)

@@ -20,6 +20,7 @@ from salus.evaluation.bootstrap import REPLICATES
 from salus.evaluation.calibration import Calibration, fit_platt
 from salus.evaluation.leakage import ROWS, price, twice
 from salus.evaluation.metrics import Sample, measured
+from salus.evaluation.months import by_month, months_of
 from salus.evaluation.predictions import Predicted, collected, predictions, sampled, share_of_people
 from salus.evaluation.subgroups import GAP, MATERIAL, by_subgroup, is_material
 from salus.evaluation.trained import Trained, names_of, package_url, trained
@@ -122,6 +123,7 @@ def _held_out_rows(held_out: Predicted, calibrations: list[Calibration]) -> list
     everybody = Sample(held_out.people, held_out.labels, held_out.weights)
     rows = _sized(measured(everybody, models), everybody)
     rows += by_subgroup(everybody, models["model"], held_out.attributes)
+    rows += by_month(everybody, models["model"], months_of(held_out.times))
     known = held_out.is_known
     if not known.any():
         return rows

@@ -18,6 +18,7 @@ from salus.report.phases import phases
 from salus.report.provenance import identity, model_row, newest_snapshot, packages, provenance_section
 from salus.report.quality import checked, quality_section
 from salus.report.reliability import reliability_section
+from salus.report.stability import apart, stability_section
 from salus.report.subgroups import subgroups_section
 from salus.report.usefulness import usefulness_section
 from salus.storage.ledger import now
@@ -39,6 +40,7 @@ def sections(tables: Tables, task: Task, as_of: date) -> list[Section]:
     """The report's sections in the order in which they are read."""
     scoring = night(tables, task.id, as_of)
     measured, subgroups = measures(tables, task.id)
+    people, months = apart(subgroups)
     made_by = model_row(tables, scoring) if scoring else None
     return [
         overview_section(scoring, measured, task.card),
@@ -48,7 +50,8 @@ def sections(tables: Tables, task: Task, as_of: date) -> list[Section]:
         discrimination_section(measured),
         reliability_section(measured),
         usefulness_section(measured),
-        subgroups_section(subgroups),
+        subgroups_section(people),
+        stability_section(months),
         distribution_section(distribution(tables, task.id, as_of)),
         people_section(highest(tables, task.id, as_of), as_of),
         provenance_section(
