@@ -117,7 +117,10 @@ class Model(Strict):
 class Calibration(Strict):
     """How raw scores become probabilities, on the calibration split."""
 
-    method: Literal["platt"] = "platt"
+    method: Literal["platt", "beta", "isotonic", "none"] = Field(
+        default="platt",
+        description="platt: two coefficients; beta: three; isotonic: any curve that never falls; none: left as it is",
+    )
 
 
 class Tier(Strict):

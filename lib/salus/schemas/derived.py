@@ -123,7 +123,7 @@ CALIBRATIONS = StructType(
         field(
             "calibration",
             STRING,
-            "JSON: coefficients, their covariance clustered by person, and what they were fitted on",
+            "JSON: the method (none named = platt), what it found with its uncertainty, what it was fitted on",
             True,
         ),
         field("fitted_at", TIME, "UTC", True),
