@@ -11,6 +11,7 @@ from typing import Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
+from salus.cohorts.card import Card
 from salus.cohorts.label_windows import check_label_windows
 from salus.errors import Refused
 from salus.settings import Strict, conf_dir, load_yaml, validated
@@ -160,7 +161,7 @@ class Task(Strict):
     calibration: Calibration = Calibration()
     tiers: list[Tier] = Field(min_length=1, description="highest first")
     gates: Gates = Gates()
-    card: dict[str, str] = Field(default_factory=dict, description="what only people can state, for the model card")
+    card: Card = Field(default=Card(), description="what only people can state, for the model card")
 
     @field_validator("tiers")
     @classmethod

@@ -34,7 +34,7 @@ def stability_section(months: Months) -> Section:
 
 
 def _in_words(months):
-    off = [month for month, found in months.items() if _is_off(found["observed_over_expected"])]
+    off = off_months(months)
     if not off:
         return Text(f"In each of {len(months)} months the number of events is one that was to be expected.", "note")
     return Text(
@@ -42,6 +42,11 @@ def _in_words(months):
         "By chance, about one in twenty would.",
         "warning" if len(off) > max(1, len(months) / 10) else "note",
     )
+
+
+def off_months(months: Months) -> list[str]:
+    """The months in which the interval of observed over expected does not hold 1."""
+    return [month for month, found in months.items() if _is_off(found["observed_over_expected"])]
 
 
 def _is_off(ratio):
@@ -54,7 +59,8 @@ def _plot(months):
     _line(figure, months, "mean_predicted", "told", 1, plots.ORANGE, "dash", "square")
     _line(figure, months, "observed", "happened", 1, plots.BLUE, "solid", "circle", bounded=True)
     ranked = {month: found for month, found in months.items() if "auroc" in found}
-    _line(figure, ranked, "auroc", "AUROC", 2, plots.GREEN, "solid", "diamond", bounded=True)
+    if ranked:  # plotly draws the error bars of nothing at no place, and complains
+        _line(figure, ranked, "auroc", "AUROC", 2, plots.GREEN, "solid", "diamond", bounded=True)
     plots.dressed(figure)
     figure.update_yaxes(title_text="share with the event", tickformat=".1%", rangemode="tozero", row=1)
     figure.update_yaxes(title_text="AUROC", row=2)
