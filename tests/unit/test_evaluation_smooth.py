@@ -108,6 +108,7 @@ def test_the_report_draws_what_was_measured():
         }
     )
     plot = next(block for block in section.blocks if block.kind == "plot")
+    assert "smooth curve" in plot.caption
     drawn = {trace.name: trace for trace in plot.figure.data}
     assert drawn["baseline, smooth"].y == tuple(curve["curve_y"])
     table = next(block for block in section.blocks if block.kind == "table")

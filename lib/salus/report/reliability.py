@@ -61,12 +61,13 @@ def _curve(measured):
     if not found:
         return [Missing("The calibration curve", "evaluate")]
     bounds = ", with 95 % intervals" if any(_bounds(measured, name) for name in found) else ""
+    is_smooth = any((name, SMOOTH) in measured for name in found)
+    smooth = "; the thin line is a smooth curve (lowess) through everybody" if is_smooth else ""
     return [
         Plot(
             _level(measured, found),
             "Calibration curve: groups of about equal size by predicted probability"
-            f"{bounds}, and a thin smooth curve (lowess) through everybody. On the dotted line, what was told is what "
-            "happened.",
+            f"{bounds}{smooth}. On the dotted line, what was told is what happened.",
             half=True,
         ),
         Plot(
