@@ -1,4 +1,4 @@
-"""Write the report of a task as of a date: one HTML file that opens without a network."""
+"""Write the report of a task as of a date, one HTML file that opens without a network, and the model card beside it."""
 
 import sys
 from pathlib import Path

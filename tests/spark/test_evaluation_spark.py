@@ -233,7 +233,11 @@ def test_an_evaluation(job_in, warehouse, task):
     assert subgroups["sex: male", "auroc_gap"]["value"] == -subgroups["sex: female", "auroc_gap"]["value"] != 0
     known = subgroups["age: 45 to 64", "events"]
     assert 0 < known["people"] < PEOPLE_A_SPLIT
-    assert {subgroup for subgroup, _ in subgroups} == {"sex: female", "sex: male", "age: 45 to 64"}
+    months = [f"month: 2025-{month:02d}" for month in (1, 4, 7)]
+    assert {subgroup for subgroup, _ in subgroups} == {"sex: female", "sex: male", "age: 45 to 64", *months}
+    assert {subgroups[month, "observed"]["people"] for month in months} == {PEOPLE_A_SPLIT}
+    ratios = [subgroups[month, "observed_over_expected"] for month in months]
+    assert all(ratio["low"] < ratio["value"] < ratio["high"] for ratio in ratios)
 
     # The model knows what the truth is made of; the baseline looks at recency alone.
     assert rows["model", "share_of_attainable_lift"]["value"] == pytest.approx(1, abs=0.02)

@@ -18,7 +18,7 @@ from salus.report.night import night
 from salus.report.people import SHOWN, highest
 from salus.report.phases import phases
 from salus.report.provenance import identity, model_row, newest_snapshot
-from salus.report.report import default_path, report, sections
+from salus.report.report import card_paths, default_path, report, sections
 from salus.storage.tables import Tables
 
 AS_OF = date(2026, 6, 30)
@@ -35,6 +35,7 @@ PLOTS = {
     "calibration": 2,
     "usefulness": 1,
     "subgroups": 1,
+    "stability": 1,
     "distribution": 1,
     "people": 1,
     "provenance": 1,
@@ -206,6 +207,15 @@ def evaluations():
     rows += [
         evaluation("evaluate-2", "model", metric, value) | {"subgroup": "sex: female"}
         for metric, value in (("events", 40.0), ("auroc", 0.7), ("auroc_gap", -0.1))
+    ]
+    rows += [
+        evaluation("evaluate-2", "model", metric, value) | {"subgroup": "month: 2026-01"}
+        for metric, value in (
+            ("events", 40.0),
+            ("mean_predicted", 0.05),
+            ("observed", 0.06),
+            ("observed_over_expected", 1.2),
+        )
     ]
     return rows + [
         evaluation("evaluate-2", "model", metric, value)
@@ -396,7 +406,7 @@ def test_an_empty_warehouse_has_a_report_of_what_to_run(tables):
         for block in section.blocks
         if block.kind == "missing"
     ]
-    shown = ["score", "evaluate", "ingest", "quality", "cohort", *["evaluate"] * 4, "score", "score", "demo"]
+    shown = ["score", "evaluate", "ingest", "quality", "cohort", *["evaluate"] * 5, "score", "score", "demo"]
     assert jobs == shown
     assert summary(tables, TASK, AS_OF).count("–") == 16
 
@@ -469,6 +479,19 @@ def test_markup_from_a_table_is_shown_as_text(browser, written):
     browser.get(written.as_uri())
     person = browser.execute_script("return document.querySelector('#people .reasons tbody th').firstChild.data")
     assert person == "Age <b>"
+
+
+def test_the_model_card_lies_beside_the_report_and_is_linked_from_it(written):
+    html, data = card_paths(written)
+    card = json.loads(data.read_text(encoding="utf-8"))
+    assert (card["model"]["architecture"], card["model"]["model_version"]) == ("mlp", "2")
+    assert card["calibration"]["version"] == "c0ffee"
+    assert len(card["attributes"]) == 31
+    assert card["figures"]["auroc"]["value"] == 0.78
+    page = written.read_text(encoding="utf-8")
+    assert f'href="{html.name}"' in page
+    assert f'href="{data.name}"' in page
+    assert f'href="{written.name}"' in html.read_text(encoding="utf-8")
 
 
 def test_the_report_lies_under_a_local_warehouse_and_has_to_be_placed_for_another():

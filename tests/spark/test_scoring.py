@@ -13,7 +13,7 @@ from salus.cohorts import cohort
 from salus.cohorts.task import Eligibility, Label, Model, Task, Tier
 from salus.datasets import export
 from salus.errors import Held, Refused
-from salus.evaluation.calibration import Calibration
+from salus.evaluation.platt import Platt
 from salus.job import spark_job
 from salus.schemas import TIMELINES
 from salus.scoring import score as scoring
@@ -80,7 +80,7 @@ def packed(spec):
 @pytest.mark.parametrize("kind", ["array<float>", "binary"])
 def test_the_udf_gives_the_models_probabilities_for_arrays_and_for_exported_blocks(spark, packed, spec, tmp_path, kind):
     url = (tmp_path / "package").as_uri()
-    calibration = Calibration(-1.0, 0.9, 0.01, -0.002, 0.004, write_package(url, packed), 100, 1000, 90)
+    calibration = Platt(-1.0, 0.9, 0.01, -0.002, 0.004, write_package(url, packed), 100, 1000, 90)
     archive = package_bytes(url)
     inputs = np.random.default_rng(2).normal(size=(40, spec.width)).astype("<f4")
     rows = [(number, row.tobytes() if kind == "binary" else row.tolist()) for number, row in enumerate(inputs)]
@@ -154,7 +154,7 @@ def warehouse(tmp_path_factory, spark, packed, task):
     folder = tmp_path_factory.mktemp("scoring") / "warehouse"
     with spark_job("set-up", argparse.Namespace(warehouse=str(folder)), quiet=True) as job:
         package_hash = write_package(f"{folder}/_packages/one", packed)
-        calibration = Calibration(-1.0, 0.8, 0.01, -0.002, 0.004, package_hash, 100, 1000, 90)
+        calibration = Platt(-1.0, 0.8, 0.01, -0.002, 0.004, package_hash, 100, 1000, 90)
         job.tables.replace("timelines", job.spark.createDataFrame(population(), TIMELINES))
         job.tables.append(
             "models",

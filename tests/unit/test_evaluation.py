@@ -10,9 +10,7 @@ from sklearn.metrics import average_precision_score, brier_score_loss, precision
 from salus.errors import Refused
 from salus.evaluation.bootstrap import intervals, person_weights
 from salus.evaluation.calibration import (
-    Calibration,
     calibration_groups,
-    fit_platt,
     group_means,
     intercept_in_the_large,
     safe_logit,
@@ -21,6 +19,8 @@ from salus.evaluation.calibration import (
 from salus.evaluation.discrimination import Ranking, auroc, average_precision
 from salus.evaluation.leakage import price
 from salus.evaluation.metrics import Sample, measured
+from salus.evaluation.platt import fit_platt
+from salus.evaluation.recalibration import from_json
 from salus.evaluation.subgroups import METRICS, age_bands, by_subgroup, is_material
 from salus.evaluation.usefulness import FIGURES, at_top, highest, net_benefit
 from salus.report.discrimination import discrimination_section
@@ -149,7 +149,7 @@ def test_calibration_bounds_hold_the_planted_probability_as_often_as_they_say():
 
 def test_a_calibration_is_the_same_after_json_and_another_fit_has_another_version():
     fitted = fit_platt(*planted(people=300), package_hash="p")
-    again = Calibration.from_json(fitted.to_json())
+    again = from_json(fitted.to_json())
     assert again == fitted
     assert again.version == fitted.version
     assert fit_platt(*planted(people=300, seed=12), package_hash="p").version != fitted.version

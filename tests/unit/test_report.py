@@ -26,6 +26,7 @@ from salus.report.plots import thinned
 from salus.report.provenance import provenance_section
 from salus.report.quality import Checked, quality_section
 from salus.report.reliability import reliability_section
+from salus.report.stability import stability_section
 from salus.report.subgroups import subgroups_section
 from salus.report.usefulness import usefulness_section
 
@@ -40,6 +41,7 @@ SECTIONS = [
     "calibration",
     "usefulness",
     "subgroups",
+    "stability",
     "distribution",
     "people",
     "provenance",
@@ -131,6 +133,24 @@ def of_subgroups():
 
     few = {"events": Measure(3, None, None, 9, 80)}
     return {"sex: female": of(0.78, -0.01), "race: black": of(0.69, -0.09), "age: 85 and over": few}
+
+
+def of_months():
+    """A year that holds, and a month with too few events to rank."""
+
+    def of(observed, auroc=None):
+        ratio = observed / 0.05
+        found = {
+            "events": Measure(observed * 2000, None, None, 700, 2_000),
+            "mean_predicted": Measure(0.05, 0.047, 0.053, 700, 2_000),
+            "observed": Measure(observed, observed - 0.01, observed + 0.01, 700, 2_000),
+            "observed_over_expected": Measure(ratio, ratio - 0.2, ratio + 0.2, 700, 2_000),
+        }
+        return found if auroc is None else found | {"auroc": Measure(auroc, auroc - 0.04, auroc + 0.04, 700, 2_000)}
+
+    return {f"2025-{month:02d}": of(0.045 + 0.001 * month, 0.77 + 0.002 * month) for month in range(1, 12)} | {
+        "2025-12": of(0.009)
+    }
 
 
 def scoring():
@@ -316,6 +336,7 @@ def example():
             reliability_section(measured()),
             usefulness_section(measured()),
             subgroups_section(of_subgroups()),
+            stability_section(of_months()),
             distribution_section(lying()),
             people_section([person(rank) for rank in range(20)], AS_OF),
             provenance_section(
@@ -508,13 +529,14 @@ def test_what_is_not_there_yet_names_the_job_that_makes_it():
         reliability_section({}),
         usefulness_section({}),
         subgroups_section({}),
+        stability_section({}),
         distribution_section(None),
         people_section([], AS_OF),
         provenance_section([], {}, {}, {}),
     ]
     html = render(replace(example(), sections=empty))
     said = re.findall(r"not yet available: run <code>(\w+)</code>", html)
-    assert said == ["score", "evaluate", "ingest", "cohort", *["evaluate"] * 4, "score", "score", "demo"]
+    assert said == ["score", "evaluate", "ingest", "cohort", *["evaluate"] * 5, "score", "score", "demo"]
     assert len(html) < 40_000, "a page without a plot needs no plotly"
 
 

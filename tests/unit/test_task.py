@@ -41,6 +41,8 @@ def test_an_unknown_task_names_those_that_there_are():
         ("from_percentile: 80", "from_percentile: 99", "tiers:", "highest from_percentile to the lowest"),
         ("dropout: 0.2", "drop_out: 0.2", "drop_out", "model.settings.drop_out"),
         ("positives_at_least: 20", "positives_at_least: 0", "positives_at_least", "gates"),
+        ("{method: platt}", "{method: plat}", "{method: plat}", "calibration.method"),
+        ("intended_use:", "intendeduse:", "intendeduse", "card.intendeduse"),
     ],
 )
 def test_a_mistake_is_named_with_its_line(tmp_path, old, new, where, said):

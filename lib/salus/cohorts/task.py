@@ -11,6 +11,7 @@ from typing import Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
+from salus.cohorts.card import Card
 from salus.cohorts.label_windows import check_label_windows
 from salus.errors import Refused
 from salus.settings import Strict, conf_dir, load_yaml, validated
@@ -117,7 +118,10 @@ class Model(Strict):
 class Calibration(Strict):
     """How raw scores become probabilities, on the calibration split."""
 
-    method: Literal["platt"] = "platt"
+    method: Literal["platt", "beta", "isotonic", "none"] = Field(
+        default="platt",
+        description="platt: two coefficients; beta: three; isotonic: any curve that never falls; none: left as it is",
+    )
 
 
 class Tier(Strict):
@@ -158,7 +162,7 @@ class Task(Strict):
     calibration: Calibration = Calibration()
     tiers: list[Tier] = Field(min_length=1, description="highest first")
     gates: Gates = Gates()
-    card: dict[str, str] = Field(default_factory=dict, description="what only people can state, for the model card")
+    card: Card = Field(default=Card(), description="what only people can state, for the model card")
 
     @field_validator("tiers")
     @classmethod

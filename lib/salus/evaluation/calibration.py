@@ -3,16 +3,16 @@
 Measured as Van Calster et al. (BMC Medicine 17:230, 2019) ask: the intercept in the large (slope held at 1), the
 slope (logistic regression of the label on the logit, without penalty; below 1 = too extreme) and the curve.
 
-Mended by Platt's scaling: a logistic regression of the label on the model's logit, fitted on people whom neither
-training nor early stopping has seen. Its two coefficients have a covariance, clustered by person, and from it
-follows each probability's interval. The interval covers that uncertainty alone: that the calibration was fitted on
-finitely many people. It says nothing of the network's own weights, of facts that no record holds, or of a
+Mended by a ``Calibration``: a function of the model's logit that is fitted on people whom neither training nor early
+stopping has seen. Each probability gets an interval, which covers that uncertainty alone: that the calibration was
+fitted on finitely many people. It says nothing of the network's own weights, of facts that no record holds, or of a
 population that has changed.
 """
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass
+from abc import ABC, abstractmethod
+from typing import ClassVar
 
 import numpy as np
 from scipy.optimize import brentq
@@ -23,6 +23,7 @@ from salus.errors import Refused
 
 NORMAL_975 = 1.959963984540054
 LOGIT_LIMIT = 30.0
+UNNAMED = "platt"
 
 
 def safe_logit(probability: np.ndarray) -> np.ndarray:
@@ -84,31 +85,30 @@ def group_means(group: np.ndarray, values: np.ndarray, weights: np.ndarray) -> n
         return np.bincount(group, weights * values) / total
 
 
-@dataclass(frozen=True)
-class Calibration:
-    """Platt's scaling of one model: ``probability = expit(intercept + slope * logit)``.
+class Calibration(ABC):
+    """What makes a model's logits probabilities; ``recalibration`` lists the methods. Every one of them has:
 
     Attributes:
-        intercept: on the logit.
-        slope: of the logit.
-        intercept_variance: clustered by person.
-        covariance: of intercept and slope.
-        slope_variance: clustered by person.
         package_hash: the model that it belongs to.
         people: people that it was fitted on.
         rows: predictions that it was fitted on.
         events: positive labels among them.
     """
 
-    intercept: float
-    slope: float
-    intercept_variance: float
-    covariance: float
-    slope_variance: float
+    method: ClassVar[str]
+
     package_hash: str
     people: int
     rows: int
     events: int
+
+    @abstractmethod
+    def probability(self, logits: np.ndarray) -> np.ndarray:
+        """The calibrated probability of ``logits`` (rows,); where the logit is NaN, NaN."""
+
+    @abstractmethod
+    def bounds(self, logits: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """95 % bounds of the calibrated probability: the uncertainty of the calibration alone."""
 
     @property
     def version(self) -> str:
@@ -117,67 +117,16 @@ class Calibration:
 
     def to_json(self) -> str:
         """The calibration as JSON, the same text for the same calibration."""
-        return json.dumps(asdict(self), sort_keys=True)
-
-    @classmethod
-    def from_json(cls, text: str) -> "Calibration":
-        """What ``to_json`` wrote."""
-        return cls(**json.loads(text))
-
-    def probability(self, logits: np.ndarray) -> np.ndarray:
-        """The calibrated probability of ``logits`` (rows,)."""
-        return expit(self.intercept + self.slope * np.asarray(logits, np.float64))
-
-    def bounds(self, logits: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """95 % bounds of the calibrated probability by the delta method on the logit: the calibration's part only."""
-        logits = np.asarray(logits, np.float64)
-        centre = self.intercept + self.slope * logits
-        variance = self.intercept_variance + 2 * self.covariance * logits + self.slope_variance * logits**2
-        margin = NORMAL_975 * np.sqrt(np.maximum(variance, 0.0))
-        return expit(centre - margin), expit(centre + margin)
+        # Platt's was the only method at first: without a name for it, versions from then stay what they were.
+        named = {} if self.method == UNNAMED else {"method": self.method}
+        return json.dumps(named | vars(self), sort_keys=True)
 
 
-def fit_platt(
-    logits: np.ndarray, labels: np.ndarray, weights: np.ndarray, people: np.ndarray, package_hash: str
-) -> Calibration:
-    """Platt's scaling with the covariance of its coefficients clustered by person (the sandwich estimator).
-
-    Rows of one person may depend on each other in any way; people are independent.
-
-    Args:
-        logits: float64 (rows,), before calibration.
-        labels: bool or 0/1 (rows,).
-        weights: float64 (rows,), inverse probability of being observed.
-        people: int64 (rows,), the person of each row.
-        package_hash: the model that gave the logits.
-
-    Raises:
-        Refused: the labels are of one class, so there is nothing to fit.
-    """
-    labels = np.asarray(labels, np.float64)
-    intercept, coefficient = slope(logits, labels, weights)
-    if not np.isfinite(intercept):
+def refuse_one_class(labels: np.ndarray, weights: np.ndarray) -> None:
+    """Raise ``Refused`` where ``labels`` (0 or 1) with a weight are of one class, so that nothing can be fitted."""
+    used = labels[weights > 0]
+    if used.size == 0 or used.min() == used.max():
         raise Refused(
             f"Received {labels.size} labels of one class in the calibration split; expected both classes. "
             "Take a longer period or a larger population, or calibrate on a larger split."
         )
-    design = np.column_stack([np.ones_like(logits), logits])
-    fitted = expit(intercept + coefficient * logits)
-    bread = np.linalg.pinv((design * (weights * fitted * (1 - fitted))[:, None]).T @ design)
-    distinct, person = np.unique(people, return_inverse=True)
-    residual = weights * (labels - fitted)
-    scores = np.column_stack([np.bincount(person, residual * column, distinct.size) for column in design.T])
-    clusters = distinct.size
-    meat = scores.T @ scores * (clusters / (clusters - 1))
-    covariance = bread @ meat @ bread
-    return Calibration(
-        intercept=intercept,
-        slope=coefficient,
-        intercept_variance=float(covariance[0, 0]),
-        covariance=float(covariance[0, 1]),
-        slope_variance=float(covariance[1, 1]),
-        package_hash=package_hash,
-        people=int(clusters),
-        rows=int(labels.size),
-        events=int(labels.sum()),
-    )

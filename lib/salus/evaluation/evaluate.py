@@ -17,10 +17,12 @@ from salus.datasets.export import newest_dataset
 from salus.datasets.folder import Folder
 from salus.errors import Refused
 from salus.evaluation.bootstrap import REPLICATES
-from salus.evaluation.calibration import Calibration, fit_platt
+from salus.evaluation.calibration import Calibration
 from salus.evaluation.leakage import ROWS, price, twice
 from salus.evaluation.metrics import Sample, measured
+from salus.evaluation.months import by_month, months_of
 from salus.evaluation.predictions import Predicted, collected, predictions, sampled, share_of_people
+from salus.evaluation.recalibration import FITTED
 from salus.evaluation.subgroups import GAP, MATERIAL, by_subgroup, is_material
 from salus.evaluation.trained import Trained, names_of, package_url, trained
 from salus.job import Job
@@ -39,13 +41,18 @@ def evaluate(job: Job, task: Task) -> None:
     model, baseline = (trained(job.tables, task.id, name) for name in names_of(task))
     reads = [f"cohorts/{task.id}", "timelines", "demo_truth"]
     if not job.needed(
-        {"task": task.id}, reads, model=model.package_hash, baseline=baseline.package_hash, replicates=REPLICATES
+        {"task": task.id},
+        reads,
+        model=model.package_hash,
+        baseline=baseline.package_hash,
+        method=task.calibration.method,
+        replicates=REPLICATES,
     ):
         return
     dataset = dataset_of(job, task, model)
     packages = [job.spark.sparkContext.broadcast(package_bytes(package_url(job, each))) for each in (model, baseline)]
     try:
-        calibrations = _calibrate(job, dataset, packages, (model, baseline))
+        calibrations = _calibrate(job, task, dataset, packages, (model, baseline))
         job.progress(f"calibrated on {calibrations[0].rows:,} rows of {calibrations[0].people:,} people")
         held_out = _predicted(job, dataset, HELD_OUT, packages, task.id)
         rows = _held_out_rows(held_out, calibrations)
@@ -72,12 +79,16 @@ def dataset_of(job: Job, task: Task, model: Trained) -> Dataset:
     return dataset
 
 
-def _calibrate(job: Job, dataset: Dataset, packages: list["Broadcast[bytes]"], models: tuple[Trained, ...]):
+def _calibrate(
+    job: Job, task: Task, dataset: Dataset, packages: list["Broadcast[bytes]"], models: tuple[Trained, ...]
+) -> list[Calibration]:
     """Each model's calibration, kept in the table and, immutable, beside its package."""
     split = _predicted(job, dataset, CALIBRATION, packages)
     fitted = []
     for model, logits in zip(models, split.logits, strict=True):
-        calibration = fit_platt(logits, split.labels, split.weights, split.people, model.package_hash)
+        calibration = FITTED[task.calibration.method](
+            logits, split.labels, split.weights, split.people, model.package_hash
+        )
         Folder(package_url(job, model)).write(f"calibration-{calibration.version}.json", calibration.to_json().encode())
         fitted.append(calibration)
     job.tables.append(
@@ -122,6 +133,7 @@ def _held_out_rows(held_out: Predicted, calibrations: list[Calibration]) -> list
     everybody = Sample(held_out.people, held_out.labels, held_out.weights)
     rows = _sized(measured(everybody, models), everybody)
     rows += by_subgroup(everybody, models["model"], held_out.attributes)
+    rows += by_month(everybody, models["model"], months_of(held_out.times))
     known = held_out.is_known
     if not known.any():
         return rows

@@ -23,9 +23,10 @@ from salus.datasets import Dataset
 from salus.datasets.export import DATASETS, labelled, write_samples
 from salus.datasets.folder import Folder
 from salus.errors import Held
-from salus.evaluation.calibration import fit_platt, safe_logit, slope
+from salus.evaluation.calibration import safe_logit, slope
 from salus.evaluation.classical import classical_models, scores_of
 from salus.evaluation.evaluate import CALIBRATION, HELD_OUT
+from salus.evaluation.platt import fit_platt
 from salus.evaluation.predictions import collected, predictions
 from salus.job import Job
 from salus.training.launch import run_ranks

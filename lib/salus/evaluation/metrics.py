@@ -3,7 +3,8 @@
 Names of the metrics, as table ``evaluations`` holds them under ``model``, ``baseline``, ``attainable``, ``oracle``:
 ``auroc``, ``auprc``, ``brier``, ``calibration_intercept`` (in the large), ``calibration_slope``, and the curves
 ``calibration_curve``, ``roc_curve``, ``pr_curve`` (precision over recall), the first with its
-``calibration_curve_low`` and ``_high``; ``scaled_brier``, 1 less the Brier score over that of the prevalence; what
+``calibration_curve_low`` and ``_high``; ``ici``, ``e50``, ``e90`` and the curve ``calibration_smooth`` as ``smooth``
+has them, without intervals; ``scaled_brier``, 1 less the Brier score over that of the prevalence; what
 ``usefulness`` says of the highest 1, 5 and 10 % (``sensitivity_top_5``, ``ppv_top_5``, ``lift_top_5``), and the curve
 ``net_benefit``, with ``net_benefit_of_all`` under ``model``. Where the simulated truth is known also
 ``auroc_over_truth``: the AUROC with every row a case in the proportion of its true probability, free of the
@@ -27,6 +28,7 @@ from sklearn.metrics import (
 from salus.evaluation.bootstrap import REPLICATES, intervals
 from salus.evaluation.calibration import calibration_groups, group_means, intercept_in_the_large, safe_logit, slope
 from salus.evaluation.discrimination import Ranking, auroc, average_precision
+from salus.evaluation.smooth import Smooth
 from salus.evaluation.usefulness import TOP_METRICS, TOP_PERCENT, at_top, highest, net_benefit, thresholds
 
 CURVE_POINTS = 200
@@ -113,6 +115,7 @@ def measured(
     for model in in_full:
         groups = slice(place, place + each[model].group.max() + 1)
         rows += _curves(model, each[model], sample, low[groups], high[groups])
+        rows += _smooth(model, each[model].probability, sample)
         place = groups.stop
     return rows
 
@@ -188,6 +191,15 @@ def _curves(name: str, model: _Measured, sample: Sample, low: np.ndarray, high: 
         _curve(name, "roc_curve", *thinned(false_alarms, found)),
         _curve(name, "pr_curve", *thinned(recall[::-1], precision[::-1])),
     ]
+
+
+def _smooth(name: str, probability: np.ndarray, sample: Sample) -> list[dict[str, Any]]:
+    smooth = Smooth.of(probability, sample.labels, sample.weights)
+    errors = [
+        {"model_name": name, "metric": metric, "value": value, "low": None, "high": None}
+        for metric, value in smooth.errors.items()
+    ]
+    return [*errors, _curve(name, "calibration_smooth", *smooth.drawn)]
 
 
 def thinned(x: np.ndarray, y: np.ndarray, points: int = CURVE_POINTS) -> tuple[np.ndarray, np.ndarray]:

@@ -121,6 +121,7 @@ class Predicted:
 
     Attributes:
         people: int64, subject_id.
+        times: int64, prediction times, microseconds since the epoch.
         labels: float64, 0 or 1.
         weights: float64, inverse probability of being observed to the label's end.
         logits: float64, one array a model, before calibration.
@@ -129,6 +130,7 @@ class Predicted:
     """
 
     people: np.ndarray
+    times: np.ndarray
     labels: np.ndarray
     weights: np.ndarray
     logits: tuple[np.ndarray, ...]
@@ -174,6 +176,7 @@ def collected(
 
     return Predicted(
         table["subject_id"].to_numpy(),
+        table["prediction_time"].to_numpy(),
         column("label"),
         column("weight"),
         tuple(column(f"logit_{i}") for i in range(models)),

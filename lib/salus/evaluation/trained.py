@@ -7,6 +7,7 @@ from pyspark.sql import functions as F
 from salus.cohorts.task import Task
 from salus.errors import Refused
 from salus.evaluation.calibration import Calibration
+from salus.evaluation.recalibration import from_json
 from salus.job import Job
 from salus.storage.tables import Tables
 
@@ -69,7 +70,7 @@ def calibration_of(tables: Tables, model: Trained) -> Calibration:
             f"Received {model.model_name} version {model.model_version}, which was never calibrated; expected a "
             "calibration. Evaluate it first: submit.sh evaluate."
         )
-    calibration = Calibration.from_json(row["calibration"])
+    calibration = from_json(row["calibration"])
     if calibration.version != row["calibration_version"]:
         raise Refused(
             f"Received a calibration that is not the one that its version {row['calibration_version']} names; "

@@ -41,7 +41,8 @@ def measures(tables: Tables, task_id: str) -> tuple[Measures, dict[str, dict[str
     """What the newest evaluation of ``task_id`` measured on the held-out split; empty where there is none.
 
     Returns:
-        The measures of everybody, and of the model in each subgroup: subgroup to metric to measure.
+        The measures of everybody, and of the model in each subgroup, months of prediction among them: subgroup to
+        metric to measure.
     """
     rows = (
         tables.read("evaluations")

@@ -126,13 +126,14 @@ class Section:
 
 @dataclass(frozen=True)
 class Page:
-    """A whole report."""
+    """A whole report; ``links`` are names and relative addresses of the pages beside it."""
 
     title: str
     task_id: str
     as_of: date
     written_at: datetime
     sections: Sequence[Section]
+    links: Sequence[tuple[str, str]] = ()
 
 
 def render(page: Page) -> str:

@@ -8,11 +8,15 @@ from salus.report.page import Missing, Plot, Section, Table, Text
 
 TITLE = "Do the probabilities hold?"
 CURVE, LOWER, UPPER = "calibration_curve", "calibration_curve_low", "calibration_curve_high"
+SMOOTH = "calibration_smooth"
 LOGARITHMIC_TICKS = (0.0001, 0.0002, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0)
 COMPARED = ("model", "baseline")
 FIGURES = (
     ("calibration_slope", "Slope (1 = right)", 2),
     ("calibration_intercept", "Intercept (0 = right)", 2),
+    ("ici", "Mean error (ICI)", 4),
+    ("e50", "Median error (E50)", 4),
+    ("e90", "90 % err at most (E90)", 4),
     ("brier", "Brier score (0 = best)", 4),
     ("scaled_brier", "Scaled Brier (1 = best)", 3),
 )
@@ -57,11 +61,13 @@ def _curve(measured):
     if not found:
         return [Missing("The calibration curve", "evaluate")]
     bounds = ", with 95 % intervals" if any(_bounds(measured, name) for name in found) else ""
+    is_smooth = any((name, SMOOTH) in measured for name in found)
+    smooth = "; the thin line is a smooth curve (lowess) through everybody" if is_smooth else ""
     return [
         Plot(
             _level(measured, found),
             "Calibration curve: groups of about equal size by predicted probability"
-            f"{bounds}. On the dotted line, what was told is what happened.",
+            f"{bounds}{smooth}. On the dotted line, what was told is what happened.",
             half=True,
         ),
         Plot(
@@ -102,6 +108,7 @@ def _groups(measured, found):
     figure = plots.plain(440, x="predicted probability", y="observed share with the event", legend=True)
     for name in reversed(found):
         curve = measured[(name, CURVE)]
+        _smooth(figure, measured, name)
         figure.add_scatter(
             x=list(curve.x),
             y=list(curve.y),
@@ -114,6 +121,20 @@ def _groups(measured, found):
             hovertemplate="told %{x:.1%}, happened %{y:.1%}<extra>%{fullData.name}</extra>",
         )
     return figure
+
+
+def _smooth(figure, measured, name):
+    smooth = measured.get((name, SMOOTH))
+    if smooth is not None:
+        figure.add_scatter(
+            x=list(smooth.x),
+            y=list(smooth.y),
+            mode="lines",
+            name=f"{name}, smooth",
+            showlegend=False,
+            line={"color": plots.MODEL_COLOURS[name], "dash": plots.MODEL_DASHES[name], "width": 1},
+            hovertemplate="told %{x:.1%}, happened %{y:.1%}<extra>%{fullData.name}</extra>",
+        )
 
 
 def _diagonal(figure, low, high):

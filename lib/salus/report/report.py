@@ -1,4 +1,4 @@
-"""Report: everything that a reader of the scores should know of them, as one HTML file."""
+"""Report: everything that a reader of the scores should know of them, as one HTML file, and the model card."""
 
 from datetime import date, datetime
 from pathlib import Path
@@ -6,6 +6,7 @@ from pathlib import Path
 from salus.cohorts.task import Task
 from salus.errors import Refused
 from salus.report.attrition import attrition, attrition_section
+from salus.report.card import Found, attributes, card_json, card_page
 from salus.report.discrimination import discrimination_section
 from salus.report.distribution import distribution, distribution_section
 from salus.report.folds import cross_validated, folds_section
@@ -19,6 +20,7 @@ from salus.report.phases import phases
 from salus.report.provenance import identity, model_row, newest_snapshot, packages, provenance_section
 from salus.report.quality import checked, quality_section
 from salus.report.reliability import reliability_section
+from salus.report.stability import apart, stability_section
 from salus.report.subgroups import subgroups_section
 from salus.report.usefulness import usefulness_section
 from salus.storage.ledger import now
@@ -27,35 +29,71 @@ from salus.storage.tables import Tables
 
 
 def report(tables: Tables, task: Task, as_of: date, out: Path, written_at: datetime | None = None) -> Path:
-    """Write the report of ``task`` as of ``as_of`` to the file ``out``; a table that is not there yet is said so."""
-    page = Page(task.title, task.id, as_of, written_at or now(), sections(tables, task, as_of))
+    """Write the report of ``task`` as of ``as_of`` to the file ``out``, and the model card, HTML and JSON, beside it.
+
+    A table that is not there yet is said so. The files of the card are ``card_paths`` of ``out``.
+    """
+    at = written_at or now()
+    html, data = card_paths(out)
+    found = _found(tables, task, as_of)
+    listed = attributes(task, found)
     out.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = out.with_name(f".{out.name}.unfinished")
-    unfinished.write_text(render(page), encoding="utf-8")
-    unfinished.replace(out)
+    _write(html, render(card_page(task, as_of, at, listed, out.name)))
+    _write(data, card_json(task, as_of, at, listed, found))
+    links = (("model card", html.name), ("model card as JSON", data.name))
+    _write(out, render(Page(task.title, task.id, as_of, at, _sections(tables, task, as_of, found), links)))
     return out
+
+
+def card_paths(out: Path) -> tuple[Path, Path]:
+    """The files of the model card, HTML and JSON, beside the report ``out``."""
+    return out.with_name(f"{out.stem}.model_card.html"), out.with_name(f"{out.stem}.model_card.json")
+
+
+def _write(out: Path, text: str) -> None:
+    """A reader sees the file as it was, or whole."""
+    unfinished = out.with_name(f".{out.name}.unfinished")
+    unfinished.write_text(text, encoding="utf-8")
+    unfinished.replace(out)
+
+
+def _found(tables: Tables, task: Task, as_of: date) -> Found:
+    scoring = night(tables, task.id, as_of)
+    measured, subgroups = measures(tables, task.id)
+    people, months = apart(subgroups)
+    return Found(
+        model_row(tables, scoring) if scoring else None,
+        scoring,
+        attrition(tables, task.id),
+        measured,
+        people,
+        months,
+    )
 
 
 def sections(tables: Tables, task: Task, as_of: date) -> list[Section]:
     """The report's sections in the order in which they are read."""
-    scoring = night(tables, task.id, as_of)
-    measured, subgroups = measures(tables, task.id)
-    made_by = model_row(tables, scoring) if scoring else None
+    return _sections(tables, task, as_of, _found(tables, task, as_of))
+
+
+def _sections(tables: Tables, task: Task, as_of: date, found: Found) -> list[Section]:
+    scoring, measured = found.scoring, found.measured
     return [
-        overview_section(scoring, measured, task.card),
+        overview_section(scoring, measured, task.card.stated),
         intake_section(intake(tables)),
         quality_section(checked(tables)),
-        attrition_section(attrition(tables, task.id)),
+        attrition_section(found.steps),
         discrimination_section(measured),
         reliability_section(measured),
         usefulness_section(measured),
-        subgroups_section(subgroups),
+        subgroups_section(found.people),
+        stability_section(found.months),
         *folds_section(cross_validated(tables, task.id)),
         distribution_section(distribution(tables, task.id, as_of)),
         people_section(highest(tables, task.id, as_of), as_of),
         provenance_section(
             phases(tables, task.id, as_of),
-            identity(scoring, made_by, newest_snapshot(tables)),
+            identity(scoring, found.model, newest_snapshot(tables)),
             scoring.inputs if scoring else {},
             packages(),
         ),

@@ -36,12 +36,17 @@ def _gaps(measures):
             yield title, words.signed(gap.value, digits)
 
 
-def _in_words(found):
-    told = [
+def material_gaps(found: Mapping[str, Mapping[str, Measure]]) -> list[str]:
+    """The subgroups that have a material gap to everybody else, each with its gaps in words."""
+    return [
         f"{subgroup} ({'; '.join(f'{title}: {gap}' for title, gap in gaps)})"
         for subgroup, measures in found.items()
         if (gaps := list(_gaps(measures)))
     ]
+
+
+def _in_words(found):
+    told = material_gaps(found)
     if told:
         return Text(f"Material gaps to everybody else: {', '.join(told)}. Look at what is recorded of them.", "warning")
     return Text("No gap to everybody else is material.", "note")

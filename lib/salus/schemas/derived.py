@@ -123,7 +123,7 @@ CALIBRATIONS = StructType(
         field(
             "calibration",
             STRING,
-            "JSON: coefficients, their covariance clustered by person, and what they were fitted on",
+            "JSON: the method (none named = platt), what it found with its uncertainty, what it was fitted on",
             True,
         ),
         field("fitted_at", TIME, "UTC", True),
@@ -137,7 +137,7 @@ EVALUATIONS = StructType(
         field("model_name", STRING, "model, baseline, attainable or oracle", True),
         field("model_version", STRING, "registered version; empty where there is none", True),
         field("split", STRING, "split that it was measured on", True),
-        field("subgroup", STRING, "attribute and value, such as `sex: female`; null = everybody"),
+        field("subgroup", STRING, "such as `sex: female`, or `month: 2026-03` of the prediction; null = everybody"),
         field("metric", STRING, "auroc, auprc, brier, calibration_slope, ...", True),
         field("value", DOUBLE, "the estimate"),
         field("low", DOUBLE, "2.5 % bound, bootstrap clustered by person"),

@@ -1,0 +1,62 @@
+"""Recalibration: the methods among which a task chooses, and how a calibration is read again."""
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+from scipy.special import expit
+
+from salus.evaluation.beta import Beta, fit_beta
+from salus.evaluation.calibration import UNNAMED, Calibration
+from salus.evaluation.isotonic import Isotonic, fit_isotonic
+from salus.evaluation.platt import Platt, fit_platt
+
+
+@dataclass(frozen=True)
+class Uncalibrated(Calibration):
+    """The model's own probability, ``expit(logit)``: nothing is fitted, so the interval has no width."""
+
+    method: ClassVar[str] = "none"
+
+    package_hash: str
+    people: int
+    rows: int
+    events: int
+
+    def probability(self, logits: np.ndarray) -> np.ndarray:
+        """The model's own probability of ``logits`` (rows,)."""
+        return expit(np.asarray(logits, np.float64))
+
+    def bounds(self, logits: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """The probability twice."""
+        return self.probability(logits), self.probability(logits)
+
+
+def leave(
+    logits: np.ndarray, labels: np.ndarray, weights: np.ndarray, people: np.ndarray, package_hash: str
+) -> Uncalibrated:
+    """No calibration; arguments as ``fit_platt`` has them, of which it only counts people, rows and events."""
+    return Uncalibrated(package_hash, int(np.unique(people).size), int(labels.size), int(labels.sum()))
+
+
+FITTED: dict[str, Callable[..., Calibration]] = {
+    "platt": fit_platt,
+    "beta": fit_beta,
+    "isotonic": fit_isotonic,
+    "none": leave,
+}
+"""A task's ``calibration.method`` to what fits it."""
+
+KINDS: dict[str, Callable[..., Calibration]] = {kind.method: kind for kind in (Platt, Beta, Isotonic, Uncalibrated)}
+
+
+def from_json(text: str) -> Calibration:
+    """What a calibration's ``to_json`` wrote, equal to it."""
+    said = json.loads(text)
+    return KINDS[said.pop("method", UNNAMED)](**{name: _immutable(value) for name, value in said.items()})
+
+
+def _immutable(value: Any) -> Any:
+    return tuple(map(_immutable, value)) if isinstance(value, list) else value
