@@ -1,15 +1,19 @@
 """A night: everybody accounted for, published at once or not at all, and the same again where nothing changed."""
 
 import argparse
+from dataclasses import replace
 from datetime import date, datetime
 
 import keras
 import numpy as np
+import pyarrow as pa
 import pytest
 from pyspark.sql import functions as F
+from pyspark.sql.pandas.types import to_arrow_schema
 from scipy.stats import rankdata
 
 from salus.cohorts import cohort
+from salus.cohorts.index import IndexCodes
 from salus.cohorts.task import Eligibility, Label, Model, Task, Tier
 from salus.datasets import export
 from salus.errors import Held, Refused
@@ -18,6 +22,7 @@ from salus.job import spark_job
 from salus.schemas import TIMELINES
 from salus.scoring import score as scoring
 from salus.scoring import scorer
+from salus.scoring.outcome import Night
 from salus.scoring.percentiles import with_percentiles
 from salus.scoring.population import score_udf
 from salus.scoring.score import score
@@ -294,6 +299,29 @@ def test_percentiles_are_midranks_for_any_ties(spark):
     assert found[len(values) - 1] is None
     expected = 100 * (rankdata(values[:-1]) - 0.5) / (len(values) - 1)
     np.testing.assert_allclose([found[number] for number in range(len(values) - 1)], expected)
+
+
+def test_an_index_event_makes_those_eligible_of_whom_it_is_new(packed, tmp_path):
+    url = (tmp_path / "package").as_uri()
+    calibration = Calibration(-1.0, 0.9, 0.01, -0.002, 0.004, write_package(url, packed), 100, 1000, 90)
+    asked = scorer.Scorer(open_package(package_bytes(url)))
+    people = population()
+    columns = dict(zip(TIMELINES.names, map(list, zip(*people, strict=True)), strict=True))
+    batch = pa.RecordBatch.from_pydict(columns, schema=to_arrow_schema(TIMELINES))
+    index = IndexCodes(np.array([ADMISSION]), np.empty(0, np.int64), 1)
+    for days, eligible in ((231, 2), (232, 1), (233, 0)):
+        as_of = T - days * DAY
+        night = Night(as_of, Eligibility(age_at_least=18), calibration, (), index)
+        of_everybody = asked.outcomes(batch, replace(night, index=None)).to_pydict()
+        found = asked.outcomes(batch, night).to_pydict()
+        is_new = [any(at == as_of and code == ADMISSION for at, code in zip(row[6], row[9])) for row in people]
+        assert found["subject_id"] == of_everybody["subject_id"]
+        assert found["is_eligible"] == [old and new for old, new in zip(of_everybody["is_eligible"], is_new)]
+        for name in ("probability", "not_scored_reason", "enrolled_days"):
+            assert found[name] == [
+                value if new else None for value, new in zip(of_everybody[name], found["is_eligible"])
+            ]
+        assert sum(found["is_eligible"]) == eligible
 
 
 def test_training_and_tonight_share_one_function_for_inputs_and_one_for_eligibility():

@@ -54,6 +54,22 @@ def test_a_mistake_is_named_with_its_line(tmp_path, old, new, where, said):
     assert refused.value.exit_code == 2
 
 
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ("  every: month ", "  every: day ", "every: day and event belong together"),
+        ("  last: 24", "  last: 24\n  event: {codes: [ENCOUNTER_END/IMP]}", "every: day and event belong together"),
+        ("  every: month ", "  event: {codes: []}\n  every: day ", "index.event.codes"),
+        ("  every: month ", "  event: {codes: [A], within_days: 0}\n  every: day ", "index.event.within_days"),
+    ],
+)
+def test_an_event_is_looked_for_every_day_and_nothing_else_is(tmp_path, old, new, said):
+    path = changed(tmp_path, (old, new))
+    with pytest.raises(Refused) as refused:
+        Task.from_file(path)
+    assert said in str(refused.value)
+
+
 def test_the_id_is_the_files_name(tmp_path):
     path = changed(tmp_path, ("id: admission_90d", "id: admission"))
     with pytest.raises(Refused, match=r"'admission'.*'admission_90d'"):

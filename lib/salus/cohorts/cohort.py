@@ -20,6 +20,8 @@ from salus.cohorts.eligibility import COLUMNS as ELIGIBILITY_COLUMNS
 from salus.cohorts.eligibility import eligibility, eligibility_steps
 from salus.cohorts.exclusions import excluded_codes
 from salus.cohorts.grid import data_end, grid
+from salus.cohorts.index import COLUMNS as INDEX_COLUMNS
+from salus.cohorts.index import index_codes, index_samples
 from salus.cohorts.splits import split_people
 from salus.cohorts.task import SPLITS, Task
 from salus.cohorts.weights import weighted
@@ -99,7 +101,7 @@ def tonight(job, task: Task, as_of: date) -> list[dict]:
         .persist()
     )
     try:
-        steps = attrition(people, task, [f"known people, as of {as_of}", *eligibility_steps(task.eligibility)])
+        steps = attrition(people, task, [_looked_at(task, f", as of {as_of}"), *eligibility_steps(task.eligibility)])
     finally:
         people.unpersist()
     job.count(people=steps[0]["rows_before"], eligible=steps[-1]["rows_before"] - steps[-1]["rows_lost"])
@@ -107,16 +109,20 @@ def tonight(job, task: Task, as_of: date) -> list[dict]:
 
 
 def eligible(timelines: DataFrame, codes: DataFrame, task: Task, dates: Sequence[date]) -> DataFrame:
-    """One ``ELIGIBLE`` row a person of ``timelines`` and date: at which step they are lost, or that they are not."""
+    """One ``ELIGIBLE`` row a person of ``timelines`` and date: at which step they are lost, or that they are not.
+
+    With an index event, only people and dates on which it was new.
+    """
     times = np.array([micros(day) for day in dates], np.int64)
-    excluded = excluded_codes(codes, task.eligibility)
-    return timelines.select("subject_id", *ELIGIBILITY_COLUMNS).mapInArrow(
-        partial(_eligible, rules=task.eligibility, excluded=excluded, times=times), ELIGIBLE
+    excluded, index = excluded_codes(codes, task.eligibility), index_codes(codes, task.index.event)
+    columns = dict.fromkeys((*ELIGIBILITY_COLUMNS, *(INDEX_COLUMNS if index else ())))
+    return timelines.select("subject_id", *columns).mapInArrow(
+        partial(_eligible, rules=task.eligibility, excluded=excluded, index=index, times=times), ELIGIBLE
     )
 
 
 def labelled_samples(timelines: DataFrame, codes: DataFrame, task: Task, dates: Sequence[date]) -> DataFrame:
-    """One ``SAMPLES`` row a person and date: the label, or the step at which they are lost.
+    """One ``SAMPLES`` row a person and date that is looked at: the label, or the step at which they are lost.
 
     ``codes`` is of the size of the vocabulary, and is looked up on the driver.
     """
@@ -132,10 +138,10 @@ def labelled_samples(timelines: DataFrame, codes: DataFrame, task: Task, dates: 
         schema_overrides={"code": pl.String, "code_hash": pl.Int64},
     )
     named = label_codes(task.label, vocabulary)
-    excluded = excluded_codes(codes, task.eligibility)
-    columns = dict.fromkeys((*ELIGIBILITY_COLUMNS, *COLUMNS))
+    excluded, index = excluded_codes(codes, task.eligibility), index_codes(codes, task.index.event)
+    columns = dict.fromkeys((*ELIGIBILITY_COLUMNS, *INDEX_COLUMNS, *COLUMNS))
     return timelines.select("subject_id", *columns).mapInArrow(
-        partial(_labelled, task=task, times=times, codes=named, excluded=excluded), SAMPLES
+        partial(_labelled, task=task, times=times, codes=named, excluded=excluded, index=index), SAMPLES
     )
 
 
@@ -143,43 +149,52 @@ def sample_steps(task: Task, dates: Sequence[date], end: date) -> list[str]:
     """What each step of the training cohort asks, step 0 first."""
     from salus.cohorts.labels import LABEL_STEPS
 
-    looked_at = (
-        f"known people on {len(dates)} dates from {dates[0]} to {dates[-1]}; horizon "
+    when = (
+        f" on {len(dates)} dates from {dates[0]} to {dates[-1]}; horizon "
         f"({task.label.horizon_days} d) and run-out ({task.label.run_out_days} d) over by {end}"
     )
-    return [looked_at, *eligibility_steps(task.eligibility), *LABEL_STEPS]
+    return [_looked_at(task, when), *eligibility_steps(task.eligibility), *LABEL_STEPS]
 
 
-def _eligible(batches: Iterator[pa.RecordBatch], rules, excluded, times) -> Iterator[pa.RecordBatch]:
-    for shard, row, at in _shards(batches, times):
+def _looked_at(task, when):
+    if task.index.event is None:
+        return f"known people{when}"
+    event = f"{' or '.join(task.index.event.codes)} of the last {task.index.event.within_days} d"
+    return f"people of whom {event} became known the day before{when}"
+
+
+def _eligible(batches: Iterator[pa.RecordBatch], rules, excluded, index, times) -> Iterator[pa.RecordBatch]:
+    for shard, row, at in _shards(batches, times, index):
         step, days = eligibility(shard, row, at, rules, excluded)
         yield _batch(ELIGIBLE, shard, row, at, step.astype(np.int32), days)
 
 
-def _labelled(batches, task, times, codes, excluded):
+def _labelled(batches, task, times, codes, excluded, index):
     os.environ.setdefault("POLARS_MAX_THREADS", "1")
     from salus.cohorts.labels import LABEL_STEPS, label_samples
 
     steps = len(eligibility_steps(task.eligibility))
-    for shard, row, at in _shards(batches, times):
+    for shard, row, at in _shards(batches, times, index):
         step, _ = eligibility(shard, row, at, task.eligibility, excluded)
         step = step.astype(np.int32)
         positive, observed = np.zeros(row.size, bool), np.full(row.size, -1, np.int32)
-        index = np.flatnonzero(step == 0)
-        label = label_samples(shard, row[index], at[index], task.label, codes, task.eligibility.largest_gap_days or 0)
-        step[index] = np.where(label.lost_at > 0, label.lost_at + steps, 0)
-        positive[index], observed[index] = label.is_positive, label.observed_days
+        kept = np.flatnonzero(step == 0)
+        label = label_samples(shard, row[kept], at[kept], task.label, codes, task.eligibility.largest_gap_days or 0)
+        step[kept] = np.where(label.lost_at > 0, label.lost_at + steps, 0)
+        positive[kept], observed[kept] = label.is_positive, label.observed_days
         yield _batch(
             SAMPLES, shard, row, at, step, pa.array(positive, mask=step > 0), observed, step == steps + len(LABEL_STEPS)
         )
 
 
-def _shards(batches, times):
-    """Shards of whole people, each with its samples: every person at every time."""
+def _shards(batches, times, index):
+    """Shards of whole people, each with its samples."""
     for batch in batches:
         for first in range(0, batch.num_rows, SHARD):
             shard = batch.slice(first, SHARD)
-            yield shard, np.repeat(np.arange(shard.num_rows), times.size), np.tile(times, shard.num_rows)
+            row, at = index_samples(shard, times, index)
+            if row.size:
+                yield shard, row, at
 
 
 def _batch(schema, shard, row, at, *columns):
@@ -219,6 +234,11 @@ def _figures(rows):
 def _gates(task, figures, steps):
     rows = sum(figure["rows"] for figure in figures.values())
     positives = sum(figure["positives"] for figure in figures.values())
+    if not steps[0]["rows_before"]:
+        raise Held(
+            f"Received nobody to look at for the task {task.id}; expected {steps[0]['criterion']}. Look at how the "
+            "codes of index.event begin, at its within_days, and at the sources that were ingested."
+        )
     if not rows or positives in (0, rows):
         found = "no labels at all" if not rows else f"{rows:,} labels, all {'positive' if positives else 'negative'}"
         worst = max(steps, key=lambda step: step["rows_lost"])

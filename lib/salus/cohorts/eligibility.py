@@ -91,7 +91,7 @@ def _is_known(batch, sample_row, prediction_times, codes):
     offsets, code = lists(batch, "code")
     found = np.flatnonzero(np.isin(code, codes))
     available, superseded = (lists(batch, name)[1][found] for name in ("available", "superseded"))
-    sample, entry = _pairs(np.searchsorted(found, offsets), sample_row)
+    sample, entry = pairs(np.searchsorted(found, offsets), sample_row)
     at = prediction_times[sample]
     known[sample[(available[entry] <= at) & (at < superseded[entry])]] = True
     return known
@@ -133,14 +133,19 @@ def _visible_spans(batch, sample_row, prediction_times):
     """Every (sample, coverage span) pair that was visible at the sample's prediction time."""
     offsets, start = lists(batch, "coverage_start")
     end, available, superseded = (lists(batch, f"coverage_{name}")[1] for name in ("end", "available", "superseded"))
-    sample, span = _pairs(offsets, sample_row)
+    sample, span = pairs(offsets, sample_row)
     at = prediction_times[sample]
     seen = (available[span] <= at) & (at < superseded[span])
     return sample[seen], start[span[seen]], end[span[seen]]
 
 
-def _pairs(offsets, sample_row):
-    """Every (sample, entry) pair of the samples' rows, whose entries are segments between ``offsets``."""
+def pairs(offsets: np.ndarray, sample_row: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Every pair of a sample and an entry of its row: int64 (pairs,) twice, samples ascending.
+
+    Args:
+        offsets: int64 (rows + 1,), between which each row's entries lie.
+        sample_row: int64 (samples,), the row that each sample is about.
+    """
     sizes = np.diff(offsets)[sample_row]
     sample = np.repeat(np.arange(sample_row.size), sizes)
     return sample, np.arange(sample.size) + np.repeat(offsets[sample_row] - (np.cumsum(sizes) - sizes), sizes)

@@ -27,9 +27,15 @@ def grid(index: Index, label: Label, end: date) -> list[date]:
     """The prediction dates, ascending: those whose horizon and run-out are over at ``end``, the last of them."""
     latest = end - timedelta(days=label.horizon_days + label.run_out_days)
     dates: list[date] = []
-    day = latest.replace(day=1) if index.every == "month" else latest - timedelta(days=latest.weekday())
+    day = _last_on(index, latest)
     while len(dates) < index.last:
         dates.append(day)
-        before = day - timedelta(days=1)
-        day = before.replace(day=1) if index.every == "month" else day - timedelta(days=7)
+        day = _last_on(index, day - timedelta(days=1))
     return dates[::-1]
+
+
+def _last_on(index, day):
+    """The last date of the calendar that is not after ``day``."""
+    if index.every == "month":
+        return day.replace(day=1)
+    return day - timedelta(days=day.weekday()) if index.every == "week" else day

@@ -20,11 +20,30 @@ from salus.timelines.features import FeatureSettings
 SPLITS = ("train", "tuning", "calibration", "held_out")
 
 
-class Index(Strict):
-    """The prediction times: a grid of calendar dates, each at 00:00 UTC."""
+class IndexEvent(Strict):
+    """What makes a person worth predicting for, on the first night on which it is known."""
 
-    every: Literal["month", "week"] = Field(default="month", description="first of the month, or Monday")
+    codes: tuple[str, ...] = Field(min_length=1, description="how the codes of the index event begin")
+    within_days: int = Field(default=1, ge=1, description="days before the prediction within which it happened")
+    continued_by: tuple[str, ...] = Field(
+        default=(), description="how codes begin that, within a day of the event, continue what it ended"
+    )
+
+
+class Index(Strict):
+    """The prediction times, each at 00:00 UTC: a calendar for everybody, or the nights on which an event is new."""
+
+    every: Literal["month", "week", "day"] = Field(
+        default="month", description="first of the month, or Monday; every day with an event"
+    )
     last: int = Field(default=24, ge=1, description="dates, counted back from the last that can be labelled")
+    event: IndexEvent | None = Field(default=None, description="only people of whom this became known the day before")
+
+    @model_validator(mode="after")
+    def _events_are_looked_for_every_day(self):
+        if (self.event is None) == (self.every == "day"):
+            raise ValueError("every: day and event belong together; an event is predicted from on its first night")
+        return self
 
 
 class Eligibility(Strict):

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import pyarrow as pa
 
+from salus.cohorts.index import IndexCodes
 from salus.cohorts.task import Eligibility
 from salus.evaluation.calibration import Calibration
 from salus.explanation.reasons import REASON_TYPE
@@ -41,9 +42,11 @@ class Night:
         rules: the task's eligibility.
         calibration: of the model.
         excluded: hashes of the codes whose history excludes a person, of ``excluded_codes``.
+        index: the event of which something new makes a person eligible, of ``index_codes``; None = everybody is.
     """
 
     as_of: int
     rules: Eligibility
     calibration: Calibration
     excluded: tuple[int, ...] = ()
+    index: IndexCodes | None = None

@@ -13,6 +13,7 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from salus.cohorts.exclusions import excluded_codes
+from salus.cohorts.index import index_codes
 from salus.cohorts.task import Task
 from salus.errors import Held
 from salus.evaluation.calibration import Calibration
@@ -52,8 +53,9 @@ def score(job: Job, task: Task, as_of: date) -> None:
         return
     timelines = job.tables.read("timelines")
     package = job.spark.sparkContext.broadcast(package_bytes(package_url(job, model)))
-    excluded = tuple(excluded_codes(job.tables.read("codes"), task.eligibility).tolist())
-    night = Night(micros(as_of), task.eligibility, calibration, excluded)
+    codes = job.tables.read("codes")
+    excluded = tuple(excluded_codes(codes, task.eligibility).tolist())
+    night = Night(micros(as_of), task.eligibility, calibration, excluded, index_codes(codes, task.index.event))
     found = outcomes(timelines, package, night).persist()
     try:
         counts = counted(found)

@@ -8,6 +8,7 @@ import numpy as np
 import pyarrow as pa
 
 from salus.cohorts.eligibility import eligibility
+from salus.cohorts.index import index_samples
 from salus.evaluation.inference import Network
 from salus.explanation.integrated_gradients import IntegratedGradients
 from salus.explanation.reasons import by_reason, reasons
@@ -32,19 +33,18 @@ class Scorer:
 
     def outcomes(self, batch: pa.RecordBatch, night: Night) -> pa.RecordBatch:
         """One ``OUTCOME`` row for each row of ``batch``; all but the first two columns are null where not eligible."""
-        row = np.arange(batch.num_rows, dtype=np.int64)
+        row, at = index_samples(batch, np.array([night.as_of]), night.index)
         excluded = np.array(night.excluded, np.int64)
-        lost_at, enrolled_days = eligibility(batch, row, np.full(row.size, night.as_of), night.rules, excluded)
-        row = row[lost_at == 0]
-        at = np.full(row.size, night.as_of)
+        lost_at, enrolled_days = eligibility(batch, row, at, night.rules, excluded)
+        row, at, enrolled_days = (each[lost_at == 0] for each in (row, at, enrolled_days))
         raw = model_inputs(batch, row, at, self.spec)
         columns = {
             **self._scores(batch, row, at, raw, night),
             "data_available_through": _instants(np.full(row.size, newest_fact(batch, night.as_of))),
-            "enrolled_days": pa.array(enrolled_days[row]),
+            "enrolled_days": pa.array(enrolled_days),
             "data_quality_flags": quality_flags(
                 raw[INPUTS],
-                enrolled_days[row],
+                enrolled_days,
                 batch.column("events_dropped").to_numpy()[row],
                 batch.column("values_without_unit").to_numpy()[row],
                 night.rules,
@@ -53,9 +53,10 @@ class Scorer:
         }
         place = np.full(batch.num_rows, -1)
         place[row] = np.arange(row.size)
-        place = pa.array(place, mask=place < 0)
+        is_eligible = place >= 0
+        place = pa.array(place, mask=~is_eligible)
         spread = {name: column.take(place) for name, column in columns.items()}
-        spread |= {"subject_id": batch.column("subject_id"), "is_eligible": pa.array(lost_at == 0)}
+        spread |= {"subject_id": batch.column("subject_id"), "is_eligible": pa.array(is_eligible)}
         return pa.RecordBatch.from_arrays(
             [spread[name].cast(OUTCOME.field(name).type) for name in OUTCOME.names], schema=OUTCOME
         )
