@@ -303,7 +303,7 @@ def test_percentiles_are_midranks_for_any_ties(spark):
 
 def test_an_index_event_makes_those_eligible_of_whom_it_is_new(packed, tmp_path):
     url = (tmp_path / "package").as_uri()
-    calibration = Calibration(-1.0, 0.9, 0.01, -0.002, 0.004, write_package(url, packed), 100, 1000, 90)
+    calibration = Platt(-1.0, 0.9, 0.01, -0.002, 0.004, write_package(url, packed), 100, 1000, 90)
     asked = scorer.Scorer(open_package(package_bytes(url)))
     people = population()
     columns = dict(zip(TIMELINES.names, map(list, zip(*people, strict=True)), strict=True))
