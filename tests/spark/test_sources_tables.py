@@ -146,3 +146,17 @@ def test_a_database_is_named_without_its_password(spark, registry):
             pass
         assert url not in str(refused.value)
         assert "secret" not in str(refused.value)
+
+
+def test_a_delta_table_with_deletion_vectors_is_refused_before_it_is_read(spark, taken_in, monkeypatch, tmp_path):
+    def with_deleted_rows(spark, folder):
+        given = as_delta(spark, folder)
+        lab = f"delta.`{folder}/lab`"
+        spark.sql(f"ALTER TABLE {lab} SET TBLPROPERTIES ('delta.enableDeletionVectors' = 'true')")
+        spark.sql(f"DELETE FROM {lab} WHERE lab = 'l1'")
+        assert list((folder / "lab").glob("**/deletion_vector_*.bin"))
+        return given
+
+    monkeypatch.setenv("SALUS_KEY_FILE", str(tmp_path / "key"))
+    with pytest.raises(Refused, match=r"lab, of which deletion vectors hide rows; expected .* Rewrite them: REORG"):
+        taken_in("delta", with_deleted_rows)

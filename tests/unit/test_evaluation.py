@@ -8,6 +8,7 @@ from scipy.special import expit
 from sklearn.metrics import average_precision_score, brier_score_loss, precision_score, recall_score, roc_auc_score
 
 from salus.errors import Refused
+from salus.evaluation import metrics
 from salus.evaluation.bootstrap import intervals, person_weights
 from salus.evaluation.calibration import (
     calibration_groups,
@@ -373,3 +374,10 @@ def test_leakages_price_is_what_the_second_clock_takes_away(compared):
     assert cost["high"] - cost["low"] < kept["high"] - kept["low"]
     free = {row["metric"]: row for row in price(sample, honest, honest, replicates=20)}
     assert (free["leakage_price"]["low"], free["leakage_price"]["high"]) == (0, 0)
+
+
+def test_a_replicate_in_which_nobody_had_the_event_has_no_scaled_brier_score():
+    sample = Sample(np.arange(4), np.array([1.0, 0, 0, 0]), np.ones(4))
+    model = metrics._Measured.of(np.array([0.4, 0.5, 0.2, 0.1]), sample)
+    assert np.isnan(metrics._metric(model, sample, "scaled_brier", np.array([0.0, 2, 1, 1])))
+    assert metrics._metric(model, sample, "scaled_brier", np.array([1.0, 1, 1, 1])) < 1

@@ -163,6 +163,8 @@ def _metric(model: _Measured, sample: Sample, metric: str, times: np.ndarray | N
         return float(np.average((probability - labels) ** 2, weights=weights))
     if metric == "scaled_brier":
         prevalence = np.average(labels, weights=weights)
+        if not 0 < prevalence < 1:
+            return float("nan")
         return 1 - float(np.average((probability - labels) ** 2, weights=weights) / (prevalence * (1 - prevalence)))
     if metric in TOP_METRICS:
         figure, percent = TOP_METRICS[metric]

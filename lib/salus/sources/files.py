@@ -92,13 +92,25 @@ def delta_files(spark: SparkSession, folder: str) -> list[str]:
     """The files that the Delta tables under ``folder`` consist of now.
 
     Raises:
-        Refused: there is no Delta table.
+        Refused: there is no Delta table, or one whose files may hold rows that are deleted.
     """
     roots = sorted(str(log.parent) for log in Path(folder).resolve().rglob("_delta_log"))
     if not roots:
         raise Refused(f"Received the input {folder}; expected a Delta table in it. Name the folder that holds one.")
     found = [path for root in roots for path in spark.read.format("delta").load(root).inputFiles()]
+    for root in roots:
+        _refuse_deletion_vectors(spark, root)
     return sorted("/" + unquote(path).removeprefix("file:").lstrip("/") for path in found)
+
+
+def _refuse_deletion_vectors(spark, root):
+    """A file is known by its content and accounts for each of its rows; a deletion vector lies outside of it."""
+    log = spark._jvm.org.apache.spark.sql.delta.DeltaLog.forTable(spark._jsparkSession, root)
+    if not log.unsafeVolatileSnapshot().allFiles().where("deletionVector IS NOT NULL").isEmpty():
+        raise Refused(
+            f"Received the Delta table {root}, of which deletion vectors hide rows; expected files without deleted "
+            f"rows. Rewrite them: REORG TABLE delta.`{root}` APPLY (PURGE)."
+        )
 
 
 def found(spark: SparkSession, source: Source, folder: str) -> list[Found]:
