@@ -20,6 +20,7 @@ from salus.datasets.writing import write_dataset
 from salus.errors import Refused
 from salus.timelines.blocks import Block
 from salus.timelines.clocks import MICROSECONDS_PER_DAY, NEVER, STATIC, micros
+from salus.timelines.features import FeatureSettings
 from salus.timelines.model_inputs import model_inputs
 from salus.timelines.spec import FeatureSpec
 from salus.timelines.standardise import standardise
@@ -107,7 +108,7 @@ def task():
         "sequence": {"length": 8, "min_people": 2},
         "daily": {"days": 60, "channels": ["hba1c"]},
     }
-    return SimpleNamespace(id="tiny", cohort_hash="c", features=features)
+    return SimpleNamespace(id="tiny", cohort_hash="c", features=FeatureSettings(**features))
 
 
 def shape(folder):
@@ -213,7 +214,6 @@ def test_a_task_without_a_data_set_is_refused(tmp_path):
 
 def test_the_shipped_task_names_an_architecture_and_features_that_exist():
     from salus.models import ARCHITECTURES
-    from salus.timelines.features import FeatureSettings
 
     task = Task.load("admission_90d")
     assert {task.model.architecture, task.baseline.architecture} <= set(ARCHITECTURES)
