@@ -65,7 +65,9 @@ def main() -> int:
     made = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     default = Path(__file__).parents[2] / "shared" / "data" / "tabular" / "uci_diabetes_130_hospitals.zip"
     made.add_argument("--data", type=Path, default=default, help="the archive as UCI publishes it")
-    made.add_argument("--folds", type=int, default=FOLDS, help="measure only so many of the five")
+    made.add_argument(
+        "--folds", type=int, default=FOLDS, choices=range(2, FOLDS + 1), help="measure only so many of the five"
+    )
     args = made.parse_args()
     rows = encounters(args.data)
     people = rows.patient_nbr.to_numpy(np.int64)
