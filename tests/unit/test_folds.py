@@ -5,7 +5,8 @@ import pytest
 from scipy import stats
 
 from salus.evaluation.classical import _first
-from salus.evaluation.folds import METRICS, MODELS, across, measures
+from salus.evaluation.folds import METRICS, MODELS, across
+from salus.evaluation.metrics import Sample, estimates
 
 
 def rows_of(auroc):
@@ -55,9 +56,9 @@ def test_what_a_model_has_no_value_of_has_no_mean():
 
 def test_weights_count_as_rows_do():
     labels, probability = np.array([0.0, 1, 0, 1, 1]), np.array([0.2, 0.9, 0.6, 0.5, 0.3])
-    twice = measures(probability, labels, np.array([1.0, 2, 1, 1, 3]))
+    twice = estimates(Sample(np.arange(5), labels, np.array([1.0, 2, 1, 1, 3])), probability, METRICS)
     rows = [0, 1, 1, 2, 3, 4, 4, 4]
-    assert twice == pytest.approx(measures(probability[rows], labels[rows], np.ones(8)))
+    assert twice == pytest.approx(estimates(Sample(np.arange(8), labels[rows], np.ones(8)), probability[rows], METRICS))
 
 
 class Group:
@@ -72,5 +73,8 @@ def test_training_inputs_are_bounded_in_whole_row_groups(monkeypatch, at_most, g
 
 
 def test_a_constant_discriminates_nothing_and_has_no_slope():
-    found = measures(np.full(4, 0.25), np.array([0.0, 1, 0, 0]), np.ones(4))
-    assert found == {"auroc": 0.5, "auprc": 0.25, "brier": pytest.approx(0.1875), "calibration_slope": None}
+    sample = Sample(np.arange(4), np.array([0.0, 1, 0, 0]), np.ones(4))
+    found = estimates(sample, np.full(4, 0.25), METRICS)
+    assert found == pytest.approx(
+        {"auroc": 0.5, "auprc": 0.25, "brier": 0.1875, "calibration_slope": np.nan}, nan_ok=True
+    )

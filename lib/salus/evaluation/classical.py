@@ -17,6 +17,7 @@ from salus.datasets import Dataset
 from salus.datasets.feed import in_order
 from salus.datasets.manifest import Split
 from salus.datasets.parquet import Samples
+from salus.evaluation.predictions import is_sampled
 from salus.timelines.blocks import INPUTS
 
 BYTES_AT_MOST = 512 * 2**20
@@ -57,15 +58,26 @@ def classical_models(dataset: Dataset, seed: int, at_most: int = BYTES_AT_MOST) 
     return {"boosted_trees": trees.decision_function, "linear_svm": machine.decision_function}
 
 
-def scores_of(dataset: Dataset, split: str, models: Mapping[str, Score]) -> tuple[Samples, dict[str, np.ndarray]]:
-    """Every sample of ``split`` without its inputs, and each model's score of it; one row group is held at a time.
+def scores_of(
+    dataset: Dataset, split: str, models: Mapping[str, Score], share: float = 1.0
+) -> tuple[Samples, dict[str, np.ndarray]]:
+    """The samples of ``split`` without their inputs, and each model's score of them; one row group is held at a time.
+
+    Args:
+        dataset: exported samples.
+        split: its name.
+        models: what ``classical_models`` fitted.
+        share: of the people, always the same ones: those whom ``predictions.sampled`` keeps.
 
     Returns:
         The samples and, by model, float64 (samples,), by subject_id and prediction_time.
     """
     samples: list[Samples] = []
     scores: dict[str, list[np.ndarray]] = {name: [] for name in models}
-    for group in in_order(windowed(dataset, split)):
+    for every_sample in in_order(windowed(dataset, split)):
+        group = every_sample if share >= 1 else every_sample[is_sampled(every_sample.subject_id, share)]
+        if not len(group):
+            continue
         for name, score in models.items():
             scores[name].append(score(group.inputs[INPUTS]))
         samples.append(Samples(group.subject_id, group.prediction_time, {}, group.label, group.weight))

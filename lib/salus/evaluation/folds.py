@@ -10,24 +10,24 @@ everybody in turn, so nothing may be chosen by them that is then reported on ``h
 """
 
 from collections.abc import Callable
+from math import isnan
 from typing import Any
 
 import numpy as np
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 from scipy.stats import t as student
-from sklearn.metrics import average_precision_score, brier_score_loss, roc_auc_score
 
 from salus.cohorts.task import Task
 from salus.datasets import Dataset
 from salus.datasets.export import DATASETS, labelled, write_samples
 from salus.datasets.folder import Folder
 from salus.errors import Held
-from salus.evaluation.calibration import safe_logit, slope
 from salus.evaluation.classical import classical_models, scores_of
 from salus.evaluation.evaluate import CALIBRATION, HELD_OUT
+from salus.evaluation.metrics import Sample, estimates
 from salus.evaluation.platt import fit_platt
-from salus.evaluation.predictions import collected, predictions
+from salus.evaluation.predictions import collected, predictions, sampled, share_of_people
 from salus.job import Job
 from salus.training.launch import run_ranks
 from salus.training.package import INFO, MODEL, SPEC, package_bytes, write_package
@@ -85,17 +85,6 @@ def without_fold(samples: DataFrame, fold: int) -> DataFrame:
     """
     others = F.when(F.col("split") == HELD_OUT, "train").otherwise(F.col("split"))
     return samples.withColumn("split", F.when(F.col("fold") == fold, HELD_OUT).otherwise(others)).drop("fold")
-
-
-def measures(probability: np.ndarray, labels: np.ndarray, weights: np.ndarray) -> dict[str, float | None]:
-    """``METRICS`` of calibrated probabilities, all (rows,), by scikit-learn; a constant has no slope: None."""
-    is_constant = bool(probability.min() == probability.max())
-    return {
-        "auroc": float(roc_auc_score(labels, probability, sample_weight=weights)),
-        "auprc": float(average_precision_score(labels, probability, sample_weight=weights)),
-        "brier": float(brier_score_loss(labels, probability, sample_weight=weights)),
-        "calibration_slope": None if is_constant else slope(safe_logit(probability), labels, weights)[1],
-    }
 
 
 def across(rows: list[dict[str, Any]], folds: int) -> list[dict[str, Any]]:
@@ -163,7 +152,7 @@ def compared(
 
     Args:
         spark: the session.
-        dataset: of the fold; all models are calibrated on its split calibration.
+        dataset: of the fold; all models are calibrated on its split calibration, by Platt's scaling.
         plan: of its networks.
         fold: its number, which the rows carry.
         ranks: Horovod ranks.
@@ -176,24 +165,27 @@ def compared(
     classical = classical_models(dataset, plan.networks[0].seed)
     logits, people, labels, weights = {}, {}, {}, {}
     for split in (CALIBRATION, HELD_OUT):
-        found = collected(predictions(spark, dataset, split, packages), len(packages))
-        samples, scores = scores_of(dataset, split, classical)
+        share = share_of_people(dataset.split(split).rows)
+        found = collected(sampled(predictions(spark, dataset, split, packages), share), len(packages))
+        samples, scores = scores_of(dataset, split, classical, share)
         if not np.array_equal(samples.subject_id, found.people):
-            raise ValueError("The networks and the classical models were measured on different samples.")
+            raise ValueError(
+                "Received other samples from the classical models than from the networks; expected the same."
+            )
         logits[split] = dict(zip(MODELS, found.logits)) | scores
         people[split], labels[split], weights[split] = found.people, found.labels, found.weights
     for package in packages:
         package.unpersist()
-    size = {"people": int(np.unique(people[HELD_OUT]).size), "rows": int(labels[HELD_OUT].size)}
+    sample = Sample(people[HELD_OUT], labels[HELD_OUT], weights[HELD_OUT])
+    size = {"people": int(np.unique(sample.people).size), "rows": int(sample.labels.size)}
     rows = []
     for model in MODELS[:-1]:
         of_calibration = (labels[CALIBRATION], weights[CALIBRATION], people[CALIBRATION])
         calibration = fit_platt(logits[CALIBRATION][model], *of_calibration, f"fold {fold}")
-        figures = measures(calibration.probability(logits[HELD_OUT][model]), labels[HELD_OUT], weights[HELD_OUT])
+        figures = estimates(sample, calibration.probability(logits[HELD_OUT][model]), METRICS)
         rows += [_row(model, fold, metric, figures[metric], size) for metric in METRICS]
     train = dataset.split("train")
-    constant = np.full(labels[HELD_OUT].size, train.positives / train.rows)
-    figures = measures(constant, labels[HELD_OUT], weights[HELD_OUT])
+    figures = estimates(sample, np.full(sample.labels.size, train.positives / train.rows), METRICS)
     return rows + [_row("prevalence", fold, metric, figures[metric], size) for metric in METRICS]
 
 
@@ -224,7 +216,7 @@ def _enough(samples, task):
 
 
 def _row(model, fold, metric, value, size):
-    return {"model_name": model, "fold": fold, "metric": metric, "value": value, **size}
+    return {"model_name": model, "fold": fold, "metric": metric, "value": None if isnan(value) else value, **size}
 
 
 def _size(rows, fold):

@@ -13,7 +13,7 @@ outcomes' noise. Under ``model`` alone, each paired: ``auroc_over_baseline`` (di
 ``auroc_by_available_time`` (see ``leakage``).
 """
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -70,7 +70,7 @@ class _Measured:
     @classmethod
     def of(cls, probability: np.ndarray, sample: Sample) -> "_Measured":
         logits = safe_logit(probability)
-        start = slope(logits, sample.labels, sample.weights)
+        start = _slope(logits, sample.labels, sample.weights)
         top = {percent: highest(probability, sample.weights, percent) for percent in TOP_PERCENT}
         return cls(probability, logits, Ranking.of(probability), start, calibration_groups(probability), top)
 
@@ -118,6 +118,23 @@ def measured(
         rows += _smooth(model, each[model].probability, sample)
         place = groups.stop
     return rows
+
+
+def estimates(sample: Sample, probability: np.ndarray, metrics: Sequence[str]) -> dict[str, float]:
+    """Some metrics of one model on the sample itself, without intervals; NaN where one is not defined.
+
+    Args:
+        sample: the rows, with labels of both classes.
+        probability: calibrated, (rows,).
+        metrics: names, in the order of the result.
+    """
+    model = _Measured.of(probability, sample)
+    return {metric: _metric(model, sample, metric) for metric in metrics}
+
+
+def _slope(logits, labels, weights, start=None):
+    """A model that says the same of everybody has no slope."""
+    return (float("nan"), float("nan")) if np.ptp(logits) == 0 else slope(logits, labels, weights, start)
 
 
 def _metrics(sample: Sample, is_over_truth_only: bool) -> list[str]:
@@ -172,7 +189,7 @@ def _metric(model: _Measured, sample: Sample, metric: str, times: np.ndarray | N
     if metric == "calibration_intercept":
         return intercept_in_the_large(model.logits, labels, weights)
     if metric == "calibration_slope":
-        return slope(model.logits, labels, weights, model.start)[1]
+        return _slope(model.logits, labels, weights, model.start)[1]
     true = np.zeros(labels.size) if sample.true is None else sample.true
     return auroc(model.ranking, drawn * true, drawn * (1 - true))
 

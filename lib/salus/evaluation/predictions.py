@@ -18,6 +18,7 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 from pyspark.sql.pandas.types import from_arrow_schema
 
+from salus.cohorts.splits import xxhash64
 from salus.datasets import Dataset
 from salus.datasets.feed import in_order
 from salus.evaluation.subgroups import age_bands
@@ -113,6 +114,11 @@ def sampled(predicted: DataFrame, share: float) -> DataFrame:
     if share >= 1:
         return predicted
     return predicted.where(F.expr(f"pmod(xxhash64(subject_id), {HASH_CLASSES})") < F.lit(int(share * HASH_CLASSES)))
+
+
+def is_sampled(people: np.ndarray, share: float) -> np.ndarray:
+    """Which of ``people`` (int64 (rows,)) ``sampled`` keeps: bool (rows,)."""
+    return (xxhash64(people) % HASH_CLASSES < int(share * HASH_CLASSES)) | (share >= 1)
 
 
 @dataclass(frozen=True)
