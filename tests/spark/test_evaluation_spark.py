@@ -18,6 +18,7 @@ from salus.datasets.manifest import MANIFEST, SPEC, stated
 from salus.datasets.parquet import Samples, written
 from salus.errors import Refused
 from salus.evaluation.evaluate import evaluate
+from salus.evaluation.predictions import is_sampled, sampled
 from salus.evaluation.trained import calibration_of, trained
 from salus.job import spark_job
 from salus.schemas import COHORT, DEMO_TRUTH, TIMELINES
@@ -276,3 +277,12 @@ def test_a_model_of_another_data_set_is_refused(job_in, warehouse, task):
             evaluate(job, other)
     finally:
         folder.write_json(MANIFEST, kept)
+
+
+@pytest.mark.parametrize("share", [0.0, 0.25, 0.9, 1.0])
+def test_a_share_of_the_people_is_the_same_in_a_query_and_in_numpy(spark, share):
+    people = np.random.default_rng(4).integers(-(2**63), 2**63 - 1, 2000)
+    kept = sampled(spark.createDataFrame([(one,) for one in people.tolist()], "subject_id long"), share)
+    found = {row["subject_id"] for row in kept.collect()}
+    assert found == set(people[is_sampled(people, share)].tolist())
+    assert abs(len(found) / people.size - share) < 0.05

@@ -152,6 +152,7 @@ def stay(admitted, discharged, lag=0):
         ([*stay(24, 110), *stay(112, 230)], [10]),  # moved on the day of discharge
         ([*stay(24, 96, lag=24), *stay(96, 168)], [7]),  # the same, without clocks
         ([*stay(24, 110), *stay(122, 230)], [5, 10]),  # moved on the next, which that night did not know
+        ([fact(START, 24, 0, None), fact(END, 110, 20, None), *stay(122, 230)], [10]),  # the same, and it knew
         ([*stay(24, 110), fact(START, 112, 0, 2)], [5]),  # said to have moved on, and taken back before the night
         ([*stay(24, 110), *stay(150, 230)], [5, 10]),  # admitted again later: two stays
         ([fact(END, 110, 0, 5), fact(END, 110, 5, None)], [5]),  # corrected before any night saw it

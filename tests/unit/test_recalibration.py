@@ -165,3 +165,14 @@ def test_nobody_among_a_few_people_is_not_never():
 def test_none_is_the_models_own_probability():
     own = Uncalibrated("p", 1, 1, 1)
     np.testing.assert_array_equal(own.probability(FINE), expit(FINE))
+
+
+def test_an_upper_bound_of_isotonic_never_falls_though_few_people_lie_below_many():
+    """Of none among five people little is known, of one in ten among two thousand much."""
+    logits = np.r_[np.full(5, -1.0), np.full(2000, 1.0)]
+    labels = np.r_[np.zeros(5), np.arange(2000) % 10 == 0]
+    fitted = fit_isotonic(logits, labels, np.ones(2005), np.arange(2005), "p", replicates=50)
+    low, high = fitted.bounds(FINE)
+    assert high[0] > 0.4
+    assert (np.diff(high) >= 0).all()
+    assert (np.diff(low) >= 0).all()
