@@ -10,7 +10,7 @@ from sklearn.metrics import roc_auc_score
 from salus.evaluation.metrics import Sample
 from salus.evaluation.months import by_month, months_of
 from salus.report.measured import Measure
-from salus.report.stability import apart, stability_section
+from salus.report.stability import apart, off_months, stability_section
 
 MONTHS = ("2025-11", "2025-12", "2026-01", "2026-02")
 DRIFTED = "2026-02"
@@ -102,3 +102,9 @@ def test_a_model_that_is_off_in_most_months_is_a_warning(drifting):
     said, _, table = stability_section({"2026-01": off, "2026-02": off}).blocks
     assert said.tone == "warning"
     assert table.rows[0][-1] == "too few events"
+
+
+def test_too_many_events_are_off_as_too_few_are_and_an_interval_without_bounds_is_not():
+    bounds = {"2026-01": (0.6, 0.9), "2026-02": (0.8, 1.2), "2026-03": (1.1, 1.6), "2026-04": (None, None)}
+    months = {name: {"observed_over_expected": Measure(1.0, *ends, 50, 100)} for name, ends in bounds.items()}
+    assert off_months(months) == ["2026-01", "2026-03"]
