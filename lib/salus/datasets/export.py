@@ -1,6 +1,7 @@
 """Export: a task's labelled samples as a training data set, under ``<warehouse>/_datasets/<task>/<hash>``."""
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -110,16 +111,19 @@ def inputs_by(spec: FeatureSpec) -> Callable[[pa.RecordBatch, np.ndarray, np.nda
     return inputs
 
 
+def labels_by(samples: DataFrame, column: str) -> dict[Any, tuple[int, int]]:
+    """How many of ``samples`` there are, and how many of them are positive, by a ``column`` of few values."""
+    counted = samples.groupBy(column).agg(F.count("*").alias("rows"), F.sum("label").cast("long").alias("positives"))
+    return {row[column]: (row["rows"], row["positives"]) for row in counted.collect()}
+
+
 def _learnable(samples, task):
     """Training and tuning need both classes."""
-    found = {
-        row["split"]: (row["rows"], row["positives"])
-        for row in samples.groupBy("split").agg(F.count("*").alias("rows"), F.sum("label").alias("positives")).collect()
-    }
+    found = labels_by(samples, "split")
     for split in ("train", "tuning"):
         rows, positives = found.get(split, (0, 0))
         if not 0 < positives < rows:
             raise Refused(
-                f"Received {rows} labelled samples of {task.id} in the split {split}, {positives:g} of them positive; "
+                f"Received {rows} labelled samples of {task.id} in the split {split}, {positives} of them positive; "
                 "expected labels of both classes. Ingest more people, or mend the task's label or splits."
             )

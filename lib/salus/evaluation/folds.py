@@ -20,7 +20,7 @@ from scipy.stats import t as student
 
 from salus.cohorts.task import Task
 from salus.datasets import Dataset
-from salus.datasets.export import DATASETS, labelled, write_samples
+from salus.datasets.export import DATASETS, labelled, labels_by, write_samples
 from salus.datasets.folder import Folder
 from salus.errors import Held
 from salus.evaluation.classical import classical_models, scores_of
@@ -201,16 +201,13 @@ def _networks(spark, dataset, plan, ranks, progress):
 
 
 def _enough(samples, task):
-    found = {
-        row["fold"]: (row["rows"], row["positives"])
-        for row in samples.groupBy("fold").agg(F.count("*").alias("rows"), F.sum("label").alias("positives")).collect()
-    }
+    found = labels_by(samples, "fold")
     least = task.gates.positives_in_each_fold_at_least
     for fold in range(task.folds):
-        rows, positives = found.get(fold, (0, 0.0))
+        rows, positives = found.get(fold, (0, 0))
         if positives < least or positives == rows:
             raise Held(
-                f"Received {positives:g} positive of {rows} labels of {task.id} in fold {fold + 1} of {task.folds}; "
+                f"Received {positives} positive of {rows} labels of {task.id} in fold {fold + 1} of {task.folds}; "
                 f"expected at least {least} positive, and both classes. Ingest more people, or set fewer `folds`."
             )
 
