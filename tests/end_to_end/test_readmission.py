@@ -25,7 +25,7 @@ pytestmark = pytest.mark.slow  # every job once, on the files of some hundreds o
 
 TASK = "readmission_30d"
 AS_OF = date(2026, 6, 30)
-# A few hundred people have a few dozen readmissions: enough for both classes in every split, if these are even.
+# These people have a few dozen readmissions: enough for both classes in every split, if these are even.
 CHANGES = (
     (
         "{train: 0.6, tuning: 0.1, calibration: 0.1, held_out: 0.2}",
@@ -51,16 +51,19 @@ def warehouse(spark, tmp_path_factory):
         assert old in text
         text = text.replace(old, new)
     path.write_text(text, encoding="utf-8")
+    # Who is in which split follows from the key: with one of its own, each run would have other readmissions to learn.
+    (folder / "key").write_text("5a" * 32, encoding="ascii")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("SALUS_CONF", str(folder / "conf"))
         patch.setenv("SALUS_RANKS", "1")
+        patch.setenv("SALUS_KEY_FILE", str(folder / "key"))
         where, of_task = [f"--warehouse={folder / 'warehouse'}"], f"--task={TASK}"
-        simulate.main(["--people=700", "--seed=7", f"--as-of={AS_OF}", f"--out={folder / 'landing'}"])
+        simulate.main(["--people=1500", "--seed=7", f"--as-of={AS_OF}", f"--out={folder / 'landing'}"])
         for source, kind in (("fhir_r4", "ehr"), ("payer_extract", "payer")):
             for path in (folder / "landing" / kind).iterdir():
                 if path.name.partition(".")[0] not in FILES:
                     path.unlink()
-            ingest.main([*where, f"--source={source}", f"--input={folder / 'landing' / kind}", "--create-key"])
+            ingest.main([*where, f"--source={source}", f"--input={folder / 'landing' / kind}"])
         timelines.main(where)
         for phase in (cohort, export, train, evaluate):
             phase.main([*where, of_task])
@@ -88,7 +91,7 @@ def stays(warehouse):
 def test_each_row_is_the_midnight_after_a_discharge_and_looks_thirty_days_ahead(warehouse, stays, task):
     rows = warehouse[0].read(f"cohorts/{TASK}").select("subject_id", "prediction_time", "boolean_value").toPandas()
     assert not rows.duplicated(["subject_id", "prediction_time"]).any()
-    of_person = rows.merge(stays, "subject_id")
+    of_person = rows.merge(stays, on="subject_id")
     before, after = of_person["prediction_time"] - DAY, of_person["prediction_time"]
     is_discharge = of_person["code"].isin(DISCHARGES)
     is_new = (
@@ -135,6 +138,7 @@ def test_a_night_scores_the_new_discharges_and_a_night_without_any_nobody(wareho
     assert not found[quiet]
     for night in (busy, quiet):
         score_on(night)
+        tables = Tables(tables.spark, tables.warehouse)  # as it is published now
         rows = tables.read("scores").where(F.col("as_of") == F.lit(night)).toPandas()
         run = tables.read("score_runs").where(F.col("as_of") == F.lit(night)).head()
         assert set(rows["subject_id"]) == found[night]
