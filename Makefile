@@ -31,8 +31,8 @@ layers: setup  ## do imports go downward only (import-linter)?
 test: setup  ## all tests but the long ones
 	./submit.sh test
 
-fast: setup  ## the tests that need neither Spark nor training: seconds
-	./submit.sh test -m "not slow and not spark and not browser" tests/unit
+fast: setup  ## the tests that need neither Spark nor training, on few examples of each property: seconds
+	SALUS_TEST_PROFILE=fast ./submit.sh test -m "not slow and not spark and not browser" tests/unit
 
 long: setup  ## the long suites, and property tests on many examples; results go to benchmarks/results/long.json
 	$(PYTHON) benchmarks/long.py

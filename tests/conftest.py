@@ -20,6 +20,7 @@ REAL_DATA = ROOT.parent / "shared" / "data"
 BY_FOLDER = {"spark": "spark", "end_to_end": "spark", "training": "training", "parallel": "parallel"}
 
 # How long an example takes says how busy the machine is, and nothing of the code.
+settings.register_profile("fast", deadline=None, max_examples=8)
 settings.register_profile("plain", deadline=None, max_examples=40)
 settings.register_profile("long", deadline=None, max_examples=1000)
 settings.load_profile(os.environ.get("SALUS_TEST_PROFILE", "plain"))

@@ -143,10 +143,10 @@ def test_bounds_hold_the_truth_about_as_often_as_they_say(method, least):
     inside = []
     for seed in range(12):
         random = np.random.default_rng(seed)
-        logits = random.normal(-1.5, 1.5, 4000)
+        logits = random.normal(-1.5, 1.5, 2000)
         true_of = {"beta": lambda z: expit(0.2 + 0.8 * log_expit(z) - 1.2 * log_expit(-z)), "isotonic": expit}[method]
-        labels = random.random(4000) < true_of(logits)
-        low, high = fit(logits, labels, np.ones(4000), np.repeat(np.arange(2000), 2), "p").bounds(at)
+        labels = random.random(2000) < true_of(logits)
+        low, high = fit(logits, labels, np.ones(2000), np.repeat(np.arange(1000), 2), "p").bounds(at)
         inside.append((low <= true_of(at)) & (true_of(at) <= high))
     assert least <= np.mean(inside) <= 0.995
 
