@@ -91,6 +91,22 @@ def test_every_feature_is_what_its_definition_says(persons, times, clock):
     np.testing.assert_allclose(fast, expected, rtol=1e-4, atol=1e-3)
 
 
+@given(
+    st.lists(people, min_size=1, max_size=3),
+    st.lists(prediction_times, min_size=1, max_size=3),
+    st.sets(st.sampled_from(SPEC.numeric_statistics)),
+)
+def test_a_statistic_is_the_same_whatever_else_is_asked_for(persons, times, wanted):
+    row, at = samples_of(persons, times)
+    batch = batch_of(persons)
+    whole = model_inputs(batch, row, at, SPEC)["inputs"]
+    some = FeatureSpec.from_json(
+        spec(numeric_statistics=tuple(wanted), statistics=None, sequence=None, daily=None).to_json()
+    )
+    columns = [SPEC.names.index(name) for name in some.names]
+    same_blocks(model_inputs(batch, row, at, some), {"inputs": whole[:, columns]})
+
+
 @given(st.lists(people, min_size=3, max_size=6), st.lists(prediction_times, min_size=1, max_size=3), st.integers(1, 7))
 def test_neither_slices_of_a_batch_nor_chunks_of_the_work_change_an_input(persons, times, pairs_at_once):
     batch = batch_of(persons)

@@ -154,7 +154,8 @@ def _numerics(batch, code, sample_row, prediction_times, spec, clock):
     if not groups:
         return
     events = entries(batch, code, spec.vocabulary.members["numeric"], need_value=True)
-    aggregates = numeric_aggregates(events, sample_row, prediction_times, groups, spec.numeric_windows_days, clock)
-    for statistic in spec.numeric_statistics:
+    wanted, windows = spec.numeric_statistics, spec.numeric_windows_days
+    aggregates = numeric_aggregates(events, sample_row, prediction_times, groups, windows, wanted, clock)
+    for statistic in wanted:
         block = aggregates[statistic]
         yield from block if block.ndim == 3 else [block]

@@ -1,5 +1,7 @@
 """Numeric groups: last value, and mean, lowest, highest, trend and number of values within each window."""
 
+from collections.abc import Collection
+
 import numpy as np
 
 from salus.timelines.clocks import MICROSECONDS_PER_DAY
@@ -14,7 +16,9 @@ LEAST_SPREAD_DAYS = 0.4
 """Values whose times' standard deviation is smaller have no trend."""
 
 
-def numeric_aggregates(events: Entries, sample_row, prediction_times, groups: int, windows_days, clock: str):
+def numeric_aggregates(
+    events: Entries, sample_row, prediction_times, groups: int, windows_days, statistics: Collection[str], clock: str
+):
     """Aggregates of each numeric group's values, as they were visible at each prediction.
 
     Args:
@@ -23,16 +27,19 @@ def numeric_aggregates(events: Entries, sample_row, prediction_times, groups: in
         prediction_times: int64 (samples,), microseconds since the epoch.
         groups: number of groups.
         windows_days: ascending widths in days.
+        statistics: which are wanted; no other is worked out.
         clock: see ``visible_pairs``.
 
     Returns:
-        A dict of float32 arrays, NaN = missing: ``last`` and ``days_since_last`` (samples, groups) over all time;
-        ``mean, min, max, slope, count`` (windows, samples, groups), slope in units per 30 days.
+        A dict of the float32 arrays of ``statistics``, NaN = missing: ``last`` and ``days_since_last``
+        (samples, groups) over all time; ``mean, min, max, slope, count`` (windows, samples, groups), slope in units
+        per 30 days.
     """
     width = len(windows_days)
     samples = sample_row.size
-    result = {name: np.empty((samples, groups), np.float32) for name in ("last", "days_since_last")}
-    result |= {name: np.empty((width, samples, groups), np.float32) for name in WINDOWED_NUMERICS}
+    windowed = [name for name in WINDOWED_NUMERICS if name in statistics]
+    result = {name: np.empty((samples, groups), np.float32) for name in statistics if name not in windowed}
+    result |= {name: np.empty((width, samples, groups), np.float32) for name in windowed}
     first, end = reach(events, sample_row, prediction_times)
     for part in chunks(end - first, groups * max(1, width)):
         at = prediction_times[part]
@@ -41,47 +48,44 @@ def numeric_aggregates(events: Entries, sample_row, prediction_times, groups: in
         cell = pairs.sample * np.int32(groups) + events.group[pairs.entry]
         age = at[pairs.sample] - events.time[pairs.entry]
         value = events.value[pairs.entry]
-        last = np.full(cells, np.nan, np.float32)
-        last[cell] = value
-        result["last"][part] = last.reshape(at.size, groups)
-        result["days_since_last"][part] = days_since_last(cell, age, cells).reshape(at.size, groups)
-        for name, numbers in by_window(cell, age, value, cells, windows_days).items():
+        if "last" in result:
+            last = np.full(cells, np.nan, np.float32)
+            last[cell] = value
+            result["last"][part] = last.reshape(at.size, groups)
+        if "days_since_last" in result:
+            result["days_since_last"][part] = days_since_last(cell, age, cells).reshape(at.size, groups)
+        for name, numbers in by_window(cell, age, value, cells, windows_days, windowed).items():
             result[name][:, part] = numbers.reshape(width, at.size, groups)
     return result
 
 
-def by_window(cell, age, value, cells: int, windows_days) -> dict[str, np.ndarray]:
-    """float (windows, cells) each of ``mean, min, max, slope, count`` of the values within each window."""
-    width = len(windows_days)
+def by_window(cell, age, value, cells: int, windows_days, wanted: Collection[str]) -> dict[str, np.ndarray]:
+    """float (windows, cells) each of the ``wanted`` of ``mean, min, max, slope, count`` of each window's values."""
+    if not wanted:
+        return {}
     inside, key = in_windows(cell, age, cells, windows_days)
     number = value[inside].astype(np.float64)
-    days = age[inside] * (-1.0 / MICROSECONDS_PER_DAY)
-
-    def extreme(ufunc, start):
-        extremes = np.full(cells * width, start, np.float32)
-        ufunc.at(extremes, key, value[inside])
-        extremes = extremes.reshape(width, cells)
-        return np.where(some, ufunc.accumulate(extremes, axis=0), np.nan)
-
-    count, total = sums(key, None, cells, windows_days), sums(key, number, cells, windows_days)
-    some = count > 0
+    count = sums(key, None, cells, windows_days)
+    found = {"count": count} if "count" in wanted else {}
+    if {"mean", "slope"} & set(wanted):
+        total = sums(key, number, cells, windows_days)
     with np.errstate(divide="ignore", invalid="ignore"):
-        return {
-            "count": count,
-            "mean": total / count,
-            "min": extreme(np.minimum, np.inf),
-            "max": extreme(np.maximum, -np.inf),
-            "slope": _slope(
-                count,
-                sums(key, days, cells, windows_days),
-                total,
-                sums(key, days * days, cells, windows_days),
-                sums(key, days * number, cells, windows_days),
-            ),
-        }
+        if "mean" in wanted:
+            found["mean"] = total / count
+        for name, ufunc, start in (("min", np.minimum, np.inf), ("max", np.maximum, -np.inf)):
+            if name in wanted:
+                extremes = np.full(count.size, start, np.float32)
+                ufunc.at(extremes, key, value[inside])
+                extremes = ufunc.accumulate(extremes.reshape(count.shape), axis=0)
+                found[name] = np.where(count > 0, extremes, np.nan)
+        if "slope" in wanted:
+            days = age[inside] * (-1.0 / MICROSECONDS_PER_DAY)
+            of_days = (sums(key, weights, cells, windows_days) for weights in (days, days * days, days * number))
+            found["slope"] = _slope(count, total, *of_days)
+    return found
 
 
-def _slope(count, days, values, days_squared, days_values):
+def _slope(count, values, days, days_squared, days_values):
     spread = count * days_squared - days * days
     slope = SLOPE_DAYS * (count * days_values - days * values) / spread
     return np.where(spread >= (LEAST_SPREAD_DAYS * count) ** 2, np.where(count > 1, slope, np.nan), np.nan)
