@@ -153,7 +153,7 @@ def first_load(spark, work: Path, runs: int):
     last: list[Path] = []
 
     def into(name):
-        for old in [path for path in work.glob(f"{name}-*") if path not in last]:
+        for old in [path for path in work.glob(f"{name}-*") if path.is_dir() and path not in last]:
             shutil.rmtree(old)
         return work / f"{name}-{next(number)}"
 
