@@ -45,6 +45,7 @@ lock:  ## pin requirements.in in requirements.lock, with hashes (make lock UPGRA
 
 benchmarks: setup  ## how fast, against the usual ways; results go to benchmarks/results
 	$(PYTHON) benchmarks/simulate.py
+	$(PYTHON) benchmarks/ingest.py
 	$(PYTHON) benchmarks/model_inputs.py
 	$(PYTHON) benchmarks/training_feed.py
 	$(PYTHON) benchmarks/scoring.py

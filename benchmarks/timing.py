@@ -22,6 +22,7 @@ PACKAGES = (
     "delta-spark",
     "petastorm",
     "pyarrow",
+    "duckdb",
     "numpy",
     "pandas",
     "tensorflow-cpu",

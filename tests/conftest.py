@@ -137,7 +137,7 @@ def _first_demo(folder):
 
 @pytest.fixture(scope="session")
 def real_data():
-    """The folder of the small real files that are kept beside the checkout."""
+    """The folder of the small real files that are kept beside the checkout, or that a link there names."""
     if not REAL_DATA.is_dir():
         pytest.skip(f"there is no {REAL_DATA.name} folder of real files beside the checkout")
-    return REAL_DATA
+    return REAL_DATA.resolve()

@@ -190,7 +190,7 @@ def test_refused_records_go_through_again_once_the_mapping_is_mended(deliver, de
     labs = LABS + "l3,ann,2021-01-01,2021-01-02,n/a\nl4,cy,2021-01-01,2021-01-02,8\n"
     first = deliver(person=PEOPLE, lab=labs)
     assert counts(first)["lab.csv"] == (4, 2, 2, 0)
-    declare(("numeric_value: result", "numeric_value: nullif(result, 'n/a')"))
+    declare(("numeric_value: result", """numeric_value: "nullif(result, 'n/a')\""""))
     mended = deliver(retry_quarantine=True)
     assert counts(mended) == {"person.csv": (2, 2, 0, 0), "lab.csv": (4, 3, 1, 0)}
     assert results(mended) == [("l1", 2, 5), ("l2", 2, 6), ("l3", 2, None)]

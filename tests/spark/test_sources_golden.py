@@ -10,6 +10,7 @@ import hashlib
 import os
 import shutil
 import stat
+from collections import Counter
 from datetime import datetime
 from pathlib import Path
 
@@ -21,6 +22,8 @@ from pyspark.sql import functions as F
 
 from canaries import PLANTED, can_be_planted, planted
 from decoded import decoded, holders
+from salus.cohorts.task import Task
+from salus.datasets.meds import current_events, export_meds
 from salus.privacy.pseudonyms import create_key, pseudonym
 from salus.settings import conf_dir
 from salus.sources.ingest import ingest
@@ -43,6 +46,7 @@ SYSTEMS = {
     "dicom": "dicom",
     "compounds": "compounds",
     "notes_csv": "notes",
+    "meds": "meds",
 }
 LONG = ("cms_rif", "cms_desynpuf", "sdtm", "omop_cdm")
 """Sources of many record types, each a minute of planning."""
@@ -50,7 +54,7 @@ LONG = ("cms_rif", "cms_desynpuf", "sdtm", "omop_cdm")
 PEOPLE = ["ann", "bob", "cy", "M1", "M2", "77", "88"]
 PEOPLE += ["-1", "-2", "-3", "D1", "D2", "D3", "01-001", "01-002", "1", "2"]
 TOM = "P9|N1|c8435b00e294b7b0"
-PEOPLE += ["P9|N1", "P9|N2", TOM, "HOSP|M6", "HOSP|M7", "r1", "r2", "P1"]
+PEOPLE += ["P9|N1", "P9|N2", TOM, "HOSP|M6", "HOSP|M7", "r1", "r2", "P1", "501", "502", "503"]
 DIALOGUES = [
     "心血管科|高血压的饮食|高血压病人能吃党参吗？|可以适量食用,但须遵医嘱。",
     "||夜里咳嗽怎么办？|多喝水，咳久了请就诊。",
@@ -311,8 +315,11 @@ def test_the_key_stands_in_no_plan_and_no_table(warehouse):
 
 
 def test_names_and_addresses_in_the_files_reach_no_table(warehouse):
-    planted = [path for path in DATA.rglob("input/*") if b"CANARY" in path.read_bytes()]
-    assert {path.parts[-3] for path in planted} == {"x12_837", "x12_835", "hl7v2", "wfdb", "edf", "dicom"}
+    inputs = [path for path in DATA.glob("*/input/**/*") if path.is_file()]
+    planted = [path for path in inputs if b"CANARY" in path.read_bytes()]
+    assert {path.relative_to(DATA).parts[0] for path in planted} == {
+        *("x12_837", "x12_835", "hl7v2", "wfdb", "edf", "dicom", "meds")
+    }
     assert holders(Path(warehouse.tables.warehouse), ["CANARY"]) == {}
 
 
@@ -357,6 +364,31 @@ def test_a_compound_is_its_own_subject_and_nobodys(warehouse):
     assert compounds.where("source_subject_id != record_id").isEmpty()
     for table in ("identity", "persons", "events"):
         assert compounds.join(warehouse.tables.read(table), "source_subject_id", "left_semi").isEmpty()
+
+
+def test_what_is_exported_as_meds_comes_in_again_as_it_went_out(warehouse, job_in, tmp_path):
+    """The same people, codes, values, units and times; births and deaths in ``persons`` too."""
+    said = warehouse.tables
+    current = current_events(said.read("events"), said.read("records"), said.read("identity"), "time")
+    columns = ["time", "code", "numeric_value", "text_value", "unit"]
+    export_meds(warehouse, Task.load("admission_90d"), str(tmp_path / "meds"), "time")
+    with job_in(tmp_path / "warehouse", "ingest") as job:
+        key = create_key(job.settings.key_path)
+        ingest(job, "meds", str(tmp_path / "meds"), key, delivered_at=DELIVERED)
+    again = job.tables
+    assert again.read("quarantine").isEmpty()
+    expected = Counter(
+        (pseudonym(key, "main", "meds", str(row["subject_id"])), *(row[name] for name in columns))
+        for row in current.collect()
+    )
+    events = again.read("events").collect()
+    assert Counter((row["source_subject_id"], *(row[name] for name in columns)) for row in events) == expected
+    people = {one[0] for one in expected}
+    assert {row["source_subject_id"] for row in again.read("identity").collect()} == people
+    assert again.read("links").count() == len(people)  # one row of each person's names them
+    for code, column in (("MEDS_BIRTH", "birth_datetime"), ("MEDS_DEATH", "death_datetime")):
+        stated = again.read("persons").where(F.col(column).isNotNull()).select("source_subject_id", column).collect()
+        assert Counter(map(tuple, stated)) == Counter(one[:2] for one in expected if one[2] == code)
 
 
 @pytest.mark.parametrize("source", [one for one in SYSTEMS if can_be_planted(one)])

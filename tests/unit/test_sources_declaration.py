@@ -6,7 +6,7 @@ import pytest
 
 from salus.errors import Refused
 from salus.settings import conf_dir
-from salus.sources.declaration import load_source, read_source
+from salus.sources.declaration import columns_in, load_source, read_source
 
 SOUND = """\
 format: csv
@@ -87,6 +87,28 @@ def test_a_record_needs_a_declared_way_to_its_person(tmp_path, wrong, named):
     text = SOUND.replace("    subject: person\n    declares_subject: true\n", wrong)
     with pytest.raises(Refused, match=named):
         read_source(written(tmp_path, text))
+
+
+def test_commas_within_a_type_part_no_columns(tmp_path):
+    table = read_source(written(tmp_path, SOUND.replace("format: csv", "format: parquet")))
+    nested = "id BIGINT, coded ARRAY<STRUCT<system: STRING, m: MAP<STRING, INT>>>, paid DECIMAL(18, 4), day"
+    assert columns_in(table, nested) == {
+        "id": "BIGINT",
+        "coded": "ARRAY<STRUCT<system: STRING, m: MAP<STRING, INT>>>",
+        "paid": "DECIMAL(18, 4)",
+        "day": "STRING",
+    }
+    assert columns_in(read_source(written(tmp_path, SOUND)), "day of visit, code") == {
+        "day of visit": "STRING",
+        "code": "STRING",
+    }
+
+
+def test_only_columns_can_be_optional(tmp_path):
+    lacking = SOUND.replace("    schema:", "    optional: ward\n    schema:")
+    assert read_source(written(tmp_path, lacking)).records["visit"].optional == "ward"
+    with pytest.raises(Refused, match="expected it in CSV and tables only"):
+        read_source(written(tmp_path, lacking.replace("format: csv", "format: ndjson")))
 
 
 def test_a_cost_needs_a_day_or_a_record_that_has_one(tmp_path):

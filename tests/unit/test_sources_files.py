@@ -4,15 +4,20 @@ import bz2
 import csv
 import gzip
 import io
+from datetime import datetime
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import zstandard
 from hypothesis import given
 from hypothesis import strategies as st
 
 from salus.errors import Refused
+from salus.sources.batch import Batch
 from salus.sources.declaration import load_source
 from salus.sources.files import hashed, inspect, listed, record_type_of
+from salus.sources.ingest import refuse_unusable
 from salus.sources.text import RecordCounter, records_in, text_of
 
 line = st.text(alphabet=' \t\r{}":,a', max_size=6)
@@ -105,6 +110,32 @@ def test_a_truncated_gzip_is_one_record_that_cannot_be_read(tmp_path):
     path = tmp_path / "Patient.ndjson.zst"
     path.write_bytes(zstandard.compress(b'{"resourceType":"Patient"}\n' * 5000)[:-5])
     assert "OSError" in inspect(hashed(str(path), str(tmp_path)), load_source("fhir_r4")).error
+
+
+def test_a_table_is_known_by_the_nearest_folder_and_what_is_ignored_is_not_opened(tmp_path):
+    """Under a folder that is itself named like a record type."""
+    root, meds = tmp_path / "data", load_source("meds")
+    for name in ("metadata/codes.parquet", "labels/death/0.parquet", "data/train/0.parquet", "README.md"):
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_bytes(b"no Parquet")
+    found = {file.name: file for file in (inspect(hashed(path, str(root)), meds) for path in listed(str(root)))}
+    ignored = [name for name, file in found.items() if (file.record_type, file.records, file.error) == ("", 1, None)]
+    assert sorted(ignored) == ["README.md", "labels/death/0.parquet", "metadata/codes.parquet"]
+    assert found["data/train/0.parquet"].record_type == "measurement"
+    assert "ArrowInvalid" in found["data/train/0.parquet"].error
+
+
+def test_a_table_without_a_declared_column_is_refused_before_it_is_read(tmp_path):
+    (tmp_path / "data").mkdir()
+    path, meds = tmp_path / "data" / "0.parquet", load_source("meds")
+    columns = {"subject_id": [1], "time": [datetime(2020, 1, 1)], "code": ["A"]}
+    for lacking in (None, "code"):
+        pq.write_table(pa.table({name: value for name, value in columns.items() if name != lacking}), path)
+        batch = Batch(meds, "main", "", [inspect(hashed(str(path), str(tmp_path)), meds)], None, 0)
+        if lacking is None:
+            refuse_unusable(batch)
+    with pytest.raises(Refused, match=r"data/0.parquet, which lacks the columns code \(rule wrong_columns\)"):
+        refuse_unusable(batch)
 
 
 def test_a_file_is_named_by_its_content(tmp_path):

@@ -96,7 +96,7 @@ def covered(spark: SparkSession, batch: Batch, next_at: dict[str, datetime]) -> 
     for file in batch.files:
         at, later = batch.delivered(file), next_at.get(str(file.record_type))
         for kind in file.kinds:
-            declares = batch.source.records[kind].declares_subject
+            declares = bool(batch.source.records[kind].declares_subject)
             row = (kind, file.file_id, declares, at, version_of(at), later, version_of(later) if later else None)
             rows.setdefault(kind, row)
     return small_frame(spark, rows.values(), COVERED).coalesce(1)

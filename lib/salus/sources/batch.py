@@ -14,7 +14,7 @@ from salus.privacy.pseudonyms import pads
 from salus.privacy.settings import policy_of
 from salus.privacy.suppression import without_suppressed
 from salus.sources import formats
-from salus.sources.declaration import Record, Source
+from salus.sources.declaration import Record, Source, columns_in
 from salus.sources.files import Landed
 from salus.sources.mapping import mapped, refused
 from salus.sources.parsing import PARSED, UNCHANGED, WHOLE_FILE, bundle_entries, lines, parsed, records, rows
@@ -78,7 +78,7 @@ def staged_parts(spark: SparkSession, batch: Batch, key: bytes, keep: Keep = unk
     policy = policy_of(source.name)
 
     def as_mapped(rows, kind):
-        return mapped(rows, source, kind, batch.site, keyed, units, policy)
+        return mapped(with_optional(rows, source, kind), source, kind, batch.site, keyed, units, policy)
 
     frames = [as_mapped(rows, kind) for kind, rows in [*_lines(spark, batch), *_tables(spark, batch)]]
     undeclared = []
@@ -88,6 +88,14 @@ def staged_parts(spark: SparkSession, batch: Batch, key: bytes, keep: Keep = unk
             undeclared.append(found.where("_type = -1"))
             frames += [as_mapped(rows, kind) for kind, rows in _of_each_type(found, batch, reading)]
     return frames + [refused(rows, frames[0].schema) for rows in undeclared]
+
+
+def with_optional(rows: DataFrame, source: Source, kind: str) -> DataFrame:
+    """``rows`` of record type ``kind`` with the optional columns that their file lacks, null in each."""
+    have, may_have = {name.lower() for name in rows.columns}, columns_in(source, source.records[kind].optional)
+    return rows.withColumns(
+        {name: F.lit(None).cast(type_) for name, type_ in may_have.items() if name.lower() not in have}
+    )
 
 
 def staged_rows(spark: SparkSession, batch: Batch, key: bytes) -> DataFrame:

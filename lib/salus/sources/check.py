@@ -24,6 +24,7 @@ from salus.sources.declaration import (
     TABLES,
     Record,
     Source,
+    columns_in,
     expressions,
     line_of,
     load_source,
@@ -38,7 +39,7 @@ from salus.sources.values import TEXT
 EVENTS_SHOWN = 20
 COLUMNS = ["file", "record", "code", "time", "available_time", "numeric_value", "unit", "text_value"]
 WIDEST = 40
-CONDITIONS = ("accept", "void")
+CONDITIONS = ("accept", "void", "declares_subject")
 
 
 def check(spark: SparkSession, name: str, given: str | None, site: str) -> str:
@@ -98,7 +99,7 @@ def _wrong_times(spark, source) -> Iterator[tuple[tuple, str]]:
 def _wrong_columns(spark, source, kind, record) -> Iterator[tuple[tuple, str]]:
     """The expressions of one record type that Spark refuses, and why."""
     try:
-        rows = _declared(spark, source, kind, record).withColumn("_path", F.lit(""))
+        rows = _declared(spark, source, kind, record).withColumns({"_path": F.lit(""), "_line_id": F.lit(0)})
     except ParseException as error:
         yield ("records", kind, "schema"), _told(error)
         return
@@ -121,9 +122,10 @@ def _wrong_columns(spark, source, kind, record) -> Iterator[tuple[tuple, str]]:
 def _declared(spark: SparkSession, source: Source, kind: str, record: Record) -> DataFrame:
     """No row, with the columns that the record type declares."""
     if source.format == "ndjson" or source.format in TABLES:
-        return spark.createDataFrame([], record.columns)
+        return spark.createDataFrame([], ", ".join(filter(None, [record.columns, record.optional])))
     if source.format == "csv":
-        return spark.createDataFrame([], ", ".join(f"`{name}` STRING" for name in needed_columns(source, kind)))
+        names = [*needed_columns(source, kind), *columns_in(source, record.optional)]
+        return spark.createDataFrame([], ", ".join(f"`{name}` STRING" for name in names))
     return spark.createDataFrame([], from_arrow_schema(formats.format_named(source.format).SCHEMAS[kind]))
 
 

@@ -181,6 +181,7 @@ class Record(Strict):
     files: list[str] = Field(default_factory=list, description="name patterns of its files")
     encoding: str | None = Field(None, description="of its files; default: the source's")
     columns: str = Field("", alias="schema", description="fields with their types; CSV: columns it must have")
+    optional: str = Field("", description="tables, CSV: columns that a file may lack, written like `schema`")
     table: str | None = Field(None, description="JDBC: table, or a query in brackets; default: the record type's name")
     ordered_by: list[str] = Field(default_factory=list, description="JDBC: columns that put its rows in one order")
     accept: dict[str, str] = Field(default_factory=dict, description="rule: what must be true")
@@ -193,7 +194,9 @@ class Record(Strict):
         default_factory=dict,
         description="record type: id of a record whose person it is, where the record itself does not say",
     )
-    declares_subject: bool = Field(False, description="such a record makes its subject known")
+    declares_subject: bool | str = Field(
+        False, description="such a record makes its subject known; an expression: one of which it is true"
+    )
     visit: str | None = Field(None, description="the visit's own id")
     visit_type: str | None = Field(None, description="record type of the visit; default: this one")
     time: str | None = Field(None, description="text of the time")
@@ -254,6 +257,20 @@ class Expected(Strict):
     every: Literal["day", "week", "month"]
     grace_days: int = Field(0, ge=0, description="days by which a delivery may be late")
 
+
+EXPRESSIONS = (
+    "id",
+    "version",
+    "void",
+    "replaces",
+    "subject",
+    "declares_subject",
+    "visit",
+    "time",
+    "available_time",
+    "lag_from",
+)
+"""Keys of a record type whose values are expressions."""
 
 NOT_MAPPING = ("refuse_above", "missing_above", "settle_seconds", "expected")
 """What a source says of its deliveries, and not of what a record becomes."""
@@ -339,6 +356,16 @@ class Source(Strict):
             )
         return self
 
+    @model_validator(mode="after")
+    def _columns_can_be_lacking(self):
+        for kind, record in self.records.items():
+            if record.optional and self.format not in ("csv", *TABLES):
+                raise ValueError(
+                    f"`optional` is given in {kind}; expected it in CSV and tables only: in `{self.format}` a field "
+                    "may be absent as it is"
+                )
+        return self
+
     @cached_property
     def macro(self) -> Macros:
         """The macros that the source's expressions may call."""
@@ -395,8 +422,8 @@ def expressions(source: Source) -> list[tuple[tuple, str]]:
         at: tuple = ("records", kind)
         found += [((*at, "accept", rule), text) for rule, text in record.accept.items()]
         found += [((*at, "subject_of", kind), text) for kind, text in record.subject_of.items()]
-        for key in ("id", "version", "void", "replaces", "subject", "visit", "time", "available_time", "lag_from"):
-            found += [((*at, key), text) for text in [getattr(record, key)] if text]
+        for key in EXPRESSIONS:
+            found += [((*at, key), text) for text in [getattr(record, key)] if text and isinstance(text, str)]
         parts: dict[tuple, Strict | None] = {("events", name): event for name, event in record.events.items()}
         parts |= {(key,): getattr(record, key) for key in PAYLOADS}
         parts |= {("identifiers", number): one for number, one in enumerate(record.identifiers)}
@@ -422,14 +449,29 @@ def line_of(content, where) -> int:
     return line
 
 
+def columns_in(source: Source, text: str) -> dict[str, str]:
+    """The columns that a ``schema`` of a CSV file or a table names, each with its type; a text where it states none."""
+    if source.format == "csv":
+        return {name.strip(): "STRING" for name in text.split(",") if name.strip()}
+    parts, depth = [""], 0
+    for character in text:
+        depth += (character in "<(") - (character in ">)")
+        if character == "," and not depth:
+            parts.append("")
+        else:
+            parts[-1] += character
+    named = (part.strip().partition(" ") for part in parts if part.strip())
+    return {name.strip("`"): type_.strip() or "STRING" for name, _, type_ in named}
+
+
 def needed_columns(source: Source, kind: str) -> list[str]:
-    """The columns that a CSV file of record type ``kind`` must have: those declared, and those numbered below them.
+    """The columns that a file or table of record type ``kind`` must have: those declared, and those numbered below.
 
     Where ``dx_25`` is declared, expressions may name ``dx_1`` to ``dx_24`` too.
     """
     texts = [source.macro.expand(text) for where, text in expressions(source) if where[1] == kind]
     named = {name for text in texts for _, _, name in names_in(text)}
-    declared = [name.strip() for name in source.records[kind].columns.split(",") if name.strip()]
+    declared = list(columns_in(source, source.records[kind].columns))
     found = dict.fromkeys(declared)
     for name in declared:
         for last in NUMBER.finditer(name):

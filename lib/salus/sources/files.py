@@ -53,7 +53,7 @@ class Landed(Found):
     """A file as its bytes say that it is.
 
     ``record_type`` is ``MIXED``, "" for a file that the source ignores, None for one that it does not declare;
-    ``kinds`` are the declared types of which it may hold records.
+    ``kinds`` are the declared types of which it may hold records; ``columns`` are those of a table.
     """
 
     records: int
@@ -62,6 +62,7 @@ class Landed(Found):
     kinds: tuple[str, ...]
     reading: Reading
     error: str | None
+    columns: tuple[str, ...] = ()
 
 
 def listed(folder: str) -> list[str]:
@@ -196,23 +197,38 @@ def _lines_in(path, source):
 
 
 def _rows_in(path, source):
-    """What a Parquet file holds: its type is promised by its name, or by that of a folder that it lies in."""
-    records, columns, error = 1, "", None
+    """What a Parquet file holds; one that the source ignores is not opened."""
+    kind = table_type(source, path)
+    records, schema, error = 1, pa.schema([]), None
     try:
-        records, schema = counted(path)
-        columns = ", ".join(f"{field.name}: {field.type}" for field in schema)
+        if kind != "":
+            records, schema = counted(path)
     except (OSError, pa.ArrowException) as fault:
         error = f"cannot be read to its end ({type(fault).__name__})"
-    names = [Path(path).stem] if source.format == "jdbc" else [promised(source, part) for part in Path(path).parts]
-    kind = next((name for name in reversed(names) if name in source.records), None)
     return {
         "records": records,
-        "first_line": columns,
+        "first_line": ", ".join(f"{field.name}: {field.type}" for field in schema),
         "record_type": kind,
         "kinds": (kind,) if kind else (),
         "reading": "table",
         "error": error,
+        "columns": tuple(schema.names),
     }
+
+
+def table_type(source: Source, path: str) -> str | None:
+    """The record type of a table's file: its own name promises it, else that of the nearest folder that does.
+
+    ``""`` is the type of a file that the source declares to ignore, by its name or by that of such a folder.
+    """
+    if source.format == "jdbc":
+        return Path(path).stem
+    for name in reversed(Path(path).parts):
+        if any(fnmatchcase(name, pattern) for pattern in source.ignored_files):
+            return ""
+        if kind := promised(source, name):
+            return kind
+    return None
 
 
 def counted(path: str) -> tuple[int, pa.Schema]:

@@ -14,7 +14,7 @@ from salus.sources.macros import names_in
 HASHED = ("id", "replaces", "subject", "subject_of", "visit", "identifiers")
 """Keys of a record type whose values become pseudonyms."""
 
-ASKED = ("accept", "void")
+ASKED = ("accept", "void", "declares_subject")
 """Keys whose expressions are conditions, which only a yes or no leaves."""
 
 LAMBDA_VARIABLE = "item"

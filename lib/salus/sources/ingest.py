@@ -12,7 +12,7 @@ from salus.sources.absence import steps_of
 from salus.sources.accounts import FIGURES, by_file, file_row, hold_too_many, quarantined, refused
 from salus.sources.appending import accepted_of, append
 from salus.sources.batch import Batch, landed_rows, placed, version_of
-from salus.sources.declaration import Source, load_source, needed_columns, source_path
+from salus.sources.declaration import TABLES, Source, load_source, needed_columns, source_path
 from salus.sources.deliveries import Delivery, Noted, planned
 from salus.sources.expected import timing
 from salus.sources.files import Found, Landed, found, inspected
@@ -133,12 +133,13 @@ def refuse_unusable(batch: Batch):
                 f"(rule unknown_record_type); expected {', '.join(batch.source.records)}. Declare it, list it "
                 "under `ignored`, or take it out of the folder; nothing was published."
             )
-        if batch.source.format == "csv" and file.record_type:
+        if batch.source.format in ("csv", *TABLES) and file.record_type:
             _refuse_wrong_columns(batch.source, file)
 
 
 def _refuse_wrong_columns(source: Source, file: Landed):
-    have = header_columns(file.first_line, source.delimiter, source.quote)
+    is_csv = source.format == "csv"
+    have = header_columns(file.first_line, source.delimiter, source.quote) if is_csv else list(file.columns)
     missing = [name for name in needed_columns(source, str(file.record_type)) if name not in have]
     if missing or len(have) != len(set(have)):
         what = f"lacks the columns {', '.join(missing)}" if missing else "names a column twice"

@@ -35,7 +35,8 @@ MONEY_COLUMNS = (
     "paid_patient_coinsurance",
     "paid_patient_deductible",
 )
-NOT_CONTENT = {*PLACE, "_has_bom", "_refused", "_rule", "_id", "_version", "_void", "t_available", "t_lag_from"}
+NOT_CONTENT = {*PLACE, "_has_bom", "_refused", "_rule", "_id", "_version", "_void", "_declares"}
+NOT_CONTENT |= {"t_available", "t_lag_from"}
 """What may differ between two versions that say the same: their numbers, and when they were released."""
 
 PROVIDED = {column.name for column in PROVENANCE}
@@ -151,6 +152,7 @@ def _raw_columns(source, record, policy) -> list[Column]:
         unless_blank(record.replaces, "_replaces"),
         text(record.version, "_version"),
         F.expr(f"coalesce({_sql(source, record.void)}, false)").alias("_void"),
+        _declares_subject(source, record).alias("_declares"),
         text(record.time, "t_time"),
         text(record.available_time, "t_available"),
         text(record.lag_from, "t_lag_from"),
@@ -194,6 +196,13 @@ def _raw_columns(source, record, policy) -> list[Column]:
             text(note.language, "_language"),
         ]
     return columns + contents.raw_columns(record, lambda expression: _sql(source, expression))
+
+
+def _declares_subject(source: Source, record: Record) -> Column:
+    """Whether a record makes its subject known: a compound, which is its own, does."""
+    if isinstance(record.declares_subject, str):
+        return F.expr(f"coalesce({_sql(source, record.declares_subject)}, false)")
+    return F.lit(record.declares_subject or record.is_nobodys)
 
 
 def _note_text(source: Source, note: Note, policy: Policy) -> Column:
@@ -450,7 +459,7 @@ def _staged(rows, kind, record) -> DataFrame:
         "rule": rule,
         "is_head": F.col("_ordinal") == 0,
         "is_void": F.col("_void"),
-        "declares_subject": F.lit(record.declares_subject or record.is_nobodys),
+        "declares_subject": F.col("_declares"),
         "version": _version() if record.version else F.lit(None).cast("bigint"),
         "record_available": record_available,
         "withdraws_another": F.col("_withdraws"),

@@ -100,7 +100,7 @@ def verdicts_on(tables: Tables, batch: Batch, rows: DataFrame, stale: Sequence[i
         stale: the files that went through another mapping: what they said cannot be compared with what is said now.
     """
     heads = ruled(rows)
-    if not all(record.declares_subject or record.is_nobodys for record in batch.kinds.values()):
+    if not all(record.declares_subject is True or record.is_nobodys for record in batch.kinds.values()):
         heads = of_known_people(heads, tables.read("persons") if tables.version("persons") is not None else None)
     known = None
     if tables.version("records") is not None:
