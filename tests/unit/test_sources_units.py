@@ -164,6 +164,7 @@ def test_published_pairs_convert(code, unit, value, expected):
         ("2744-1", "NO UNITS", "1"),
         ("33914-3", "mL/min/1.73m2", "mL/min/{1.73_m2}"),
         ("736-9", "FRACTION", "1"),
+        ("5811-5", "{SG}", "{SG}"),
     ],
 )
 def test_what_real_files_write_is_read_as_the_unit_that_is_meant(code, text, unit):

@@ -17,8 +17,8 @@ LARGEST_RECORD = 16 << 20
 
 BOM = b"\xef\xbb\xbf"
 NEWLINE = 10
-BLANKS = np.zeros(256, bool)
-BLANKS[[9, 10, 13, 32]] = True
+BLANK_BYTES = b" \t\r\n"
+BLANKS = np.isin(np.arange(256), list(BLANK_BYTES))
 NO_CHARACTER = "\udc80"
 """Stands for bytes that are no text in the file's encoding; in UTF-8 it becomes a byte that is no text either."""
 
@@ -85,14 +85,19 @@ class RecordCounter:
             self.wrapped |= ends.size > 0
             ends = ends[:0]
         self._measure(ends, values.size)
-        written = np.concatenate([[0], np.cumsum(~BLANKS[values])])
-        at_ends = np.concatenate([[0], written[ends]])
-        filled = np.diff(at_ends) > 0
-        if filled.size:
-            filled[0] |= self._pending
-            self._records += int(filled.sum())
-            self._pending = False
-        self._pending |= bool(written[-1] > at_ends[-1])
+        if ends.size:
+            self._count(chunk, values, ends)
+        self._pending |= bool(chunk[int(ends[-1]) + 1 if ends.size else 0 :].strip(BLANK_BYTES))
+
+    def _count(self, chunk, values, ends):
+        """Most lines begin with what is no blank: only the others are looked at as a whole."""
+        starts = np.concatenate([[0], ends[:-1] + 1])
+        filled = ~BLANKS[values[starts]]
+        for line in np.flatnonzero(~filled):
+            filled[line] = bool(chunk[starts[line] : ends[line]].strip(BLANK_BYTES))
+        filled[0] |= self._pending
+        self._records += int(filled.sum())
+        self._pending = False
 
     def _measure(self, ends, size):
         if ends.size:
