@@ -17,20 +17,21 @@ import pytest
 from mlflow import MlflowClient
 
 import salus.training.train as training
-from salus.cohorts.task import Model, ModelSettings
+from salus.cohorts.task import Gates, Model, ModelSettings
 from salus.datasets.export import newest_dataset
 from salus.datasets.feed import in_order
 from salus.datasets.folder import Folder, sha256
 from salus.datasets.groups import group_bounds
 from salus.datasets.manifest import stated
 from salus.datasets.parquet import Samples, written
-from salus.errors import EnvironmentFault, Refused
+from salus.errors import EnvironmentFault, Held, Refused
 from salus.job import spark_job
 from salus.timelines.spec import FeatureSpec
 from salus.training.launch import run_ranks
 from salus.training.loop import samples_digest
 from salus.training.package import load_package
 from salus.training.plan import TrainingPlan
+from salus.training.sample_size import sentence
 
 SPEC = FeatureSpec(
     windows_days=(),
@@ -46,6 +47,7 @@ TASK = SimpleNamespace(
     id="tiny",
     hash="t",
     cohort_hash="c",
+    gates=Gates(),
     model=Model(
         architecture="mlp",
         settings=ModelSettings(
@@ -228,6 +230,9 @@ def test_both_models_are_packaged_registered_and_in_the_table(undisturbed, wareh
         weights = b"".join(np.asarray(variable).tobytes() for variable in package.model.variables)
         assert len(weights) >= 4 * SPEC.width
         assert package.info["history"][0]["tuning_loss"] > 0
+        sample_size = package.info["sample_size"]
+        assert (sample_size["rows"], sample_size["people"]) == (ROWS["train"], 601)
+        assert sentence(sample_size) in undisturbed.told
         registered = client.get_model_version(name, row["model_version"])
         assert registered.source == f"{warehouse}/{row['package_path']}"
         run = client.get_run(registered.run_id)
@@ -241,6 +246,12 @@ def test_the_same_training_is_not_done_twice(undisturbed, warehouse, job_in):
         training.train(job, TASK)
         assert job.skipped
         assert job.figures["samples"] == ROWS["train"]
+
+
+def test_fewer_rows_than_the_gate_asks_for_hold_the_training_although_it_was_done(undisturbed, warehouse, job_in):
+    gated = SimpleNamespace(**vars(TASK) | {"gates": Gates(sample_size="riley", cox_snell_r2=0.001)})
+    with pytest.raises(Held, match="train with --force"), job_in(warehouse, "train", ranks=2) as job:
+        training.train(job, gated)
 
 
 def test_a_rank_that_hangs_ends_the_run_with_one_clear_error_and_no_orphan(stopped):

@@ -86,6 +86,15 @@ def test_what_is_measured_is_told_with_its_interval(task, found):
     assert "off 1 in 1: 2026-02." in said["(8)(ii)"]
 
 
+def test_the_sample_size_is_told_with_the_criteria(task, found):
+    told = {"required": 130_000, "rows": 9_000, "people": 800, "parameters": 620, "cox_snell_r2": 0.05, "forced": True}
+    known = replace(found, trained={"sample_size": told})
+    [said] = [each.text for each in attributes(task, known) if each.number == CRITERIA]
+    assert "60 with the event." in said
+    assert "required 130,000, available 9,000 (of 800 people), forced;" in said
+    assert json.loads(card_json(task, AS_OF, AT, attributes(task, known), known))["sample_size"] == told
+
+
 def test_html_and_json_say_the_same(task, found):
     listed = attributes(task, found)
     html = render(card_page(task, AS_OF, AT, listed, "report.html"))

@@ -163,6 +163,12 @@ class Gates(Strict):
     positives_at_least: int = Field(default=1, ge=1, description="positive labels in all")
     positives_in_each_split_at_least: int = Field(default=1, ge=1, description="positive labels in every split")
     positives_in_each_fold_at_least: int = Field(default=1, ge=1, description="positive labels in every fold")
+    sample_size: Literal["riley"] | None = Field(
+        default=None, description="hold the training of fewer rows than Riley's minimum for the number of inputs"
+    )
+    cox_snell_r2: float | None = Field(
+        default=None, gt=0, lt=1, description="anticipated for it; null = 15 % of the greatest at the prevalence"
+    )
 
 
 class Task(Strict):
@@ -221,9 +227,9 @@ class Task(Strict):
     @property
     def cohort_hash(self) -> str:
         """SHA-256 of what its cohort depends on: neither features nor model, tiers nor card."""
-        return _hash(
-            self.model_dump(mode="json", include={"id", "index", "eligibility", "label", "splits", "folds", "gates"})
-        )
+        content = self.model_dump(mode="json", include={"id", "index", "eligibility", "label", "splits", "folds"})
+        gates = {name: value for name, value in self.gates.model_dump().items() if name.startswith("positives_")}
+        return _hash(content | {"gates": gates})
 
 
 def tasks_dir() -> Path:

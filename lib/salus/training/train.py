@@ -18,12 +18,13 @@ from salus.training.launch import run_ranks
 from salus.training.package import INFO, MODEL, SPEC, write_package
 from salus.training.plan import NetworkPlan, TrainingPlan
 from salus.training.registry import REGISTRY, Registry, tracking_uri
+from salus.training.sample_size import sample_size
 
 CHECKPOINTS = "_checkpoints"
 VERSIONS_OF = ("tensorflow-cpu", "keras", "horovod", "petastorm", "pyarrow", "numpy")
 
 
-def train(job, task: Task, resume: bool = False, ranks: int | None = None) -> None:
+def train(job, task: Task, resume: bool = False, ranks: int | None = None, force: bool = False) -> None:
     """Train, where the same was not done before; the models stand in table ``models``.
 
     Args:
@@ -31,20 +32,25 @@ def train(job, task: Task, resume: bool = False, ranks: int | None = None) -> No
         task: its model and its baseline are trained, in one Horovod run.
         resume: go on from the checkpoints of a run that did not end.
         ranks: Horovod ranks; None = the settings'.
+        force: train on fewer rows than the task's gate asks for.
 
     Raises:
+        Held: there are fewer rows than the task's gate asks for.
         Refused: there is no data set, or there are fewer task slots than ranks.
         EnvironmentFault: a rank died or hung, or the ranks disagree.
     """
     ranks = ranks or job.settings.ranks
     dataset = newest_dataset(job.tables.warehouse, task.id)
     networks = networks_of(task)
+    size = sample_size(task, dataset, force)
+    job.progress(str(size))
     if not job.needed(
         {"task": task.id},
         reads=(),
         dataset=dataset.hash,
         ranks=ranks,
         networks=[asdict(network) for network in networks],
+        forced=size.forced,
     ):
         return
     uri = tracking_uri(job.tables.warehouse, job.settings.tracking_uri)
@@ -58,14 +64,15 @@ def train(job, task: Task, resume: bool = False, ranks: int | None = None) -> No
         results = run_ranks(job.spark, plan, ranks, job.progress, debug=bool(os.environ.get("SALUS_DEBUG")))
     agreed(results, dataset)
     registry = opened.result()
-    rows = [_registered(job, task, dataset, network, results, registry) for network in networks]
+    rows = [_registered(job, task, dataset, size, network, results, registry) for network in networks]
     for after, row in enumerate(reversed(rows)):
         row["trained_at"] = now() + timedelta(microseconds=after)
     job.tables.append("models", job.tables.frame("models", rows))
     checkpoints.clear()
     best = best_epoch(results[0]["networks"][task.id]["history"])
     job.count(
-        samples=dataset.split("train").rows,
+        samples=size.rows,
+        samples_required=size.required,
         inputs=dataset.width,
         ranks=ranks,
         epochs=best["epoch"],
@@ -111,7 +118,7 @@ def best_epoch(history: list[dict[str, Any]]) -> dict[str, Any]:
     return min(history, key=lambda epoch: epoch["tuning_loss"])
 
 
-def _registered(job, task, dataset, network, results, registry):
+def _registered(job, task, dataset, size, network, results, registry):
     found = results[0]["networks"][network.name]
     train_split = dataset.split("train")
     prevalence = train_split.positives / train_split.rows
@@ -132,6 +139,7 @@ def _registered(job, task, dataset, network, results, registry):
         "best": _told([best_epoch(found["history"])])[0],
         "prevalence": prevalence,
         "samples": train_split.rows,
+        "sample_size": size.told(),
         "weights": found["weights"],
         "versions": {name: version(name) for name in VERSIONS_OF},
         **tags,
