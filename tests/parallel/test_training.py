@@ -17,7 +17,7 @@ import pytest
 from mlflow import MlflowClient
 
 import salus.training.train as training
-from salus.cohorts.task import Gates, Model, ModelSettings
+from salus.cohorts.task import Gates, Model, ModelSettings, Splits
 from salus.datasets.export import newest_dataset
 from salus.datasets.feed import in_order
 from salus.datasets.folder import Folder, sha256
@@ -27,6 +27,7 @@ from salus.datasets.parquet import Samples, written
 from salus.errors import EnvironmentFault, Held, Refused
 from salus.job import spark_job
 from salus.timelines.spec import FeatureSpec
+from salus.training.champion import champion_package
 from salus.training.launch import run_ranks
 from salus.training.loop import samples_digest
 from salus.training.package import load_package
@@ -47,6 +48,8 @@ TASK = SimpleNamespace(
     id="tiny",
     hash="t",
     cohort_hash="c",
+    label_hash="l",
+    splits=Splits(),
     gates=Gates(),
     model=Model(
         architecture="mlp",
@@ -123,7 +126,8 @@ def undisturbed(spark, warehouse):
         patch.setattr(job, "progress", told.append)
         training.train(job, TASK)
         models = [row.asDict() for row in job.tables.read("models").collect()]
-    return SimpleNamespace(results=results, told=told, models=models)
+        champion = champion_package(job.tables, TASK)
+    return SimpleNamespace(results=results, told=told, models=models, champion=champion)
 
 
 @pytest.fixture(scope="module")
@@ -222,6 +226,7 @@ def test_both_models_are_packaged_registered_and_in_the_table(undisturbed, wareh
     models = {row["model_name"]: row for row in undisturbed.models}
     assert set(models) == {"tiny", "tiny-logistic"}
     assert models["tiny"]["trained_at"] > models["tiny-logistic"]["trained_at"]
+    assert undisturbed.champion == models["tiny"]["package_hash"]
     client = MlflowClient(f"sqlite:///{warehouse}/_registry/mlflow.db")
     for name, row in models.items():
         package = load_package(f"{warehouse}/{row['package_path']}")

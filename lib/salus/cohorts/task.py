@@ -169,6 +169,9 @@ class Gates(Strict):
     cox_snell_r2: float | None = Field(
         default=None, gt=0, lt=1, description="anticipated for it; null = 15 % of the greatest at the prevalence"
     )
+    promote: float = Field(
+        default=0.01, ge=0, lt=0.5, description="AUROC that a challenger may lose to the champion, by its lower bound"
+    )
 
 
 class Task(Strict):
@@ -230,6 +233,11 @@ class Task(Strict):
         content = self.model_dump(mode="json", include={"id", "index", "eligibility", "label", "splits", "folds"})
         gates = {name: value for name, value in self.gates.model_dump().items() if name.startswith("positives_")}
         return _hash(content | {"gates": gates})
+
+    @property
+    def label_hash(self) -> str:
+        """SHA-256 of what is predicted: only models of the same can be compared, and take each other's place."""
+        return _hash(self.model_dump(mode="json", include={"id", "label"}))
 
 
 def tasks_dir() -> Path:

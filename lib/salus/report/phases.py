@@ -18,6 +18,7 @@ ROAD = (
     "export",
     "train",
     "evaluate",
+    "promote",
     "score",
     "report",
 )

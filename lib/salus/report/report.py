@@ -60,7 +60,7 @@ def _write(out: Path, text: str) -> None:
 
 def _found(tables: Tables, task: Task, as_of: date) -> Found:
     scoring = night(tables, task.id, as_of)
-    measured, subgroups = measures(tables, task.id)
+    measured, subgroups = measures(tables, task.id, scoring.model_version if scoring else None)
     people, months = apart(subgroups)
     model = model_row(tables, scoring) if scoring else None
     trained = package_info(tables.path(model["package_path"])) if model else {}

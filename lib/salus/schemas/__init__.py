@@ -15,6 +15,7 @@ from salus.schemas.derived import (
     FOLDS,
     IDENTITY,
     MODELS,
+    PROMOTIONS,
     QUALITY,
     TIMELINES,
 )
@@ -61,6 +62,7 @@ TABLES = {
     "code_map": CODE_MAP,
     "attrition": ATTRITION,
     "models": MODELS,
+    "promotions": PROMOTIONS,
     "calibrations": CALIBRATIONS,
     "evaluations": EVALUATIONS,
     "folds": FOLDS,

@@ -113,6 +113,27 @@ MODELS = StructType(
     ]
 )
 
+PROMOTIONS = StructType(
+    [
+        field("task_id", STRING, "task", True),
+        field("label_hash", STRING, "hash of what the task predicted then", True),
+        field("decision", STRING, "first (there was no champion), promoted, forced or held", True),
+        field("model_name", STRING, "registered name of the challenger", True),
+        field("model_version", STRING, "its registered version", True),
+        field("package_hash", STRING, "SHA-256 of its package's manifest", True),
+        field("champion_version", STRING, "registered version of the champion until then; null = none"),
+        field("auroc_difference", DOUBLE, "challenger less champion, on the same people; null = not compared"),
+        field("low", DOUBLE, "2.5 % bound of the difference, paired bootstrap clustered by person"),
+        field("high", DOUBLE, "97.5 % bound"),
+        field("margin", DOUBLE, "what AUROC may be lost at most, by the task's gate"),
+        field("people", LONG, "people held out on whom both were compared"),
+        field("rows", LONG, "their predictions"),
+        field("figures", STRING, "JSON: metrics of both with their bounds, calibration among them"),
+        field("decided_at", TIME, "UTC", True),
+        field("run_id", STRING, "the run that decided", True),
+    ]
+)
+
 CALIBRATIONS = StructType(
     [
         field("task_id", STRING, "task", True),

@@ -82,6 +82,16 @@ class Registry:
         with _without_its_warnings():
             return self._register(name, package, parameters, history, tags)
 
+    def point(self, alias: str, name: str, version: str) -> None:
+        """Let ``alias`` of the model ``name`` mean ``version``."""
+        with _without_its_warnings():
+            self.client.set_registered_model_alias(name, alias, version)
+
+    def unpoint(self, alias: str, name: str) -> None:
+        """Let ``alias`` of the model ``name`` mean nothing."""
+        with _without_its_warnings():
+            self.client.delete_registered_model_alias(name, alias)
+
     def _register(self, name, package, parameters, history, tags):
         from mlflow.entities import Metric, Param, RunTag
         from mlflow.exceptions import MlflowException
@@ -108,6 +118,12 @@ class Registry:
         version = self.client.create_model_version(name, source=package, run_id=run, tags=dict(tags)).version
         self.client.set_terminated(run)
         return str(version)
+
+
+def registry_of(job, task_id: str) -> Registry:
+    """The registry of the job's warehouse for the models of ``task_id``."""
+    warehouse = job.tables.warehouse
+    return Registry(tracking_uri(warehouse, job.settings.tracking_uri), task_id, f"{warehouse}/{REGISTRY}/artifacts")
 
 
 @contextmanager

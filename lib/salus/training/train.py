@@ -14,10 +14,11 @@ from salus.datasets.folder import Folder
 from salus.datasets.manifest import Dataset
 from salus.errors import EnvironmentFault
 from salus.storage.ledger import code_version, now
+from salus.training.champion import take_stand
 from salus.training.launch import run_ranks
 from salus.training.package import INFO, MODEL, SPEC, write_package
 from salus.training.plan import NetworkPlan, TrainingPlan
-from salus.training.registry import REGISTRY, Registry, tracking_uri
+from salus.training.registry import REGISTRY, registry_of, tracking_uri
 from salus.training.sample_size import sample_size
 
 CHECKPOINTS = "_checkpoints"
@@ -53,21 +54,22 @@ def train(job, task: Task, resume: bool = False, ranks: int | None = None, force
         forced=size.forced,
     ):
         return
-    uri = tracking_uri(job.tables.warehouse, job.settings.tracking_uri)
+    tracking_uri(job.tables.warehouse, job.settings.tracking_uri)  # refused before anything is trained
     checkpoints = Folder(f"{job.tables.warehouse}/{CHECKPOINTS}/{task.id}")
     if not resume:
         checkpoints.clear()
     plan = TrainingPlan(dataset.folder.url, dataset.hash, checkpoints.url, tuple(networks), resume)
     job.progress(f"{dataset.split('train').rows:,} samples of {dataset.width} inputs, {ranks} ranks")
     with ThreadPoolExecutor(1) as meanwhile:  # a new SQLite registry takes seconds to make
-        opened = meanwhile.submit(Registry, uri, task.id, f"{job.tables.warehouse}/{REGISTRY}/artifacts")
+        opened = meanwhile.submit(registry_of, job, task.id)
         results = run_ranks(job.spark, plan, ranks, job.progress, debug=bool(os.environ.get("SALUS_DEBUG")))
     agreed(results, dataset)
     registry = opened.result()
     rows = [_registered(job, task, dataset, size, network, results, registry) for network in networks]
     for after, row in enumerate(reversed(rows)):
         row["trained_at"] = now() + timedelta(microseconds=after)
-    job.tables.append("models", job.tables.frame("models", rows))
+    stand = take_stand(job, task, rows[0], registry)
+    job.tables.append_all({"models": job.tables.frame("models", rows), **stand})
     checkpoints.clear()
     best = best_epoch(results[0]["networks"][task.id]["history"])
     job.count(
@@ -139,6 +141,8 @@ def _registered(job, task, dataset, size, network, results, registry):
         "best": _told([best_epoch(found["history"])])[0],
         "prevalence": prevalence,
         "samples": train_split.rows,
+        "label_hash": task.label_hash,
+        "splits": task.splits.shares,
         "sample_size": size.told(),
         "weights": found["weights"],
         "versions": {name: version(name) for name in VERSIONS_OF},
