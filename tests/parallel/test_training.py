@@ -8,7 +8,6 @@ import argparse
 import json
 import signal
 from dataclasses import replace
-from itertools import pairwise
 from types import SimpleNamespace
 
 import numpy as np
@@ -20,29 +19,17 @@ import salus.training.train as training
 from salus.cohorts.task import Gates, Model, ModelSettings, Splits
 from salus.datasets.export import newest_dataset
 from salus.datasets.feed import in_order
-from salus.datasets.folder import Folder, sha256
-from salus.datasets.groups import group_bounds
-from salus.datasets.manifest import stated
-from salus.datasets.parquet import Samples, written
+from salus.datasets.parquet import Samples
 from salus.errors import EnvironmentFault, Held, Refused
 from salus.job import spark_job
-from salus.timelines.spec import FeatureSpec
 from salus.training.champion import champion_package
 from salus.training.launch import run_ranks
 from salus.training.loop import samples_digest
 from salus.training.package import load_package
 from salus.training.plan import TrainingPlan
 from salus.training.sample_size import sentence
+from size_dataset import ROWS, SPEC, write_dataset_of_sizes
 
-SPEC = FeatureSpec(
-    windows_days=(),
-    numeric_windows_days=(),
-    count_statistics=(),
-    numeric_statistics=(),
-    enrolment_days=tuple(range(1, 10)),
-    groups=(),
-)
-ROWS = {"train": 3001, "tuning": 600, "calibration": 0, "held_out": 0}
 EPOCHS = 12
 TASK = SimpleNamespace(
     id="tiny",
@@ -64,49 +51,9 @@ RANK = ["-m", "horovod.spark.task.gloo_exec_fn"]
 
 @pytest.fixture(scope="module")
 def warehouse(tmp_path_factory):
-    """A warehouse whose newest data set has outcomes that follow from the first input's size, whatever its sign."""
-    place = tmp_path_factory.mktemp("training") / "warehouse"
-    datasets = Folder(f"{place}/_datasets/tiny")
-    random = np.random.default_rng(3)
-    splits = {}
-    for split, rows in ROWS.items():
-        inputs = random.normal(size=(rows, SPEC.width)).astype(np.float32)
-        label = random.random(rows) < 1 / (1 + np.exp(4 - 3 * np.abs(inputs[:, 0])))
-        samples = Samples(
-            np.arange(rows) // 5,
-            np.arange(rows),
-            {"inputs": inputs},
-            label.astype(np.float32),
-            np.ones(rows, np.float32),
-        )
-        groups = [samples[start:end] for start, end in pairwise(group_bounds(rows, 12, 100))]
-        files = []
-        if groups:
-            content = written(groups)
-            (datasets / f"made/{split}").write("part-000000.parquet", content)
-            files = [
-                {
-                    "name": "part-000000.parquet",
-                    "sha256": sha256(content),
-                    "bytes": content.size,
-                    "groups": [len(group) for group in groups],
-                }
-            ]
-        splits[split] = {"rows": rows, "positives": int(label.sum()), "files": files}
-    made = datasets / "made"
-    made.write("spec.json", SPEC.to_json().encode())
-    made.write_json(
-        "manifest.json",
-        {
-            "format": 1,
-            "blocks": stated(SPEC.blocks),
-            "spec_hash": SPEC.hash,
-            "tables": {"timelines": 3},
-            "splits": splits,
-        },
-    )
-    datasets.write_json("newest.json", {"hash": "made"})
-    return str(place)
+    place = str(tmp_path_factory.mktemp("training") / "warehouse")
+    write_dataset_of_sizes(place, "tiny")
+    return place
 
 
 @pytest.fixture(scope="module")

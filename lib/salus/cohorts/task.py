@@ -13,6 +13,7 @@ from pydantic import Field, field_validator, model_validator
 
 from salus.cohorts.card import Card
 from salus.cohorts.label_windows import check_label_windows
+from salus.cohorts.search_space import Candidates, check_space
 from salus.errors import Refused
 from salus.settings import Strict, conf_dir, load_yaml, validated
 from salus.timelines.features import FeatureSettings
@@ -186,11 +187,18 @@ class Task(Strict):
     folds: int = Field(default=5, ge=2, description="cross-validation folds, by person")
     features: FeatureSettings
     model: Model
+    tune: dict[str, Candidates] = Field(default={}, description="settings of the model that `tune` searches, by name")
     baseline: Model = Model(architecture="logistic")
     calibration: Calibration = Calibration()
     tiers: list[Tier] = Field(min_length=1, description="highest first")
     gates: Gates = Gates()
     card: Card = Field(default=Card(), description="what only people can state, for the model card")
+
+    @field_validator("tune")
+    @classmethod
+    def _settings_can_be_tuned(cls, space):
+        check_space(space, ModelSettings)
+        return space
 
     @field_validator("tiers")
     @classmethod

@@ -143,6 +143,7 @@ def card_json(task: Task, as_of: date, written_at: datetime, listed: Sequence[At
                 "version": found.scoring.calibration_version if found.scoring else None,
             },
             "sample_size": found.trained.get("sample_size"),
+            "tuned": found.trained.get("tuned"),
             "attributes": [asdict(each) for each in listed],
             "figures": {
                 metric: _figure(each)

@@ -16,6 +16,7 @@ ROAD = (
     "timelines",
     "cohort",
     "export",
+    "tune",
     "train",
     "evaluate",
     "promote",

@@ -18,6 +18,7 @@ from salus.schemas.derived import (
     PROMOTIONS,
     QUALITY,
     TIMELINES,
+    TRIALS,
 )
 from salus.schemas.landed import (
     COMPOUNDS,
@@ -62,6 +63,7 @@ TABLES = {
     "code_map": CODE_MAP,
     "attrition": ATTRITION,
     "models": MODELS,
+    "trials": TRIALS,
     "promotions": PROMOTIONS,
     "calibrations": CALIBRATIONS,
     "evaluations": EVALUATIONS,

@@ -113,6 +113,24 @@ MODELS = StructType(
     ]
 )
 
+TRIALS = StructType(
+    [
+        field("task_id", STRING, "task", True),
+        field("search", STRING, "hash of what the search is: data, model, space, sampler, seed, ranks", True),
+        field("trial", INT, "its number; 1 = the task's own settings", True),
+        field("architecture", STRING, "architecture's name", True),
+        field("settings", STRING, "JSON: the settings that were searched, by name", True),
+        field("tuning_auroc", DOUBLE, "AUROC on the tuning split, of the weights kept; null = training diverged"),
+        field("tuning_loss", DOUBLE, "loss there, which other settings may count otherwise; null = diverged"),
+        field("epoch", INT, "whose weights were kept", True),
+        field("seconds", DOUBLE, "on the wall clock", True),
+        field("is_best", BOOLEAN, "the highest AUROC of the search", True),
+        field("dataset_hash", STRING, "SHA-256 of the data set's manifest", True),
+        field("tracked_as", STRING, "MLflow's run", True),
+        field("run_id", STRING, "the run that ended the search", True),
+    ]
+)
+
 PROMOTIONS = StructType(
     [
         field("task_id", STRING, "task", True),
