@@ -78,6 +78,7 @@ setup(
         "alembic>=1.10",
         "cloudpickle>=3",
         "psutil>=5.9",
+        "optuna>=4",
         "setuptools<70",
     ],
     extras_require={

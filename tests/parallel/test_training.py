@@ -8,7 +8,6 @@ import argparse
 import json
 import signal
 from dataclasses import replace
-from itertools import pairwise
 from types import SimpleNamespace
 
 import numpy as np
@@ -17,35 +16,28 @@ import pytest
 from mlflow import MlflowClient
 
 import salus.training.train as training
-from salus.cohorts.task import Model, ModelSettings
+from salus.cohorts.task import Gates, Model, ModelSettings, Splits
 from salus.datasets.export import newest_dataset
 from salus.datasets.feed import in_order
-from salus.datasets.folder import Folder, sha256
-from salus.datasets.groups import group_bounds
-from salus.datasets.manifest import stated
-from salus.datasets.parquet import Samples, written
-from salus.errors import EnvironmentFault, Refused
+from salus.datasets.parquet import Samples
+from salus.errors import EnvironmentFault, Held, Refused
 from salus.job import spark_job
-from salus.timelines.spec import FeatureSpec
+from salus.training.champion import champion_package
 from salus.training.launch import run_ranks
 from salus.training.loop import samples_digest
 from salus.training.package import load_package
 from salus.training.plan import TrainingPlan
+from salus.training.sample_size import sentence
+from size_dataset import ROWS, SPEC, write_dataset_of_sizes
 
-SPEC = FeatureSpec(
-    windows_days=(),
-    numeric_windows_days=(),
-    count_statistics=(),
-    numeric_statistics=(),
-    enrolment_days=tuple(range(1, 10)),
-    groups=(),
-)
-ROWS = {"train": 3001, "tuning": 600, "calibration": 0, "held_out": 0}
 EPOCHS = 12
 TASK = SimpleNamespace(
     id="tiny",
     hash="t",
     cohort_hash="c",
+    label_hash="l",
+    splits=Splits(),
+    gates=Gates(),
     model=Model(
         architecture="mlp",
         settings=ModelSettings(
@@ -59,49 +51,9 @@ RANK = ["-m", "horovod.spark.task.gloo_exec_fn"]
 
 @pytest.fixture(scope="module")
 def warehouse(tmp_path_factory):
-    """A warehouse whose newest data set has outcomes that follow from the first input's size, whatever its sign."""
-    place = tmp_path_factory.mktemp("training") / "warehouse"
-    datasets = Folder(f"{place}/_datasets/tiny")
-    random = np.random.default_rng(3)
-    splits = {}
-    for split, rows in ROWS.items():
-        inputs = random.normal(size=(rows, SPEC.width)).astype(np.float32)
-        label = random.random(rows) < 1 / (1 + np.exp(4 - 3 * np.abs(inputs[:, 0])))
-        samples = Samples(
-            np.arange(rows) // 5,
-            np.arange(rows),
-            {"inputs": inputs},
-            label.astype(np.float32),
-            np.ones(rows, np.float32),
-        )
-        groups = [samples[start:end] for start, end in pairwise(group_bounds(rows, 12, 100))]
-        files = []
-        if groups:
-            content = written(groups)
-            (datasets / f"made/{split}").write("part-000000.parquet", content)
-            files = [
-                {
-                    "name": "part-000000.parquet",
-                    "sha256": sha256(content),
-                    "bytes": content.size,
-                    "groups": [len(group) for group in groups],
-                }
-            ]
-        splits[split] = {"rows": rows, "positives": int(label.sum()), "files": files}
-    made = datasets / "made"
-    made.write("spec.json", SPEC.to_json().encode())
-    made.write_json(
-        "manifest.json",
-        {
-            "format": 1,
-            "blocks": stated(SPEC.blocks),
-            "spec_hash": SPEC.hash,
-            "tables": {"timelines": 3},
-            "splits": splits,
-        },
-    )
-    datasets.write_json("newest.json", {"hash": "made"})
-    return str(place)
+    place = str(tmp_path_factory.mktemp("training") / "warehouse")
+    write_dataset_of_sizes(place, "tiny")
+    return place
 
 
 @pytest.fixture(scope="module")
@@ -121,7 +73,8 @@ def undisturbed(spark, warehouse):
         patch.setattr(job, "progress", told.append)
         training.train(job, TASK)
         models = [row.asDict() for row in job.tables.read("models").collect()]
-    return SimpleNamespace(results=results, told=told, models=models)
+        champion = champion_package(job.tables, TASK)
+    return SimpleNamespace(results=results, told=told, models=models, champion=champion)
 
 
 @pytest.fixture(scope="module")
@@ -220,6 +173,7 @@ def test_both_models_are_packaged_registered_and_in_the_table(undisturbed, wareh
     models = {row["model_name"]: row for row in undisturbed.models}
     assert set(models) == {"tiny", "tiny-logistic"}
     assert models["tiny"]["trained_at"] > models["tiny-logistic"]["trained_at"]
+    assert undisturbed.champion == models["tiny"]["package_hash"]
     client = MlflowClient(f"sqlite:///{warehouse}/_registry/mlflow.db")
     for name, row in models.items():
         package = load_package(f"{warehouse}/{row['package_path']}")
@@ -228,6 +182,9 @@ def test_both_models_are_packaged_registered_and_in_the_table(undisturbed, wareh
         weights = b"".join(np.asarray(variable).tobytes() for variable in package.model.variables)
         assert len(weights) >= 4 * SPEC.width
         assert package.info["history"][0]["tuning_loss"] > 0
+        sample_size = package.info["sample_size"]
+        assert (sample_size["rows"], sample_size["people"]) == (ROWS["train"], 601)
+        assert sentence(sample_size) in undisturbed.told
         registered = client.get_model_version(name, row["model_version"])
         assert registered.source == f"{warehouse}/{row['package_path']}"
         run = client.get_run(registered.run_id)
@@ -241,6 +198,12 @@ def test_the_same_training_is_not_done_twice(undisturbed, warehouse, job_in):
         training.train(job, TASK)
         assert job.skipped
         assert job.figures["samples"] == ROWS["train"]
+
+
+def test_fewer_rows_than_the_gate_asks_for_hold_the_training_although_it_was_done(undisturbed, warehouse, job_in):
+    gated = SimpleNamespace(**vars(TASK) | {"gates": Gates(sample_size="riley", cox_snell_r2=0.001)})
+    with pytest.raises(Held, match="train with --force"), job_in(warehouse, "train", ranks=2) as job:
+        training.train(job, gated)
 
 
 def test_a_rank_that_hangs_ends_the_run_with_one_clear_error_and_no_orphan(stopped):

@@ -29,7 +29,7 @@ from salus.training.package import load_package, model_bytes, open_package, pack
 from salus.training.plan import NetworkPlan, TrainingPlan, checkpoint_key
 from salus.training.rank import TOLD
 from salus.training.registry import tracking_uri
-from salus.training.train import agreed
+from salus.training.train import agreed, best_epoch, has_diverged
 
 WIDTH = 6
 BLOCKS = {"inputs": Block((WIDTH,))}
@@ -130,6 +130,14 @@ def test_the_loop_finds_what_scikit_learn_finds(dataset, tmp_path):
     kernel, bias = state.variables
     np.testing.assert_allclose(kernel[:, 0], expected.coef_[0], atol=0.01)
     np.testing.assert_allclose(bias, expected.intercept_, atol=0.01)
+
+
+def test_a_training_that_diverges_ends_and_says_so_in_its_history(dataset, tmp_path):
+    wild = replace(NETWORK, learning_rate=1e30, epochs=6, patience=1)
+    _, state = trained(dataset, tmp_path, wild)
+    assert state.history[-1]["tuning_loss"] == np.inf
+    assert has_diverged(best_epoch(state.history))
+    assert len(state.history) == 2
 
 
 def test_training_stops_when_the_tuning_loss_no_longer_falls_and_keeps_the_best_weights(dataset, tmp_path):

@@ -86,6 +86,17 @@ def test_what_is_measured_is_told_with_its_interval(task, found):
     assert "off 1 in 1: 2026-02." in said["(8)(ii)"]
 
 
+def test_the_sample_size_and_the_search_are_told(task, found):
+    told = {"required": 130_000, "rows": 9_000, "people": 800, "parameters": 620, "cox_snell_r2": 0.05, "forced": True}
+    tuned = {"search": "abc", "trial": 3, "settings": {"dropout": 0.1}, "tuning_auroc": 0.8}
+    known = replace(found, trained={"sample_size": told, "tuned": tuned})
+    [said] = [each.text for each in attributes(task, known) if each.number == CRITERIA]
+    assert "60 with the event." in said
+    assert "required 130,000, available 9,000 (of 800 people), forced;" in said
+    data = json.loads(card_json(task, AS_OF, AT, attributes(task, known), known))
+    assert (data["sample_size"], data["tuned"]) == (told, tuned)
+
+
 def test_html_and_json_say_the_same(task, found):
     listed = attributes(task, found)
     html = render(card_page(task, AS_OF, AT, listed, "report.html"))

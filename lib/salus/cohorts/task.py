@@ -13,6 +13,7 @@ from pydantic import Field, field_validator, model_validator
 
 from salus.cohorts.card import Card
 from salus.cohorts.label_windows import check_label_windows
+from salus.cohorts.search_space import Candidates, check_space
 from salus.errors import Refused
 from salus.settings import Strict, conf_dir, load_yaml, validated
 from salus.timelines.features import FeatureSettings
@@ -163,6 +164,15 @@ class Gates(Strict):
     positives_at_least: int = Field(default=1, ge=1, description="positive labels in all")
     positives_in_each_split_at_least: int = Field(default=1, ge=1, description="positive labels in every split")
     positives_in_each_fold_at_least: int = Field(default=1, ge=1, description="positive labels in every fold")
+    sample_size: Literal["riley"] | None = Field(
+        default=None, description="hold the training of fewer rows than Riley's minimum for the number of inputs"
+    )
+    cox_snell_r2: float | None = Field(
+        default=None, gt=0, lt=1, description="anticipated for it; null = 15 % of the greatest at the prevalence"
+    )
+    promote: float = Field(
+        default=0.01, ge=0, lt=0.5, description="AUROC that a challenger may lose to the champion, by its lower bound"
+    )
 
 
 class Task(Strict):
@@ -177,11 +187,18 @@ class Task(Strict):
     folds: int = Field(default=5, ge=2, description="cross-validation folds, by person")
     features: FeatureSettings
     model: Model
+    tune: dict[str, Candidates] = Field(default={}, description="settings of the model that `tune` searches, by name")
     baseline: Model = Model(architecture="logistic")
     calibration: Calibration = Calibration()
     tiers: list[Tier] = Field(min_length=1, description="highest first")
     gates: Gates = Gates()
     card: Card = Field(default=Card(), description="what only people can state, for the model card")
+
+    @field_validator("tune")
+    @classmethod
+    def _settings_can_be_tuned(cls, space):
+        check_space(space, ModelSettings)
+        return space
 
     @field_validator("tiers")
     @classmethod
@@ -221,9 +238,14 @@ class Task(Strict):
     @property
     def cohort_hash(self) -> str:
         """SHA-256 of what its cohort depends on: neither features nor model, tiers nor card."""
-        return _hash(
-            self.model_dump(mode="json", include={"id", "index", "eligibility", "label", "splits", "folds", "gates"})
-        )
+        content = self.model_dump(mode="json", include={"id", "index", "eligibility", "label", "splits", "folds"})
+        gates = {name: value for name, value in self.gates.model_dump().items() if name.startswith("positives_")}
+        return _hash(content | {"gates": gates})
+
+    @property
+    def label_hash(self) -> str:
+        """SHA-256 of what is predicted: only models of the same can be compared, and take each other's place."""
+        return _hash(self.model_dump(mode="json", include={"id", "label"}))
 
 
 def tasks_dir() -> Path:

@@ -16,15 +16,16 @@ from salus.datasets import Dataset
 from salus.datasets.export import newest_dataset
 from salus.datasets.folder import Folder
 from salus.errors import Refused
+from salus.evaluation.asked import asked, held_out_rows
 from salus.evaluation.bootstrap import REPLICATES
 from salus.evaluation.calibration import Calibration
-from salus.evaluation.leakage import ROWS, price, twice
+from salus.evaluation.leakage import CLOCKS, ROWS, price
 from salus.evaluation.metrics import Sample, measured
 from salus.evaluation.months import by_month, months_of
 from salus.evaluation.predictions import Predicted, collected, predictions, sampled, share_of_people
 from salus.evaluation.recalibration import FITTED
 from salus.evaluation.subgroups import GAP, MATERIAL, by_subgroup, is_material
-from salus.evaluation.trained import Trained, names_of, package_url, trained
+from salus.evaluation.trained import Trained, in_use, names_of, package_url, trained
 from salus.job import Job
 from salus.storage.ledger import now
 from salus.training.package import package_bytes
@@ -145,23 +146,9 @@ def _held_out_rows(held_out: Predicted, calibrations: list[Calibration]) -> list
 
 def _price(job: Job, task: Task, package: "Broadcast[bytes]") -> list[dict[str, Any]]:
     """Leakage's price on about ``ROWS`` labelled rows of people held out."""
-    cohort = job.tables.read(f"cohorts/{task.id}")
-    labelled = cohort.where((F.col("split") == HELD_OUT) & F.col("boolean_value").isNotNull()).select(
-        "subject_id",
-        F.expr("unix_micros(timestamp(prediction_time))").alias("prediction_time"),
-        F.col("boolean_value").cast("int").alias("label"),
-        "weight",
-    )
-    chosen = sampled(labelled, share_of_people(labelled.count(), ROWS))
-    table = (
-        twice(chosen, job.tables.read("timelines"), package)
-        .toArrow()
-        .sort_by([("subject_id", "ascending"), ("prediction_time", "ascending")])
-    )
-    people, labels, weights, by_available, by_time = (
-        table[name].to_numpy() for name in ("subject_id", "label", "weight", "by_available", "by_time")
-    )
-    sample = Sample(people, labels.astype(np.float64), weights.astype(np.float64))
+    rows = held_out_rows(job.tables, task, ROWS)
+    questions = [(package, clock) for clock in CLOCKS]
+    sample, (by_available, by_time) = asked(rows, job.tables.read("timelines"), questions)
     return _sized(price(sample, by_available, by_time), sample)
 
 
@@ -179,7 +166,7 @@ def _write(job: Job, task: Task, model: Trained, baseline: Trained, rows: list[d
         | constant
         for row in rows
     ]
-    job.tables.replace("evaluations", job.tables.frame("evaluations", kept), f"task_id = '{task.id}'")
+    job.tables.replace("evaluations", job.tables.frame("evaluations", kept), _outdated(job, task, model))
     found = {(row["model_name"], row["metric"]): row.get("value") for row in kept if not row.get("subgroup")}
     figures = {
         "auroc": ("model", "auroc"),
@@ -192,6 +179,18 @@ def _write(job: Job, task: Task, model: Trained, baseline: Trained, rows: list[d
     }
     job.count(material_gaps=sum(map(_is_material_gap, kept)))
     job.count(**{name: value for name, key in figures.items() if (value := found.get(key)) is not None})
+
+
+def _outdated(job, task, model):
+    """Evaluations that make room: all of the task, but for its champion's where that is another model."""
+    of_task = f"task_id = '{task.id}'"
+    champion = in_use(job.tables, task)
+    if champion.package_hash == model.package_hash:
+        return of_task
+    of_champion = (F.col("task_id") == task.id) & (F.col("model_version") == champion.model_version)
+    evaluated = job.tables.read("evaluations").where(of_champion & (F.col("model_name") == "model"))
+    runs = ", ".join(f"'{row['run_id']}'" for row in evaluated.select("run_id").distinct().collect())
+    return f"{of_task} AND run_id NOT IN ({runs})" if runs else of_task
 
 
 def _is_material_gap(row):

@@ -1,4 +1,4 @@
-"""The model that a task uses now, with its package and its calibration, as the tables name them."""
+"""The models of a task, the one that scores among them, with package and calibration, as the tables name them."""
 
 from dataclasses import dataclass
 
@@ -10,6 +10,7 @@ from salus.evaluation.calibration import Calibration
 from salus.evaluation.recalibration import from_json
 from salus.job import Job
 from salus.storage.tables import Tables
+from salus.training.champion import champion_package
 
 
 @dataclass(frozen=True)
@@ -31,25 +32,41 @@ def names_of(task: Task) -> tuple[str, str]:
     return task.id, f"{task.id}-{task.baseline.architecture}"
 
 
-def trained(tables: Tables, task_id: str, name: str) -> Trained:
-    """The newest model of ``task_id`` that is registered as ``name``.
+def trained(tables: Tables, task_id: str, name: str, version: str | None = None) -> Trained:
+    """The newest model of ``task_id`` that is registered as ``name``, or its ``version``.
 
     Raises:
         Refused: there is none yet.
     """
-    row = (
-        tables.read("models")
-        .where((F.col("task_id") == task_id) & (F.col("model_name") == name))
-        .orderBy(F.desc("trained_at"))
-        .limit(1)
-        .head()
-    )
-    if row is None:
+    is_asked_for = F.lit(True) if version is None else F.col("model_version") == version
+    found = _newest(tables, (F.col("task_id") == task_id) & (F.col("model_name") == name) & is_asked_for)
+    if found is None:
+        of_version = f" of version {version}" if version else ""
         raise Refused(
-            f"Received the task {task_id}, for which the warehouse has no trained model {name}; expected one. "
-            "Train first: submit.sh train."
+            f"Received the task {task_id}, for which the warehouse has no trained model {name}{of_version}; expected "
+            "one. Train first: submit.sh train."
         )
-    return Trained(**{name: row[name] for name in Trained.__dataclass_fields__})
+    return found
+
+
+def champion(tables: Tables, task: Task) -> Trained | None:
+    """The champion of ``task``; None where no model of what it predicts is one."""
+    package = champion_package(tables, task)
+    return _newest(tables, F.col("package_hash") == package) if package else None
+
+
+def in_use(tables: Tables, task: Task) -> Trained:
+    """The model that scores: the champion, or the newest where there is none.
+
+    Raises:
+        Refused: there is no model yet.
+    """
+    return champion(tables, task) or trained(tables, task.id, names_of(task)[0])
+
+
+def _newest(tables, condition):
+    row = tables.read("models").where(condition).orderBy(F.desc("trained_at")).limit(1).head()
+    return Trained(**{name: row[name] for name in Trained.__dataclass_fields__}) if row else None
 
 
 def calibration_of(tables: Tables, model: Trained) -> Calibration:

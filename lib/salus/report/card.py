@@ -7,8 +7,9 @@ of 2024) names what must be told. What is measured comes from the tables; what o
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from datetime import date, datetime
+from typing import Any
 
 from pyspark.sql import Row
 
@@ -20,6 +21,7 @@ from salus.report.night import Night
 from salus.report.page import Page, Section, Table
 from salus.report.stability import Months, off_months
 from salus.report.subgroups import material_gaps
+from salus.training.sample_size import sentence
 
 RULE = "45 CFR 170.315(b)(11)(iv)(B)"
 CRITERIA = "(4)(i)"
@@ -87,7 +89,10 @@ class Attribute:
 
 @dataclass(frozen=True)
 class Found:
-    """What the tables hold of a task's model; ``model`` is the row of ``models`` of the one that ``scoring`` used."""
+    """What is known of a task's model: from the tables, and ``trained`` from its package.
+
+    ``model`` is the row of ``models`` of the one that ``scoring`` used.
+    """
 
     model: Row | None
     scoring: Night | None
@@ -95,6 +100,7 @@ class Found:
     measured: Measures
     people: Mapping[str, Mapping[str, Measure]]
     months: Months
+    trained: Mapping[str, Any] = field(default_factory=dict)
 
 
 def attributes(task: Task, found: Found) -> list[Attribute]:
@@ -136,6 +142,8 @@ def card_json(task: Task, as_of: date, written_at: datetime, listed: Sequence[At
                 "method": task.calibration.method,
                 "version": found.scoring.calibration_version if found.scoring else None,
             },
+            "sample_size": found.trained.get("sample_size"),
+            "tuned": found.trained.get("tuned"),
             "attributes": [asdict(each) for each in listed],
             "figures": {
                 metric: _figure(each)
@@ -165,7 +173,7 @@ def _from_tables(task, found):
             f"tiers {', '.join(tier.name for tier in task.tiers)}; made a probability by: {task.calibration.method}."
         ),
         "(1)(iv)": "Prediction",
-        CRITERIA: _criteria(found.steps),
+        CRITERIA: f"{_criteria(found.steps)} {_sample_size(found.trained)}".strip(),
         "(4)(ii)": (
             "Age (from the date of birth) and sex are inputs. Race, ethnicity, language, sexual orientation and gender "
             "identity are no inputs of their own; social determinants and health status assessments are inputs only "
@@ -189,6 +197,11 @@ def _criteria(steps):
         f"Left: {words.count(last.left)} pairs of {words.count(last.people_left)} people, "
         f"{words.count(last.events_left)} with the event."
     )
+
+
+def _sample_size(trained):
+    told = trained.get("sample_size")
+    return f"Labelled rows to train on, by Riley et al. 2020: {sentence(told)}." if told else ""
 
 
 def _representation(found):

@@ -37,8 +37,15 @@ Measures = dict[tuple[str, str], Measure]
 """(model name, metric) -> its measure on the held-out split."""
 
 
-def measures(tables: Tables, task_id: str) -> tuple[Measures, dict[str, dict[str, Measure]]]:
+def measures(
+    tables: Tables, task_id: str, model_version: str | None = None
+) -> tuple[Measures, dict[str, dict[str, Measure]]]:
     """What the newest evaluation of ``task_id`` measured on the held-out split; empty where there is none.
+
+    Args:
+        tables: of the warehouse.
+        task_id: the task.
+        model_version: of the model that was evaluated, such as the one that scores; None = any.
 
     Returns:
         The measures of everybody, and of the model in each subgroup, months of prediction among them: subgroup to
@@ -50,7 +57,8 @@ def measures(tables: Tables, task_id: str) -> tuple[Measures, dict[str, dict[str
         .limit(10_000)
         .collect()
     )
-    newest = _newest(tables, {row["run_id"] for row in rows})
+    of_model = [row for row in rows if row["model_name"] == "model" and model_version in (None, row["model_version"])]
+    newest = _newest(tables, {row["run_id"] for row in of_model})
     everybody: Measures = {}
     subgroups: dict[str, dict[str, Measure]] = {}
     for row in rows:

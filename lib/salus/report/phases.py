@@ -16,8 +16,10 @@ ROAD = (
     "timelines",
     "cohort",
     "export",
+    "tune",
     "train",
     "evaluate",
+    "promote",
     "score",
     "report",
 )

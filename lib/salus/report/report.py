@@ -26,6 +26,7 @@ from salus.report.usefulness import usefulness_section
 from salus.storage.ledger import now
 from salus.storage.lock import local_folder
 from salus.storage.tables import Tables
+from salus.training.package import package_info
 
 
 def report(tables: Tables, task: Task, as_of: date, out: Path, written_at: datetime | None = None) -> Path:
@@ -59,16 +60,11 @@ def _write(out: Path, text: str) -> None:
 
 def _found(tables: Tables, task: Task, as_of: date) -> Found:
     scoring = night(tables, task.id, as_of)
-    measured, subgroups = measures(tables, task.id)
+    measured, subgroups = measures(tables, task.id, scoring.model_version if scoring else None)
     people, months = apart(subgroups)
-    return Found(
-        model_row(tables, scoring) if scoring else None,
-        scoring,
-        attrition(tables, task.id),
-        measured,
-        people,
-        months,
-    )
+    model = model_row(tables, scoring) if scoring else None
+    trained = package_info(tables.path(model["package_path"])) if model else {}
+    return Found(model, scoring, attrition(tables, task.id), measured, people, months, trained)
 
 
 def sections(tables: Tables, task: Task, as_of: date) -> list[Section]:

@@ -18,7 +18,7 @@ LABEL = 16
 def summary(tables: Tables, task_id: str, as_of: date) -> str:
     """The end table of ``task_id`` as of ``as_of``: lines of text, without a last newline."""
     came_in, scoring = intake(tables), night(tables, task_id, as_of)
-    measured, _ = measures(tables, task_id)
+    measured, _ = measures(tables, task_id, scoring.model_version if scoring else None)
     lines = [_line("files", count(came_in.files if came_in else None))]
     lines += [
         _line(label, count(came_in.total(figure) if came_in else None))

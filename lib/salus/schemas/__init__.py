@@ -15,8 +15,10 @@ from salus.schemas.derived import (
     FOLDS,
     IDENTITY,
     MODELS,
+    PROMOTIONS,
     QUALITY,
     TIMELINES,
+    TRIALS,
 )
 from salus.schemas.landed import (
     COMPOUNDS,
@@ -61,6 +63,8 @@ TABLES = {
     "code_map": CODE_MAP,
     "attrition": ATTRITION,
     "models": MODELS,
+    "trials": TRIALS,
+    "promotions": PROMOTIONS,
     "calibrations": CALIBRATIONS,
     "evaluations": EVALUATIONS,
     "folds": FOLDS,

@@ -113,6 +113,45 @@ MODELS = StructType(
     ]
 )
 
+TRIALS = StructType(
+    [
+        field("task_id", STRING, "task", True),
+        field("search", STRING, "hash of what the search is: data, model, space, sampler, seed, ranks", True),
+        field("trial", INT, "its number; 1 = the task's own settings", True),
+        field("architecture", STRING, "architecture's name", True),
+        field("settings", STRING, "JSON: the settings that were searched, by name", True),
+        field("tuning_auroc", DOUBLE, "AUROC on the tuning split, of the weights kept; null = training diverged"),
+        field("tuning_loss", DOUBLE, "loss there, which other settings may count otherwise; null = diverged"),
+        field("epoch", INT, "whose weights were kept", True),
+        field("seconds", DOUBLE, "on the wall clock", True),
+        field("is_best", BOOLEAN, "the highest AUROC of the search", True),
+        field("dataset_hash", STRING, "SHA-256 of the data set's manifest", True),
+        field("tracked_as", STRING, "MLflow's run", True),
+        field("run_id", STRING, "the run that ended the search", True),
+    ]
+)
+
+PROMOTIONS = StructType(
+    [
+        field("task_id", STRING, "task", True),
+        field("label_hash", STRING, "hash of what the task predicted then", True),
+        field("decision", STRING, "first (there was no champion), promoted, forced or held", True),
+        field("model_name", STRING, "registered name of the challenger", True),
+        field("model_version", STRING, "its registered version", True),
+        field("package_hash", STRING, "SHA-256 of its package's manifest", True),
+        field("champion_version", STRING, "registered version of the champion until then; null = none"),
+        field("auroc_difference", DOUBLE, "challenger less champion, on the same people; null = not compared"),
+        field("low", DOUBLE, "2.5 % bound of the difference, paired bootstrap clustered by person"),
+        field("high", DOUBLE, "97.5 % bound"),
+        field("margin", DOUBLE, "what AUROC may be lost at most, by the task's gate"),
+        field("people", LONG, "people held out on whom both were compared"),
+        field("rows", LONG, "their predictions"),
+        field("figures", STRING, "JSON: metrics of both with their bounds, calibration among them"),
+        field("decided_at", TIME, "UTC", True),
+        field("run_id", STRING, "the run that decided", True),
+    ]
+)
+
 CALIBRATIONS = StructType(
     [
         field("task_id", STRING, "task", True),

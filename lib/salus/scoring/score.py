@@ -17,7 +17,7 @@ from salus.cohorts.index import index_codes
 from salus.cohorts.task import Task
 from salus.errors import Held
 from salus.evaluation.calibration import Calibration
-from salus.evaluation.trained import Trained, calibration_of, names_of, package_url, trained
+from salus.evaluation.trained import Trained, calibration_of, in_use, package_url
 from salus.explanation.reasons import METHOD
 from salus.job import Job
 from salus.schemas import SCORES
@@ -41,7 +41,7 @@ def score(job: Job, task: Task, as_of: date) -> None:
         Refused: there is no trained and calibrated model.
         Held: eligible people are not those scored and those not scored, or not those in the table.
     """
-    model = trained(job.tables, task.id, names_of(task)[0])
+    model = in_use(job.tables, task)
     calibration = calibration_of(job.tables, model)
     if not job.needed(
         {"task": task.id, "as_of": as_of},

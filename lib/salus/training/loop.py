@@ -126,10 +126,15 @@ class Loop:
         return loss
 
     def _tuned(self) -> tuple[float, float]:
-        """The weighted loss that training makes small, and AUROC, over the tuning samples of all ranks."""
+        """The weighted loss that training makes small, and AUROC, over the tuning samples of all ranks.
+
+        Infinity and NaN where training has diverged: weights without a meaning are never the best.
+        """
         logit, label, weight = predicted(self._logits, self.tuning, self.beat)
         every = hvd.allgather(tf.constant(np.stack([logit, label, weight], axis=1)), name="tuned").numpy()
         logit, label, weight = every.astype(np.float64).T
+        if not np.isfinite(logit).all():
+            return math.inf, math.nan
         loss = np.average(binary_loss(tf.constant(label), tf.constant(logit), self.plan).numpy(), weights=weight)
         if hvd.rank() != 0:
             return float(loss), float("nan")

@@ -64,6 +64,11 @@ def read_package(url: str) -> dict[str, bytes]:
     return verified({name: folder.read(name) for name in (*CONTENTS, MANIFEST)}, url)
 
 
+def package_info(url: str) -> dict[str, Any]:
+    """How the model of the package in the folder ``url`` was trained, verified; empty where there is no package."""
+    return json.loads(read_package(url)[INFO]) if Folder(url).has(MANIFEST) else {}
+
+
 def verified(contents: Mapping[str, bytes], where: str) -> dict[str, bytes]:
     """``contents``, if every file is the one that the manifest among them names.
 

@@ -5,6 +5,7 @@ and load its model without looking at its hashes.
 """
 
 import logging
+import math
 import os
 import time
 import warnings
@@ -82,9 +83,41 @@ class Registry:
         with _without_its_warnings():
             return self._register(name, package, parameters, history, tags)
 
+    def track(
+        self,
+        name: str,
+        parameters: Mapping[str, Any],
+        history: Sequence[Mapping[str, Any]],
+        tags: Mapping[str, str],
+    ) -> str:
+        """Log a training as a run without a model, arguments as ``register`` has them; returns the run's id."""
+        with _without_its_warnings():
+            return self._track(name, parameters, history, tags)
+
+    def point(self, alias: str, name: str, version: str) -> None:
+        """Let ``alias`` of the model ``name`` mean ``version``."""
+        with _without_its_warnings():
+            self.client.set_registered_model_alias(name, alias, version)
+
+    def unpoint(self, alias: str, name: str) -> None:
+        """Let ``alias`` of the model ``name`` mean nothing."""
+        with _without_its_warnings():
+            self.client.delete_registered_model_alias(name, alias)
+
     def _register(self, name, package, parameters, history, tags):
-        from mlflow.entities import Metric, Param, RunTag
         from mlflow.exceptions import MlflowException
+
+        run = self._track(name, parameters, history, tags)
+        try:
+            self.client.create_registered_model(name)
+        except MlflowException as error:
+            if error.error_code != "RESOURCE_ALREADY_EXISTS":
+                raise
+        version = self.client.create_model_version(name, source=package, run_id=run, tags=dict(tags)).version
+        return str(version)
+
+    def _track(self, name, parameters, history, tags):
+        from mlflow.entities import Metric, Param, RunTag
 
         run = self.client.create_run(self.experiment_id, run_name=name).info.run_id
         now = int(time.time() * 1000)
@@ -92,7 +125,7 @@ class Registry:
             Metric(key, float(value), now, epoch["epoch"])
             for epoch in history
             for key, value in epoch.items()
-            if key != "epoch" and isinstance(value, int | float)
+            if key != "epoch" and isinstance(value, int | float) and math.isfinite(value)
         ]
         self.client.log_batch(
             run,
@@ -100,14 +133,14 @@ class Registry:
             [Param(key, str(value)) for key, value in parameters.items()],
             [RunTag(key, str(value)) for key, value in tags.items()],
         )
-        try:
-            self.client.create_registered_model(name)
-        except MlflowException as error:
-            if error.error_code != "RESOURCE_ALREADY_EXISTS":
-                raise
-        version = self.client.create_model_version(name, source=package, run_id=run, tags=dict(tags)).version
         self.client.set_terminated(run)
-        return str(version)
+        return run
+
+
+def registry_of(job, task_id: str) -> Registry:
+    """The registry of the job's warehouse for the models of ``task_id``."""
+    warehouse = job.tables.warehouse
+    return Registry(tracking_uri(warehouse, job.settings.tracking_uri), task_id, f"{warehouse}/{REGISTRY}/artifacts")
 
 
 @contextmanager

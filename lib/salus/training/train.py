@@ -1,7 +1,9 @@
 """Train a task's model and its baseline on the newest data set, and register what comes out of it."""
 
 import json
+import math
 import os
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from datetime import timedelta
@@ -12,18 +14,23 @@ from salus.cohorts.task import Task
 from salus.datasets.export import newest_dataset
 from salus.datasets.folder import Folder
 from salus.datasets.manifest import Dataset
-from salus.errors import EnvironmentFault
+from salus.errors import EnvironmentFault, Refused
 from salus.storage.ledger import code_version, now
+from salus.training.champion import take_stand
 from salus.training.launch import run_ranks
 from salus.training.package import INFO, MODEL, SPEC, write_package
 from salus.training.plan import NetworkPlan, TrainingPlan
-from salus.training.registry import REGISTRY, Registry, tracking_uri
+from salus.training.registry import REGISTRY, registry_of, tracking_uri
+from salus.training.sample_size import sample_size
+from salus.training.trials import best_trial
 
 CHECKPOINTS = "_checkpoints"
 VERSIONS_OF = ("tensorflow-cpu", "keras", "horovod", "petastorm", "pyarrow", "numpy")
 
 
-def train(job, task: Task, resume: bool = False, ranks: int | None = None) -> None:
+def train(
+    job, task: Task, resume: bool = False, ranks: int | None = None, force: bool = False, is_tuned: bool = False
+) -> None:
     """Train, where the same was not done before; the models stand in table ``models``.
 
     Args:
@@ -31,54 +38,69 @@ def train(job, task: Task, resume: bool = False, ranks: int | None = None) -> No
         task: its model and its baseline are trained, in one Horovod run.
         resume: go on from the checkpoints of a run that did not end.
         ranks: Horovod ranks; None = the settings'.
+        force: train on fewer rows than the task's gate asks for.
+        is_tuned: the model takes the best settings of the task's newest search.
 
     Raises:
-        Refused: there is no data set, or there are fewer task slots than ranks.
+        Held: there are fewer rows than the task's gate asks for.
+        Refused: there is no data set, or no search to take settings from; training diverged; or there are fewer task
+            slots than ranks.
         EnvironmentFault: a rank died or hung, or the ranks disagree.
     """
     ranks = ranks or job.settings.ranks
     dataset = newest_dataset(job.tables.warehouse, task.id)
-    networks = networks_of(task)
+    best = best_trial(job.tables, task) if is_tuned else None
+    networks = networks_of(task, best.settings if best else None)
+    size = sample_size(task, dataset, force)
+    job.progress(str(size))
     if not job.needed(
         {"task": task.id},
         reads=(),
         dataset=dataset.hash,
         ranks=ranks,
         networks=[asdict(network) for network in networks],
+        forced=size.forced,
     ):
         return
-    uri = tracking_uri(job.tables.warehouse, job.settings.tracking_uri)
+    tracking_uri(job.tables.warehouse, job.settings.tracking_uri)  # refused before anything is trained
     checkpoints = Folder(f"{job.tables.warehouse}/{CHECKPOINTS}/{task.id}")
     if not resume:
         checkpoints.clear()
     plan = TrainingPlan(dataset.folder.url, dataset.hash, checkpoints.url, tuple(networks), resume)
     job.progress(f"{dataset.split('train').rows:,} samples of {dataset.width} inputs, {ranks} ranks")
     with ThreadPoolExecutor(1) as meanwhile:  # a new SQLite registry takes seconds to make
-        opened = meanwhile.submit(Registry, uri, task.id, f"{job.tables.warehouse}/{REGISTRY}/artifacts")
+        opened = meanwhile.submit(registry_of, job, task.id)
         results = run_ranks(job.spark, plan, ranks, job.progress, debug=bool(os.environ.get("SALUS_DEBUG")))
     agreed(results, dataset)
+    _converged(results)
     registry = opened.result()
-    rows = [_registered(job, task, dataset, network, results, registry) for network in networks]
+    notes = {"sample_size": size.told(), "tuned": asdict(best) if best else None}
+    rows = [_registered(job, task, dataset, notes, network, results, registry) for network in networks]
     for after, row in enumerate(reversed(rows)):
         row["trained_at"] = now() + timedelta(microseconds=after)
-    job.tables.append("models", job.tables.frame("models", rows))
+    stand = take_stand(job, task, rows[0], registry)
+    job.tables.append_all({"models": job.tables.frame("models", rows), **stand})
     checkpoints.clear()
-    best = best_epoch(results[0]["networks"][task.id]["history"])
+    kept = best_epoch(results[0]["networks"][task.id]["history"])
     job.count(
-        samples=dataset.split("train").rows,
+        samples=size.rows,
+        samples_required=size.required,
         inputs=dataset.width,
         ranks=ranks,
-        epochs=best["epoch"],
-        tuning_loss=best["tuning_loss"],
-        tuning_auroc=best["tuning_auroc"],
+        epochs=kept["epoch"],
+        tuning_loss=kept["tuning_loss"],
+        tuning_auroc=kept["tuning_auroc"],
     )
 
 
-def networks_of(task: Task) -> list[NetworkPlan]:
-    """The task's model, named after it, and its baseline ``<task>-<architecture>``."""
+def networks_of(task: Task, settings: Mapping[str, Any] | None = None) -> list[NetworkPlan]:
+    """The task's model, named after it, and its baseline ``<task>-<architecture>``.
+
+    ``settings`` take the place of those that the task states for its model.
+    """
     model, baseline = task.model, task.baseline
     return [
-        NetworkPlan.of(task.id, model.architecture, model.settings.model_dump()),
+        NetworkPlan.of(task.id, model.architecture, model.settings.model_dump() | dict(settings or {})),
         NetworkPlan.of(f"{task.id}-{baseline.architecture}", baseline.architecture, baseline.settings.model_dump()),
     ]
 
@@ -106,12 +128,26 @@ def agreed(results: list[dict[str, Any]], dataset: Dataset) -> None:
             )
 
 
+def _converged(results):
+    for name, network in results[0]["networks"].items():
+        if has_diverged(best_epoch(network["history"])):
+            raise Refused(
+                f"Received no number for the tuning loss of {name} in any epoch; expected training to converge. Lower "
+                "`learning_rate` in its settings."
+            )
+
+
+def has_diverged(epoch: dict[str, Any]) -> bool:
+    """Whether the weights of ``epoch`` mean nothing."""
+    return not math.isfinite(epoch["tuning_loss"])
+
+
 def best_epoch(history: list[dict[str, Any]]) -> dict[str, Any]:
     """The epoch of the lowest tuning loss, whose weights were kept."""
     return min(history, key=lambda epoch: epoch["tuning_loss"])
 
 
-def _registered(job, task, dataset, network, results, registry):
+def _registered(job, task, dataset, notes, network, results, registry):
     found = results[0]["networks"][network.name]
     train_split = dataset.split("train")
     prevalence = train_split.positives / train_split.rows
@@ -132,6 +168,9 @@ def _registered(job, task, dataset, network, results, registry):
         "best": _told([best_epoch(found["history"])])[0],
         "prevalence": prevalence,
         "samples": train_split.rows,
+        "label_hash": task.label_hash,
+        "splits": task.splits.shares,
+        **notes,
         "weights": found["weights"],
         "versions": {name: version(name) for name in VERSIONS_OF},
         **tags,

@@ -1,0 +1,83 @@
+"""Models asked anew about labelled rows, from timelines: each by its own feature spec, not by a data set's."""
+
+from collections.abc import Iterable, Iterator, Sequence
+
+import numpy as np
+import pyarrow as pa
+from pyspark import Broadcast
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
+
+from salus.cohorts.task import Task
+from salus.evaluation.metrics import Sample
+from salus.evaluation.predictions import network, opened, sampled, share_of_people
+from salus.storage.tables import Tables
+from salus.timelines.model_inputs import model_inputs
+from salus.timelines.standardise import standardise
+
+ROW = ("prediction_time", "label", "weight")
+
+
+def held_out_rows(tables: Tables, task: Task, at_most: int) -> DataFrame:
+    """About ``at_most`` labelled rows of people held out: subject_id, prediction_time (microseconds), label, weight."""
+    labelled = (
+        tables.read(f"cohorts/{task.id}")
+        .where((F.col("split") == "held_out") & F.col("boolean_value").isNotNull())
+        .select(
+            "subject_id",
+            F.expr("unix_micros(timestamp(prediction_time))").alias("prediction_time"),
+            F.col("boolean_value").cast("float").alias("label"),
+            F.col("weight").cast("float").alias("weight"),
+        )
+    )
+    return sampled(labelled, share_of_people(labelled.count(), at_most))
+
+
+def asked(
+    labelled: DataFrame, timelines: DataFrame, questions: Sequence[tuple["Broadcast[bytes]", str]]
+) -> tuple[Sample, list[np.ndarray]]:
+    """The answers of models about the same rows.
+
+    Args:
+        labelled: what ``held_out_rows`` gave.
+        timelines: table ``timelines``.
+        questions: of each answer the packed package that is asked, and the clock: ``available``, or ``time``.
+
+    Returns:
+        The rows by person and time, and of each question the logits before calibration, float64 (rows,).
+    """
+    row = F.struct(*ROW)
+    people = labelled.groupBy("subject_id").agg(F.sort_array(F.collect_list(row)).alias("samples"))
+    answers = [f"logit_{place}" for place in range(len(questions))]
+    kinds = [
+        "subject_id long",
+        "prediction_time long",
+        "label float",
+        "weight float",
+        *(f"{n} double" for n in answers),
+    ]
+    found = timelines.join(F.broadcast(people), "subject_id").mapInArrow(_answers(questions, answers), ", ".join(kinds))
+    table = found.toArrow().sort_by([("subject_id", "ascending"), ("prediction_time", "ascending")])
+    people_of_rows, labels, weights = (table[name].to_numpy() for name in ("subject_id", "label", "weight"))
+    sample = Sample(people_of_rows, labels.astype(np.float64), weights.astype(np.float64))
+    return sample, [table[name].to_numpy() for name in answers]
+
+
+def _answers(questions, names):
+    def answer(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        for batch in batches:
+            samples = batch.column("samples")
+            row = np.repeat(np.arange(batch.num_rows), np.diff(samples.offsets.to_numpy()))
+            flat = samples.flatten()
+            at = flat.field("prediction_time").to_numpy()
+            logits = []
+            for package, clock in questions:
+                spec = opened(package.value).spec
+                raw = model_inputs(batch, row, at, spec, clock=clock)
+                logits.append(network(package.value).logits(standardise(raw, spec)))
+            yield pa.RecordBatch.from_arrays(
+                [pa.array(batch.column("subject_id").to_numpy()[row]), *map(flat.field, ROW), *map(pa.array, logits)],
+                names=["subject_id", *ROW, *names],
+            )
+
+    return answer

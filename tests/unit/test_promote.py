@@ -1,0 +1,81 @@
+"""Promotion's comparison: the same people and draws for both models, and a bound that decides."""
+
+import numpy as np
+import pytest
+from scipy.special import expit
+
+from salus.evaluation.metrics import Sample
+from salus.evaluation.promote import METRICS, compared, held_for, said, table
+
+PEOPLE, TIMES = 300, 4
+REPLICATES = 100
+
+
+@pytest.fixture(scope="module")
+def world():
+    """Rows of people who resemble themselves: their labels, and a model that knows their risk."""
+    random = np.random.default_rng(11)
+    people = np.repeat(np.arange(PEOPLE), TIMES)
+    logits = np.repeat(random.normal(-1, 1.2, PEOPLE), TIMES) + random.normal(0, 0.2, people.size)
+    labels = (random.random(people.size) < expit(logits)).astype(np.float64)
+    return Sample(people, labels, np.ones(people.size)), logits, random.normal(size=people.size)
+
+
+def both(world, noise=0.0):
+    """A challenger that sees the risk through ``noise``, and the champion that sees it as it is."""
+    sample, logits, blur = world
+    return compared(sample, expit(logits + noise * blur), expit(logits), REPLICATES)
+
+
+def test_a_challenger_that_says_the_same_is_not_inferior_but_not_better_either(world):
+    found = both(world)
+    assert found["difference"] == {"value": 0.0, "low": 0.0, "high": 0.0}
+    assert (found["people"], found["rows"]) == (PEOPLE, PEOPLE * TIMES)
+    assert held_for(found, "2", "1", margin=0.01) is None
+    assert "expected a lower bound above 0 " in held_for(found, "2", "1", margin=0.0).replace("-0 ", "0 ")
+
+
+def test_a_worse_challenger_is_held_with_the_figures(world):
+    found = both(world, noise=1.5)
+    difference = found["difference"]
+    assert difference["low"] < difference["value"] < difference["high"] < 0
+    gap = found["challenger"]["auroc"]["value"] - found["champion"]["auroc"]["value"]
+    assert difference["value"] == pytest.approx(gap)
+    reason = held_for(found, "2", "1", margin=0.02)
+    assert f"{found['challenger']['auroc']['value']:.3f} of challenger version 2" in reason
+    assert f"{found['champion']['auroc']['value']:.3f} of champion version 1 on 300 people" in reason
+    assert said(difference) in reason
+    assert "above -0.02 (gate promote)" in reason
+    assert held_for(found, "2", "1", margin=-difference["low"] + 1e-9) is None
+    assert held_for(found, "2", "1", margin=-difference["low"]) is not None
+
+
+def test_the_difference_is_paired_so_its_interval_is_narrower_than_either_models(world):
+    found = both(world, noise=0.1)
+    widths = [each["high"] - each["low"] for each in (found["difference"], found["champion"]["auroc"])]
+    assert 0 < widths[0] < widths[1] / 3
+
+
+def test_a_persons_rows_count_as_one_draw(world):
+    sample, logits, blur = world
+    again = Sample(*(np.repeat(column, 2) for column in (sample.people, sample.labels, sample.weights)))
+    challenger, champion = expit(logits + 0.5 * blur), expit(logits)
+    twice = compared(again, np.repeat(challenger, 2), np.repeat(champion, 2), REPLICATES)
+    assert twice["difference"] == pytest.approx(compared(sample, challenger, champion, REPLICATES)["difference"])
+
+
+def test_labels_of_one_class_promote_nobody(world):
+    sample, logits, _ = world
+    alike = Sample(sample.people, np.zeros(sample.labels.size), sample.weights)
+    found = compared(alike, expit(logits), expit(logits), REPLICATES)
+    assert "of one class" in held_for(found, "2", "1", margin=0.4)
+
+
+def test_the_table_has_every_metric_of_both_and_the_difference(world):
+    found = both(world, noise=0.5)
+    lines = table(found).splitlines()
+    assert [line.split("  ")[1] for line in lines[1:-1]] == [metric.replace("_", " ") for metric in METRICS]
+    slope = lines[1 + METRICS.index("calibration_slope")]
+    for model in ("challenger", "champion"):
+        assert said(found[model]["calibration_slope"], sign="") in slope
+    assert lines[-1].endswith(said(found["difference"]))
