@@ -17,6 +17,7 @@ import pytest
 from mlflow import MlflowClient
 
 import salus.training.train as training
+from salus.cohorts.label import EVENT
 from salus.cohorts.task import Model, ModelSettings
 from salus.datasets.export import newest_dataset
 from salus.datasets.feed import in_order
@@ -46,6 +47,7 @@ TASK = SimpleNamespace(
     id="tiny",
     hash="t",
     cohort_hash="c",
+    label=SimpleNamespace(kind=EVENT),
     model=Model(
         architecture="mlp",
         settings=ModelSettings(

@@ -69,18 +69,15 @@ def train(job, task: Task, resume: bool = False, ranks: int | None = None) -> No
         inputs=dataset.width,
         ranks=ranks,
         epochs=best["epoch"],
-        tuning_loss=best["tuning_loss"],
-        tuning_auroc=best["tuning_auroc"],
+        **{name: figure for name, figure in best.items() if name.startswith("tuning_")},
     )
 
 
 def networks_of(task: Task) -> list[NetworkPlan]:
     """The task's model, named after it, and its baseline ``<task>-<architecture>``."""
-    model, baseline = task.model, task.baseline
-    return [
-        NetworkPlan.of(task.id, model.architecture, model.settings.model_dump()),
-        NetworkPlan.of(f"{task.id}-{baseline.architecture}", baseline.architecture, baseline.settings.model_dump()),
-    ]
+    model, baseline, label = task.model, task.baseline, task.label.kind.name
+    named = ((task.id, model), (f"{task.id}-{baseline.architecture}", baseline))
+    return [NetworkPlan.of(name, each.architecture, each.settings.model_dump(), label) for name, each in named]
 
 
 def agreed(results: list[dict[str, Any]], dataset: Dataset) -> None:
@@ -114,7 +111,7 @@ def best_epoch(history: list[dict[str, Any]]) -> dict[str, Any]:
 def _registered(job, task, dataset, network, results, registry):
     found = results[0]["networks"][network.name]
     train_split = dataset.split("train")
-    prevalence = train_split.positives / train_split.rows
+    prevalence = train_split.mean_label
     tags = {
         "task": task.id,
         "task_hash": task.hash,
