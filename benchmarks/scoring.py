@@ -134,7 +134,7 @@ def udf_or_predict(spark, archive, calibration, spec, runs):
         for batch in batches:
             rows = np.frombuffer(b"".join(batch), "<f4").reshape(len(batch), -1)
             logits = model.predict({"inputs": rows}, verbose=0)[:, 0]
-            yield pd.Series(calibration.probability(logits))
+            yield pd.Series(calibration.calibrated(logits))
 
     ours = score_udf(package, calibration)
     with tempfile.TemporaryDirectory(prefix="salus-inputs-") as folder:

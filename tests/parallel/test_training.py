@@ -16,6 +16,7 @@ import pytest
 from mlflow import MlflowClient
 
 import salus.training.train as training
+from salus.cohorts.label import EVENT
 from salus.cohorts.task import Gates, Model, ModelSettings, Splits
 from salus.datasets.export import newest_dataset
 from salus.datasets.feed import in_order
@@ -38,6 +39,7 @@ TASK = SimpleNamespace(
     label_hash="l",
     splits=Splits(),
     gates=Gates(),
+    label=SimpleNamespace(kind=EVENT),
     model=Model(
         architecture="mlp",
         settings=ModelSettings(

@@ -10,6 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 
 import salus.datasets.writing as writing
+from salus.cohorts.label import EVENT
 from salus.cohorts.task import Task
 from salus.datasets.export import export, newest_dataset
 from salus.datasets.feed import in_order
@@ -108,7 +109,8 @@ def task():
         "sequence": {"length": 8, "min_people": 2},
         "daily": {"days": 60, "channels": ["hba1c"]},
     }
-    return SimpleNamespace(id="tiny", cohort_hash="c", features=FeatureSettings(**features))
+    label = SimpleNamespace(kind=EVENT, unit=None)
+    return SimpleNamespace(id="tiny", cohort_hash="c", features=FeatureSettings(**features), label=label)
 
 
 def shape(folder):
@@ -145,6 +147,7 @@ def test_every_labelled_sample_is_exported_once_with_what_scoring_would_see(popu
         assert np.ptp([group.rows for group in dataset.split(name).groups]) <= 1
         assert len(dataset.split(name).groups) % 12 == 0
         assert dataset.split(name).positives == exported.label.sum()
+        assert dataset.split(name).mean_label == exported.label.mean(dtype=np.float64)
 
 
 def test_the_same_again_writes_the_same_bytes_and_the_same_work_is_not_done_twice(population, job_in, task):

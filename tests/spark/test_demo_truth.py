@@ -80,9 +80,12 @@ def test_two_people_taken_for_one_have_no_truth(rows):
     assert [row["subject_id"] for row in rows(truth, identity).collect()] == [33]
 
 
-def test_a_folder_without_truth_is_refused(job_in, tmp_path):
-    with job_in(tmp_path / "warehouse", "demo_truth") as job, pytest.raises(Refused, match="expected truth"):
-        demo_truth(job, Task.load("admission_90d"), tmp_path)
+def test_a_folder_without_truth_is_refused_but_of_another_task_none_is_looked_for(job_in, tmp_path):
+    with job_in(tmp_path / "warehouse", "demo_truth") as job:
+        demo_truth(job, Task.load("cost_1y"), tmp_path)
+        assert job.tables.version("demo_truth") is None
+        with pytest.raises(Refused, match="expected truth"):
+            demo_truth(job, Task.load("admission_90d"), tmp_path)
 
 
 def test_who_somebody_once_was_does_not_count(spark):

@@ -14,10 +14,11 @@ from scipy.stats import rankdata
 
 from salus.cohorts import cohort
 from salus.cohorts.index import IndexCodes
-from salus.cohorts.task import Eligibility, Label, Model, Task, Tier
+from salus.cohorts.task import Calibration, Eligibility, Label, Model, Task, Tier
 from salus.datasets import export
 from salus.errors import Held, Refused
 from salus.evaluation.platt import Platt
+from salus.evaluation.scale import Scale
 from salus.job import spark_job
 from salus.schemas import TIMELINES
 from salus.scoring import score as scoring
@@ -61,6 +62,13 @@ def task():
 
 
 @pytest.fixture(scope="module")
+def cost_task(task):
+    """The same people, of whom a cost is told."""
+    label = Label(horizon_days=365, death="no_event", cost={"currency": "USD"})
+    return task.model_copy(update={"id": "tiny_cost", "label": label, "calibration": Calibration(method="scale")})
+
+
+@pytest.fixture(scope="module")
 def spec():
     bare = FeatureSpec(
         windows_days=(90, 365),
@@ -93,7 +101,7 @@ def test_the_udf_gives_the_models_probabilities_for_arrays_and_for_exported_bloc
     told = score_udf(spark.sparkContext.broadcast(archive), calibration)
     found = frame.select("id", told("inputs").alias("p")).orderBy("id").toPandas()["p"]
     logits = open_package(archive).model({"inputs": inputs})[:, 0]
-    np.testing.assert_allclose(found, calibration.probability(np.asarray(logits)), rtol=1e-5)
+    np.testing.assert_allclose(found, calibration.calibrated(np.asarray(logits)), rtol=1e-5)
 
 
 def person(number, admissions=(), labs=(), covered=(-400, 400), age=60.0, death=None):
@@ -154,16 +162,21 @@ def model_row(task_id, package_hash):
 
 
 @pytest.fixture(scope="module")
-def warehouse(tmp_path_factory, spark, packed, task):
-    """A warehouse with timelines, a calibrated model of one task, and a model of another that is not calibrated."""
+def warehouse(tmp_path_factory, spark, packed, task, cost_task):
+    """A warehouse with timelines, calibrated models of two tasks, and a model of another that is not calibrated."""
     folder = tmp_path_factory.mktemp("scoring") / "warehouse"
     with spark_job("set-up", argparse.Namespace(warehouse=str(folder)), quiet=True) as job:
         package_hash = write_package(f"{folder}/_packages/one", packed)
         calibration = Platt(-1.0, 0.8, 0.01, -0.002, 0.004, package_hash, 100, 1000, 90)
+        of_cost = write_package(f"{folder}/_packages/two", packed | {"training.json": b'{"label": "cost"}'})
+        scale = Scale(1.2, 0.01, of_cost, 100, 1000, 90)
+        cost_row = model_row(cost_task.id, of_cost) | {"package_path": "_packages/two", "prevalence": 900.0}
         job.tables.replace("timelines", job.spark.createDataFrame(population(), TIMELINES))
         job.tables.append(
             "models",
-            job.tables.frame("models", [model_row(task.id, package_hash), model_row("uncalibrated", "another")]),
+            job.tables.frame(
+                "models", [model_row(task.id, package_hash), model_row("uncalibrated", "another"), cost_row]
+            ),
         )
         job.tables.append(
             "calibrations",
@@ -171,15 +184,16 @@ def warehouse(tmp_path_factory, spark, packed, task):
                 "calibrations",
                 [
                     {
-                        "task_id": task.id,
-                        "model_name": "tiny",
+                        "task_id": task_id,
+                        "model_name": task_id,
                         "model_version": "1",
-                        "package_hash": package_hash,
-                        "calibration_version": calibration.version,
-                        "calibration": calibration.to_json(),
+                        "package_hash": each.package_hash,
+                        "calibration_version": each.version,
+                        "calibration": each.to_json(),
                         "fitted_at": datetime(2026, 7, 1),
                         "run_id": "evaluate",
                     }
+                    for task_id, each in ((task.id, calibration), (cost_task.id, scale))
                 ],
             ),
         )
@@ -264,6 +278,26 @@ def test_a_night(job_in, warehouse, task, spec):
     }
 
 
+def test_a_night_of_a_cost_tells_estimates_and_no_probability(job_in, warehouse, cost_task):
+    job = scored(job_in, warehouse, cost_task, date(2026, 6, 29))
+    rows = job.tables.read("scores").where("task_id = 'tiny_cost'").collect()
+    assert job.figures["eligible"] == len(rows) == job.figures["scored"] + job.figures["not_scored"]
+    told = [row for row in rows if row["not_scored_reason"] is None]
+    assert len(told) == job.figures["scored"] > 50
+    for row in told:
+        margin = np.exp(1.959963984540054 * 0.1)
+        estimate = 1.2 * np.exp(row["score_raw"])
+        found = [row[name] for name in ("estimate", "estimate_low", "estimate_high", "relative_risk")]
+        assert found == pytest.approx([estimate, estimate / margin, estimate * margin, estimate / 900])
+        assert (row["estimate_unit"], len(row["reasons"]) > 0) == ("USD", True)
+        assert row["tier"] == ("high" if row["percentile"] >= 90 else "low")
+    ranks = 100 * (rankdata([row["estimate"] for row in told]) - 0.5) / len(told)
+    np.testing.assert_allclose([row["percentile"] for row in told], ranks)
+    empty = ("probability", "probability_low", "probability_high", "prior_probability")
+    assert {row[name] for row in rows for name in empty} == {None}
+    assert all(row["estimate"] is row["estimate_unit"] is None for row in rows if row["not_scored_reason"])
+
+
 LOST = date(2026, 5, 31)
 
 
@@ -294,7 +328,9 @@ def test_percentiles_are_midranks_for_any_ties(spark):
     random = np.random.default_rng(1)
     values = [*np.round(random.beta(1, 12, 5000), 3).tolist(), 0.0, 1.0, 1.0, None]
     frame = spark.createDataFrame(list(enumerate(values)), "id long, probability double")
-    found = {row["id"]: row["percentile"] for row in with_percentiles(frame).collect()}
+    placed = with_percentiles(frame, F.col("probability"), 0.08)
+    assert placed.columns == ["id", "probability", "percentile"]
+    found = {row["id"]: row["percentile"] for row in placed.collect()}
     assert len(found) == len(values)
     assert found[len(values) - 1] is None
     expected = 100 * (rankdata(values[:-1]) - 0.5) / (len(values) - 1)

@@ -12,6 +12,7 @@ import horovod.tensorflow as hvd
 import keras
 import numpy as np
 import pytest
+from sklearn.linear_model import LogisticRegression, PoissonRegressor, TweedieRegressor
 
 from salus.datasets.feed import in_order
 from salus.datasets.folder import Folder, sha256
@@ -118,18 +119,24 @@ def test_a_resumed_training_ends_bit_by_bit_where_an_undisturbed_one_does(datase
     assert [epoch["tuning_loss"] for epoch in whole.history] == [epoch["tuning_loss"] for epoch in resumed.history]
 
 
-def test_the_loop_finds_what_scikit_learn_finds(dataset, tmp_path):
-    from sklearn.linear_model import LogisticRegression
-
+@pytest.mark.parametrize(
+    ("label", "same"),
+    [
+        ("event", LogisticRegression(C=np.inf)),
+        ("count", PoissonRegressor(alpha=0, tol=1e-7)),
+        ("cost", TweedieRegressor(power=1.5, alpha=0, link="log", tol=1e-7)),
+    ],
+)
+def test_the_loop_finds_what_scikit_learn_finds(dataset, tmp_path, label, same):
     line = NetworkPlan(
-        "line", "logistic", learning_rate=0.05, epochs=120, batch_size=1200, patience=120, reader="arrow"
+        "line", "logistic", label=label, learning_rate=0.05, epochs=120, batch_size=1200, patience=120, reader="arrow"
     )
     _, state = trained(dataset, tmp_path, line)
     samples = Samples.concatenated(list(in_order(dataset.split("train"))))
-    expected = LogisticRegression(C=np.inf).fit(samples.inputs["inputs"], samples.label, samples.weight)
+    expected = same.fit(samples.inputs["inputs"], samples.label, samples.weight)
     kernel, bias = state.variables
-    np.testing.assert_allclose(kernel[:, 0], expected.coef_[0], atol=0.01)
-    np.testing.assert_allclose(bias, expected.intercept_, atol=0.01)
+    np.testing.assert_allclose(kernel[:, 0], np.ravel(expected.coef_), atol=0.01)
+    np.testing.assert_allclose(bias, np.ravel(expected.intercept_), atol=0.01)
 
 
 def test_a_training_that_diverges_ends_and_says_so_in_its_history(dataset, tmp_path):

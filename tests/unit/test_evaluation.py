@@ -154,7 +154,7 @@ def test_a_calibration_is_the_same_after_json_and_another_fit_has_another_versio
     assert again == fitted
     assert again.version == fitted.version
     assert fit_platt(*planted(people=300, seed=12), package_hash="p").version != fitted.version
-    np.testing.assert_array_equal(again.probability(np.array([-1.0, 2.0])), fitted.probability(np.array([-1.0, 2.0])))
+    np.testing.assert_array_equal(again.calibrated(np.array([-1.0, 2.0])), fitted.calibrated(np.array([-1.0, 2.0])))
 
 
 def test_one_class_is_refused():
@@ -164,7 +164,7 @@ def test_one_class_is_refused():
 
 def test_calibrated_on_its_own_rows_slope_is_one_and_intercept_nought():
     logits, labels, weights, people = planted(people=500)
-    calibrated = safe_logit(fit_platt(logits, labels, weights, people, "p").probability(logits))
+    calibrated = safe_logit(fit_platt(logits, labels, weights, people, "p").calibrated(logits))
     assert slope(calibrated, labels, weights) == (pytest.approx(0, abs=1e-4), pytest.approx(1, abs=1e-4))
     assert intercept_in_the_large(calibrated, labels, weights) == pytest.approx(0, abs=1e-4)
 

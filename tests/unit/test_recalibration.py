@@ -39,7 +39,7 @@ FREE = {"beta": fit_beta, "isotonic": partial(fit_isotonic, replicates=5), "none
 @given(rows)
 def test_a_higher_logit_never_has_a_lower_probability(method, rows):
     fitted = FREE[method](*columns(rows), "p")
-    probability = fitted.probability(FINE)
+    probability = fitted.calibrated(FINE)
     assert (np.diff(probability) >= -1e-12).all()
     low, high = fitted.bounds(FINE)
     assert ((low <= probability + 1e-12) & (probability <= high + 1e-12)).all()
@@ -53,7 +53,7 @@ def test_a_calibration_survives_json_and_the_way_to_a_worker(method):
     assert (again, again.version, again.method) == (fitted, fitted.version, method)
     assert (fitted.people, fitted.rows, fitted.package_hash) == (400, 1600, "package")
     sent = pickle.loads(pickle.dumps(fitted))
-    np.testing.assert_array_equal(sent.probability(FINE), fitted.probability(FINE))
+    np.testing.assert_array_equal(sent.calibrated(FINE), fitted.calibrated(FINE))
     assert len({FITTED[each](*distorted(people=400), "package").version for each in METHODS}) == len(METHODS)
 
 
@@ -67,7 +67,7 @@ def test_a_calibration_from_before_methods_had_names_is_platts_and_keeps_its_ver
 def test_who_has_no_score_has_no_probability(method):
     fitted = FITTED[method](*distorted(people=400), "p")
     logits = np.array([np.nan, 0.5])
-    for values in (fitted.probability(logits), *fitted.bounds(logits)):
+    for values in (fitted.calibrated(logits), *fitted.bounds(logits)):
         assert np.isnan(values).tolist() == [True, False]
 
 
@@ -95,7 +95,7 @@ def test_every_method_mends_what_was_planted_and_the_freer_ones_mend_more():
     data = distorted()
     new = np.random.default_rng(6).normal(-1.5, 1.5, 20_000)
     true = expit(warp(new))
-    off = {method: np.abs(FITTED[method](*data, "p").probability(new) - true).mean() for method in METHODS}
+    off = {method: np.abs(FITTED[method](*data, "p").calibrated(new) - true).mean() for method in METHODS}
     assert off["none"] > 0.04
     assert off["platt"] < 0.5 * off["none"]
     assert off["beta"] < 0.7 * off["platt"]
@@ -117,7 +117,7 @@ def test_a_model_that_ranks_backwards_gets_the_prevalence_of_beta():
     logits, labels, weights, people = distorted(people=800)
     fitted = fit_beta(-logits, labels, weights, people, "p")
     assert (fitted.a, fitted.b) == (0, 0)
-    np.testing.assert_allclose(fitted.probability(FINE), np.average(labels, weights=weights))
+    np.testing.assert_allclose(fitted.calibrated(FINE), np.average(labels, weights=weights))
 
 
 def test_isotonic_is_scikit_learns_where_there_are_few_logits():
@@ -127,7 +127,7 @@ def test_isotonic_is_scikit_learns_where_there_are_few_logits():
     weights = random.uniform(0.5, 2, 4000)
     fitted = fit_isotonic(logits, labels, weights, np.arange(4000), "p", replicates=5)
     slowly = IsotonicRegression(y_min=1 / 4002, y_max=4001 / 4002).fit(logits, labels, sample_weight=weights)
-    np.testing.assert_allclose(fitted.probability(logits), slowly.predict(logits), atol=1e-8)
+    np.testing.assert_allclose(fitted.calibrated(logits), slowly.predict(logits), atol=1e-8)
 
 
 def test_isotonic_stays_small_however_many_people_it_was_fitted_on():
@@ -155,16 +155,16 @@ def test_nobody_among_a_few_people_is_not_never():
     logits = np.r_[np.full(100, -4.0), np.linspace(-1, 1, 200), np.full(50, 3.0)]
     labels = np.r_[np.zeros(100), np.random.default_rng(1).random(200) < 0.5, np.ones(50)]
     fitted = fit_isotonic(logits, labels, np.ones(350), np.arange(350), "p")
-    assert 0 < fitted.probability(np.array([-9.0]))[0] < 0.005
+    assert 0 < fitted.calibrated(np.array([-9.0]))[0] < 0.005
     low, high = fitted.bounds(np.array([-4.0, 3.0]))
     assert high[0] == pytest.approx(0.036, abs=0.002)  # 3.7 in 100, less a row below the first event
     assert low[1] == pytest.approx(0.929, abs=0.01)  # 1 - 3.7 in 51
-    assert np.isfinite(safe_logit(fitted.probability(FINE))).all()
+    assert np.isfinite(safe_logit(fitted.calibrated(FINE))).all()
 
 
 def test_none_is_the_models_own_probability():
     own = Uncalibrated("p", 1, 1, 1)
-    np.testing.assert_array_equal(own.probability(FINE), expit(FINE))
+    np.testing.assert_array_equal(own.calibrated(FINE), expit(FINE))
 
 
 def test_an_upper_bound_of_isotonic_never_falls_though_few_people_lie_below_many():

@@ -6,12 +6,12 @@ from salus.cohorts.task import Task, tasks_dir
 from salus.errors import Refused
 
 
-def changed(tmp_path, *changes):
-    text = (tasks_dir() / "admission_90d.yml").read_text(encoding="utf-8")
+def changed(tmp_path, *changes, name="admission_90d"):
+    text = (tasks_dir() / f"{name}.yml").read_text(encoding="utf-8")
     for old, new in changes:
         assert old in text
         text = text.replace(old, new, 1)
-    path = tmp_path / "admission_90d.yml"
+    path = tmp_path / f"{name}.yml"
     path.write_text(text, encoding="utf-8")
     return path
 
@@ -107,6 +107,51 @@ def test_a_label_that_would_leak_or_drift_is_refused(tmp_path, old, new, said):
         Task.from_file(path)
     assert said in str(refused.value)
     assert f"{path}:{line_of(path, 'label:')}: " in str(refused.value)
+
+
+NUMBERS = ("emergency_visits_1y", "cost_1y", "high_cost_1y")
+
+
+@pytest.mark.parametrize(
+    ("name", "old", "new", "where", "said"),
+    [
+        (
+            "emergency_visits_1y",
+            "    codes: [ENCOUNTER/EMER",
+            "    code: [ENCOUNTER/EMER",
+            "    code:",
+            "label.count.code",
+        ),
+        ("emergency_visits_1y", "    unit: visits\n", "", "  count:", "label.count.unit"),
+        ("emergency_visits_1y", "{method: scale}", "{method: platt}", "id:", "one of scale, none for the count"),
+        ("cost_1y", "{currency: USD}", "{currency: dollars}", "cost:", "label.cost.currency"),
+        ("cost_1y", "  cost:", "  aces: {predicates: {}}\n  cost:", "label:", "not aces and cost"),
+        ("cost_1y", "  cost: {currency: USD}\n", "", "label:", "exactly one of aces, count and cost, not none"),
+        ("cost_1y", "death: no_event", "death: composite", "label:", "a cost ends with a death"),
+        ("cost_1y", "from_percentile: 95", "from_probability: 0.5", "id:", "expected tiers to begin from_percentile"),
+        ("cost_1y", "dropout: 0.2", "focal_gamma: 2.0", "id:", "focal_gamma are of events"),
+        ("cost_1y", "gates:", "gates:\n  sample_size: riley", "id:", "neither `tune` nor gates.sample_size"),
+        ("high_cost_1y", "currency: USD\n", "currency: USD\n    high_from: 9\n", "cost:", "expected one of them"),
+        ("high_cost_1y", "percentile: 95", "percentile: 100", "high_from_percentile", "high_from_percentile"),
+        ("high_cost_1y", "{method: platt}", "{method: scale}", "id:", "platt, beta, isotonic, none for the event"),
+    ],
+)
+def test_a_number_is_declared_as_one_and_a_mistake_is_named_with_its_line(tmp_path, name, old, new, where, said):
+    path = changed(tmp_path, (old, new), name=name)
+    with pytest.raises(Refused) as refused:
+        Task.from_file(path)
+    line = 1 if where == "id:" else line_of(path, where)  # what the whole file says is named with its first line
+    assert str(refused.value).startswith(f"{path}:{line}: ")
+    assert said in str(refused.value)
+
+
+def test_a_label_knows_how_it_is_kept_and_told():
+    told = [(label.kind.name, label.kind.column, label.unit) for label in (Task.load(name).label for name in NUMBERS)]
+    assert told == [
+        ("count", "integer_value", "visits"),
+        ("cost", "float_value", "USD"),
+        ("event", "boolean_value", None),
+    ]
 
 
 def test_its_hash_knows_everything_and_the_cohorts_hash_only_what_makes_a_cohort(tmp_path):

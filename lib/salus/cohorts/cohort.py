@@ -16,18 +16,22 @@ from pyspark.sql import functions as F
 from pyspark.sql.types import StructType
 
 from salus.cohorts.attrition import attrition
+from salus.cohorts.costs import checked_costs, current_costs, with_costs
 from salus.cohorts.eligibility import COLUMNS as ELIGIBILITY_COLUMNS
 from salus.cohorts.eligibility import eligibility, eligibility_steps
 from salus.cohorts.exclusions import excluded_codes
+from salus.cohorts.gates import check_gates, figures_of, totals
 from salus.cohorts.grid import data_end, grid
+from salus.cohorts.high_cost import high_from, is_high
 from salus.cohorts.index import COLUMNS as INDEX_COLUMNS
 from salus.cohorts.index import index_codes, index_samples
+from salus.cohorts.labellers import label_steps, labeller
 from salus.cohorts.splits import split_people
-from salus.cohorts.task import SPLITS, Task
+from salus.cohorts.task import Task
 from salus.cohorts.weights import weighted
 from salus.errors import Held
 from salus.schemas import COHORT
-from salus.schemas.fields import BOOLEAN, INT, LONG, TIME, field
+from salus.schemas.fields import BOOLEAN, DOUBLE, INT, LONG, TIME, field
 from salus.timelines.clocks import micros
 
 SHARD = 2_000
@@ -45,8 +49,9 @@ ELIGIBLE = StructType(
 SAMPLES = StructType(
     [
         *ELIGIBLE.fields[:2],
-        field("step_lost", INT, "0 = labelled, i = lost at the i-th of eligibility_steps and LABEL_STEPS", True),
-        field("is_positive", BOOLEAN, "the label; null = none"),
+        field("step_lost", INT, "0 = labelled, i = lost at the i-th of eligibility_steps and label_steps", True),
+        field("is_positive", BOOLEAN, "whether the label is yes, or above nought; null = none"),
+        field("value", DOUBLE, "the label, in days or currency units where it is a number; null = none"),
         field("observed_days", INT, "days to the event, death, horizon or censoring; -1 = not at risk", True),
         field("is_censored", BOOLEAN, "left the insurer before the label's end", True),
     ]
@@ -57,9 +62,12 @@ def cohort(job, task: Task) -> None:
     """Write ``cohorts/<task>`` and its attrition, where they are not there for these very tables and this task.
 
     Raises:
-        Held: there are no labels, they are all of one class, or fewer than the task's gates ask for.
+        Held: there are no labels, they are all of one class, or fewer than the task's gates ask for; or costs are in
+            several currencies.
     """
-    reads = ("timelines", "codes", "identity", "ingested_files")
+    reads = ["timelines", "codes", "identity", "ingested_files"]
+    if task.label.cost is not None:
+        reads += ["costs", "records"]
     if not job.needed({"task": task.id}, reads=reads, task=task.cohort_hash):
         return
     timelines = job.tables.read("timelines")
@@ -71,26 +79,26 @@ def cohort(job, task: Task) -> None:
         )
     dates = grid(task.index, task.label, end)
     job.progress(f"{len(dates)} index dates from {dates[0]} to {dates[-1]}, what is known ends on {end}")
-    samples = labelled_samples(timelines, job.tables.read("codes"), task, dates).persist()
+    if task.label.cost is not None:
+        current = current_costs(job.tables.read("costs"), job.tables.read("records"))
+        job.count(**checked_costs(current, task.label.cost.currency))
+        timelines = with_costs(timelines, current, job.tables.read("identity"))
+    labelled = labelled_samples(timelines, job.tables.read("codes"), task, dates).persist()
     try:
+        samples, rows = labelled, split_people(weighted(labelled), job.tables.read("identity"), task)
+        if task.label.cost is not None and task.label.cost.is_high:
+            least = high_from(rows, task.label.cost)
+            job.count(high_from=least)
+            samples, rows = (each.withColumn("is_positive", is_high(least)) for each in (samples, rows))
         steps = attrition(samples, task, sample_steps(task, dates, end))
-        rows = split_people(weighted(samples), job.tables.read("identity"), task).select(*_as_cohort())
-        figures = _figures(rows)
-        _gates(task, figures, steps)
+        rows = rows.select(*_as_cohort(task.label))
+        figures = figures_of(rows, task.label.kind)
+        check_gates(task, figures, steps)
         job.tables.replace(f"cohorts/{task.id}", rows)
         job.tables.replace("attrition", job.tables.frame("attrition", steps), where=f"task_id = '{task.id}'")
     finally:
-        samples.unpersist()
-    rows_in_all = sum(figure["rows"] for figure in figures.values())
-    positives = sum(figure["positives"] for figure in figures.values())
-    job.count(
-        rows=rows_in_all,
-        people=sum(figure["people"] for figure in figures.values()),
-        positives=positives,
-        prevalence=positives / rows_in_all,
-        index_dates=len(dates),
-        data_end=str(end),
-    )
+        labelled.unpersist()
+    job.count(**totals(figures, task.label.kind), index_dates=len(dates), data_end=str(end))
 
 
 def tonight(job, task: Task, as_of: date) -> list[dict]:
@@ -126,34 +134,22 @@ def labelled_samples(timelines: DataFrame, codes: DataFrame, task: Task, dates: 
 
     ``codes`` is of the size of the vocabulary, and is looked up on the driver.
     """
-    import polars as pl
-
-    from salus.cohorts.labels import COLUMNS, label_codes
-
     times = np.array([micros(day) for day in dates], np.int64)
-    vocabulary = pl.DataFrame(
-        codes.select("code", "code_hash").collect(),
-        schema=["code", "code_hash"],
-        orient="row",
-        schema_overrides={"code": pl.String, "code_hash": pl.Int64},
-    )
-    named = label_codes(task.label, vocabulary)
+    made = labeller(task.label, codes, task.eligibility.largest_gap_days or 0)
     excluded, index = excluded_codes(codes, task.eligibility), index_codes(codes, task.index.event)
-    columns = dict.fromkeys((*ELIGIBILITY_COLUMNS, *INDEX_COLUMNS, *COLUMNS))
+    columns = dict.fromkeys((*ELIGIBILITY_COLUMNS, *INDEX_COLUMNS, *made.columns))
     return timelines.select("subject_id", *columns).mapInArrow(
-        partial(_labelled, task=task, times=times, codes=named, excluded=excluded, index=index), SAMPLES
+        partial(_labelled, rules=task.eligibility, labels=made, excluded=excluded, index=index, times=times), SAMPLES
     )
 
 
 def sample_steps(task: Task, dates: Sequence[date], end: date) -> list[str]:
     """What each step of the training cohort asks, step 0 first."""
-    from salus.cohorts.labels import LABEL_STEPS
-
     when = (
         f" on {len(dates)} dates from {dates[0]} to {dates[-1]}; horizon "
         f"({task.label.horizon_days} d) and run-out ({task.label.run_out_days} d) over by {end}"
     )
-    return [_looked_at(task, when), *eligibility_steps(task.eligibility), *LABEL_STEPS]
+    return [_looked_at(task, when), *eligibility_steps(task.eligibility), *label_steps(task.label)]
 
 
 def _looked_at(task, when):
@@ -169,21 +165,28 @@ def _eligible(batches: Iterator[pa.RecordBatch], rules, excluded, index, times) 
         yield _batch(ELIGIBLE, shard, row, at, step.astype(np.int32), days)
 
 
-def _labelled(batches, task, times, codes, excluded, index):
+def _labelled(batches, rules, labels, excluded, index, times):
     os.environ.setdefault("POLARS_MAX_THREADS", "1")
-    from salus.cohorts.labels import LABEL_STEPS, label_samples
-
-    steps = len(eligibility_steps(task.eligibility))
+    before = len(eligibility_steps(rules))
     for shard, row, at in _shards(batches, times, index):
-        step, _ = eligibility(shard, row, at, task.eligibility, excluded)
+        step, _ = eligibility(shard, row, at, rules, excluded)
         step = step.astype(np.int32)
-        positive, observed = np.zeros(row.size, bool), np.full(row.size, -1, np.int32)
         kept = np.flatnonzero(step == 0)
-        label = label_samples(shard, row[kept], at[kept], task.label, codes, task.eligibility.largest_gap_days or 0)
-        step[kept] = np.where(label.lost_at > 0, label.lost_at + steps, 0)
-        positive[kept], observed[kept] = label.is_positive, label.observed_days
+        found = labels.samples(shard, row[kept], at[kept])
+        step[kept] = np.where(found.lost_at > 0, found.lost_at + before, 0)
+        value, observed = np.zeros(row.size), np.full(row.size, -1, np.int32)
+        value[kept], observed[kept] = found.value, found.observed_days
+        is_lost = step > 0
         yield _batch(
-            SAMPLES, shard, row, at, step, pa.array(positive, mask=step > 0), observed, step == steps + len(LABEL_STEPS)
+            SAMPLES,
+            shard,
+            row,
+            at,
+            step,
+            pa.array(value > 0, mask=is_lost),
+            pa.array(value, mask=is_lost),
+            observed,
+            step == before + len(labels.steps),
         )
 
 
@@ -206,56 +209,15 @@ def _batch(schema, shard, row, at, *columns):
     )
 
 
-def _as_cohort():
+def _as_cohort(label):
     """The columns of ``COHORT``; those of the other kinds of label are null."""
-    known = {"boolean_value": F.col("is_positive")}
-    absent = {
-        column.name: F.lit(None).cast(column.dataType).alias(column.name)
-        for column in COHORT
-        if column.name in ("integer_value", "float_value", "categorical_value")
-    }
-    return [known[name].alias(name) if name in known else absent.get(name, F.col(name)) for name in COHORT.names]
-
-
-def _figures(rows):
-    """Rows, people and positives of each split."""
-    return {
-        row["split"]: row.asDict()
-        for row in rows.groupBy("split")
-        .agg(
-            F.count("*").alias("rows"),
-            F.countDistinct("subject_id").alias("people"),
-            F.count_if("boolean_value").alias("positives"),
-        )
-        .collect()
-    }
-
-
-def _gates(task, figures, steps):
-    rows = sum(figure["rows"] for figure in figures.values())
-    positives = sum(figure["positives"] for figure in figures.values())
-    if not steps[0]["rows_before"]:
-        raise Held(
-            f"Received nobody to look at for the task {task.id}; expected {steps[0]['criterion']}. Look at how the "
-            "codes of index.event begin, at its within_days, and at the sources that were ingested."
-        )
-    if not rows or positives in (0, rows):
-        found = "no labels at all" if not rows else f"{rows:,} labels, all {'positive' if positives else 'negative'}"
-        worst = max(steps, key=lambda step: step["rows_lost"])
-        raise Held(
-            f"Received {found} for the task {task.id}; expected both classes. Look at the codes that its "
-            f"predicates name, and at the step that lost most, {worst['rows_lost']:,} of "
-            f"{steps[0]['rows_before']:,}: {worst['criterion']}."
-        )
-    if positives < task.gates.positives_at_least:
-        raise Held(
-            f"Received {positives:,} positive labels for the task {task.id}; its gates expect at least "
-            f"{task.gates.positives_at_least:,}. Bring more data, or widen the index or the eligibility."
-        )
-    for split in SPLITS:
-        found = figures.get(split, {}).get("positives", 0)
-        if found < task.gates.positives_in_each_split_at_least:
-            raise Held(
-                f"Received {found:,} positive labels in the split {split} of the task {task.id}; its gates "
-                f"expect at least {task.gates.positives_in_each_split_at_least:,}. Bring more data."
-            )
+    known = {
+        "boolean_value": {"boolean_value": F.col("is_positive")},
+        "integer_value": {"integer_value": F.col("value").cast("long")},
+        "float_value": {},
+    }[label.kind.column]
+    if label.cost is not None:
+        known["float_value"] = F.col("value")
+    values = ("boolean_value", "integer_value", "float_value", "categorical_value")
+    absent = {column.name: F.lit(None).cast(column.dataType) for column in COHORT if column.name in values}
+    return [(absent | known).get(name, F.col(name)).alias(name) for name in COHORT.names]

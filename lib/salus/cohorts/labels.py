@@ -16,8 +16,8 @@ from aces.config import DerivedPredicateConfig, EventConfig, PlainPredicateConfi
 from aces.query import query
 
 from salus.cohorts.censoring import enrolled_until
+from salus.cohorts.label import Label
 from salus.cohorts.label_windows import DEATH, DEATH_CODE, PREDICTION, closure, label_window
-from salus.cohorts.task import Label
 from salus.errors import Refused
 from salus.timelines.clocks import MICROSECONDS_PER_DAY, NEVER, STATIC
 from salus.timelines.entries import lists
@@ -45,6 +45,11 @@ class Labels(NamedTuple):
     """bool; false where there is no label."""
     observed_days: np.ndarray
     """int32: whole days from the prediction to the event, the death, the horizon or the censoring; -1 = not at risk."""
+
+    @property
+    def value(self) -> np.ndarray:
+        """float64: 1 where the label is yes."""
+        return self.is_positive.astype(np.float64)
 
 
 def label_samples(
@@ -100,7 +105,7 @@ def aces_config(label: Label) -> TaskExtractorConfig:
     Raises:
         Refused: ACES does not take the configuration.
     """
-    aces = copy.deepcopy(label.aces)
+    aces = copy.deepcopy(label.aces or {})
     predicates, windows = aces["predicates"], aces["windows"]
     labelled = label_window(aces)
     if label.death == "composite":

@@ -7,12 +7,12 @@ explains every key; a key that is misspelt, missing or of the wrong kind is refu
 import hashlib
 import json
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from pydantic import Field, field_validator, model_validator
 
 from salus.cohorts.card import Card
-from salus.cohorts.label_windows import check_label_windows
+from salus.cohorts.label import Label
 from salus.cohorts.search_space import Candidates, check_space
 from salus.errors import Refused
 from salus.settings import Strict, conf_dir, load_yaml, validated
@@ -67,24 +67,6 @@ class Eligibility(Strict):
         return self
 
 
-class Label(Strict):
-    """What is predicted: an ACES configuration, and what surrounds it."""
-
-    horizon_days: int = Field(ge=1, description="the label looks at [T, T + horizon)")
-    run_out_days: int = Field(default=90, ge=0, description="days after the horizon in which late facts still arrive")
-    death: Literal["event", "no_event", "composite"] = Field(
-        description="event: death is what the label's predicates name; no_event: a death before the event is a "
-        "negative; composite: death counts as the event"
-    )
-    censor_at_disenrolment: bool = Field(default=True, description="no label where coverage ends before it")
-    aces: dict[str, Any] = Field(description="ACES predicates and windows; the trigger is the prediction time")
-
-    @model_validator(mode="after")
-    def _windows_can_be_labelled(self):
-        check_label_windows(self.aces, self.horizon_days, self.death)
-        return self
-
-
 class Splits(Strict):
     """Shares of people, by hash of the subject_id, for good."""
 
@@ -127,6 +109,12 @@ class ModelSettings(Strict):
     seed: int = 7
     reader: Literal["petastorm", "arrow"] = Field(default="petastorm", description="both give the same batches")
 
+    @property
+    def of_events(self) -> list[str]:
+        """The settings, other than as they are by default, that mean something for events only."""
+        names = ("label_smoothing", "positive_weight", "focal_gamma")
+        return [name for name in names if getattr(self, name) != type(self).model_fields[name].default]
+
 
 class Model(Strict):
     """An architecture of ``salus.models`` with its settings."""
@@ -136,11 +124,12 @@ class Model(Strict):
 
 
 class Calibration(Strict):
-    """How raw scores become probabilities, on the calibration split."""
+    """How raw scores become probabilities, or estimates of a number, on the calibration split."""
 
-    method: Literal["platt", "beta", "isotonic", "none"] = Field(
+    method: Literal["platt", "beta", "isotonic", "scale", "none"] = Field(
         default="platt",
-        description="platt: two coefficients; beta: three; isotonic: any curve that never falls; none: left as it is",
+        description="platt: two coefficients; beta: three; isotonic: any curve that never falls; scale, for counts and "
+        "costs: one factor; none: left as it is",
     )
 
 
@@ -161,9 +150,9 @@ class Tier(Strict):
 class Gates(Strict):
     """What must hold before labels are trained on."""
 
-    positives_at_least: int = Field(default=1, ge=1, description="positive labels in all")
-    positives_in_each_split_at_least: int = Field(default=1, ge=1, description="positive labels in every split")
-    positives_in_each_fold_at_least: int = Field(default=1, ge=1, description="positive labels in every fold")
+    positives_at_least: int = Field(default=1, ge=1, description="positive labels, or those above nought, in all")
+    positives_in_each_split_at_least: int = Field(default=1, ge=1, description="the same, in every split")
+    positives_in_each_fold_at_least: int = Field(default=1, ge=1, description="the same, in every fold")
     sample_size: Literal["riley"] | None = Field(
         default=None, description="hold the training of fewer rows than Riley's minimum for the number of inputs"
     )
@@ -208,6 +197,27 @@ class Task(Strict):
             if values != sorted(values, reverse=True):
                 raise ValueError(f"tiers must be listed from the highest {bound} to the lowest")
         return tiers
+
+    @model_validator(mode="after")
+    def _numbers_are_told_as_numbers(self):
+        kind, method = self.label.kind, self.calibration.method
+        fitting = ("scale", "none") if kind.is_number else ("platt", "beta", "isotonic", "none")
+        if method not in fitting:
+            raise ValueError(
+                f"calibration.method is {method}; expected one of {', '.join(fitting)} for the {kind.name} of label"
+            )
+        if kind.is_number and any(tier.from_percentile is None for tier in self.tiers):
+            raise ValueError(f"a {kind.name} has no probability; expected tiers to begin from_percentile")
+        if kind.is_number and (self.tune or self.gates.sample_size):
+            raise ValueError(
+                f"a {kind.name} has no AUROC and no prevalence; expected neither `tune` nor gates.sample_size"
+            )
+        asked = [each.settings.of_events for each in (self.model, self.baseline) if kind.is_number]
+        if any(asked):
+            raise ValueError(
+                f"{' and '.join(asked[0] or asked[1])} are of events; expected none of them for a {kind.name}"
+            )
+        return self
 
     @classmethod
     def load(cls, name: str) -> "Task":

@@ -8,6 +8,7 @@ import pyarrow as pa
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
+from salus.cohorts.label import EVENT, Kind
 from salus.cohorts.task import Task
 from salus.datasets.folder import Folder
 from salus.datasets.groups import multiple_for
@@ -27,7 +28,7 @@ def export(job, task: Task) -> None:
     """Fit the feature spec on the training split and write the data set, where the same was not done before.
 
     Raises:
-        Refused: there is no cohort, or a split that is learnt from has labels of one class only.
+        Refused: there is no cohort, or a split that is learnt from has labels of one class only, or all nought.
     """
     datasets = Folder(f"{job.tables.warehouse}/{DATASETS}/{task.id}")
     cohort, multiple = f"cohorts/{task.id}", multiple_for(job.settings.ranks)
@@ -37,7 +38,7 @@ def export(job, task: Task) -> None:
     if not is_new and datasets.has(NEWEST) and (datasets / datasets.read_json(NEWEST)["hash"]).has(MANIFEST):
         return
     job.skipped = False
-    samples = labelled(job.tables.read(cohort)).cache()
+    samples = labelled(job.tables.read(cohort), kind=task.label.kind).cache()
     dataset = write_samples(job, task, samples, datasets.url)
     samples.unpersist()
     datasets.write_json(NEWEST, {"hash": dataset.hash})
@@ -58,7 +59,7 @@ def write_samples(job, task: Task, samples: DataFrame, datasets: str) -> Dataset
         datasets: folder of data sets, on storage that all nodes share.
 
     Raises:
-        Refused: a split that is learnt from has labels of one class only.
+        Refused: a split that is learnt from has labels of one class only, or all nought.
     """
     reads = (f"cohorts/{task.id}", "timelines", "codes")
     timelines = job.tables.read("timelines")
@@ -67,6 +68,7 @@ def write_samples(job, task: Task, samples: DataFrame, datasets: str) -> Dataset
     facts = {
         "task": task.id,
         "task_hash": task.cohort_hash,
+        "label": {"kind": task.label.kind.name, "unit": task.label.unit},
         "spec_hash": spec.hash,
         "tables": job.tables.versions(reads),
     }
@@ -90,12 +92,12 @@ def newest_dataset(warehouse: str, task_id: str) -> Dataset:
     return open_dataset(f"{datasets.url}/{datasets.read_json(NEWEST)['hash']}")
 
 
-def labelled(cohort: DataFrame, *kept: str) -> DataFrame:
+def labelled(cohort: DataFrame, *kept: str, kind: Kind = EVENT) -> DataFrame:
     """The samples of a cohort that have a label, as an export needs them, with the columns ``kept`` as they are."""
-    return cohort.where("boolean_value IS NOT NULL").select(
+    return cohort.where(F.col(kind.column).isNotNull()).select(
         "subject_id",
         F.expr("unix_micros(CAST(prediction_time AS TIMESTAMP))").alias("prediction_time"),
-        F.col("boolean_value").cast("float").alias("label"),
+        F.col(kind.column).cast("float").alias("label"),
         F.col("weight").cast("float").alias("weight"),
         "split",
         *kept,
@@ -112,18 +114,19 @@ def inputs_by(spec: FeatureSpec) -> Callable[[pa.RecordBatch, np.ndarray, np.nda
 
 
 def labels_by(samples: DataFrame, column: str) -> dict[Any, tuple[int, int]]:
-    """How many of ``samples`` there are, and how many of them are positive, by a ``column`` of few values."""
-    counted = samples.groupBy(column).agg(F.count("*").alias("rows"), F.sum("label").cast("long").alias("positives"))
+    """How many of ``samples`` there are, and of how many the label is above 0, by a ``column`` of few values."""
+    counted = samples.groupBy(column).agg(F.count("*").alias("rows"), F.count_if(F.col("label") > 0).alias("positives"))
     return {row[column]: (row["rows"], row["positives"]) for row in counted.collect()}
 
 
 def _learnable(samples, task):
-    """Training and tuning need both classes."""
-    found = labels_by(samples, "split")
+    """Training and tuning need both classes of an event, and something above nought of a number."""
+    found, kind = labels_by(samples, "split"), task.label.kind
+    expected = "some above nought" if kind.is_number else "labels of both classes"
     for split in ("train", "tuning"):
         rows, positives = found.get(split, (0, 0))
-        if not 0 < positives < rows:
+        if not positives or (positives == rows and not kind.is_number):
             raise Refused(
-                f"Received {rows} labelled samples of {task.id} in the split {split}, {positives} of them positive; "
-                "expected labels of both classes. Ingest more people, or mend the task's label or splits."
+                f"Received {rows} labelled samples of {task.id} in the split {split}, {positives} of them "
+                f"{kind.positives}; expected {expected}. Ingest more people, or mend the task's label or splits."
             )

@@ -45,8 +45,13 @@ class Split:
 
     @property
     def positives(self) -> int:
-        """Samples whose label is 1."""
+        """Samples whose label is above 0."""
         return self.content["positives"]
+
+    @property
+    def mean_label(self) -> float:
+        """The mean of its labels: of an event, the share of positives."""
+        return self.content.get("label_sum", self.positives) / self.rows
 
     @cached_property
     def groups(self) -> list[RowGroup]:

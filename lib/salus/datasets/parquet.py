@@ -40,7 +40,7 @@ class Samples:
         subject_id: int64 (samples,).
         prediction_time: int64 (samples,), microseconds since the epoch, UTC.
         inputs: named blocks (samples, *shape), standardised.
-        label: float32 (samples,), 0 or 1.
+        label: float32 (samples,): 0 or 1, or a number.
         weight: float32 (samples,).
     """
 

@@ -30,12 +30,13 @@ WRITTEN = pa.schema(
         ("groups", pa.list_(pa.int64())),
         ("rows", pa.int64()),
         ("positives", pa.int64()),
+        ("label_sum", pa.float64()),
         ("is_fragment", pa.bool_()),
     ]
 )
 WRITTEN_DDL = (
     "split string, name string, sha256 string, bytes long, groups array<long>, rows long, positives long, "
-    "is_fragment boolean"
+    "label_sum double, is_fragment boolean"
 )
 
 
@@ -163,6 +164,7 @@ def _write(plan, split, name, groups, is_fragment=False):
                 "groups": [len(group) for group in groups],
                 "rows": sum(map(len, groups)),
                 "positives": int(sum((group.label > 0).sum() for group in groups)),
+                "label_sum": float(sum(group.label.sum(dtype=np.float64) for group in groups)),
                 "is_fragment": is_fragment,
             }
         ],

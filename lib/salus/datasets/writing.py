@@ -106,6 +106,7 @@ def _manifest(plan, files, facts):
         splits[split] = {
             "rows": rows,
             "positives": sum(file["positives"] for file in mine),
+            "label_sum": sum(file["label_sum"] for file in mine),
             "files": [
                 {"name": file["name"], "sha256": file["sha256"], "bytes": file["bytes"], "groups": list(file["groups"])}
                 for file in mine

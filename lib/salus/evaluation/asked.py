@@ -9,6 +9,7 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from salus.cohorts.task import Task
+from salus.datasets.export import labelled
 from salus.evaluation.metrics import Sample
 from salus.evaluation.predictions import network, opened, sampled, share_of_people
 from salus.storage.tables import Tables
@@ -20,26 +21,18 @@ ROW = ("prediction_time", "label", "weight")
 
 def held_out_rows(tables: Tables, task: Task, at_most: int) -> DataFrame:
     """About ``at_most`` labelled rows of people held out: subject_id, prediction_time (microseconds), label, weight."""
-    labelled = (
-        tables.read(f"cohorts/{task.id}")
-        .where((F.col("split") == "held_out") & F.col("boolean_value").isNotNull())
-        .select(
-            "subject_id",
-            F.expr("unix_micros(timestamp(prediction_time))").alias("prediction_time"),
-            F.col("boolean_value").cast("float").alias("label"),
-            F.col("weight").cast("float").alias("weight"),
-        )
-    )
-    return sampled(labelled, share_of_people(labelled.count(), at_most))
+    cohort = tables.read(f"cohorts/{task.id}").where(F.col("split") == "held_out")
+    rows = labelled(cohort, kind=task.label.kind).drop("split")
+    return sampled(rows, share_of_people(rows.count(), at_most))
 
 
 def asked(
-    labelled: DataFrame, timelines: DataFrame, questions: Sequence[tuple["Broadcast[bytes]", str]]
+    rows: DataFrame, timelines: DataFrame, questions: Sequence[tuple["Broadcast[bytes]", str]]
 ) -> tuple[Sample, list[np.ndarray]]:
     """The answers of models about the same rows.
 
     Args:
-        labelled: what ``held_out_rows`` gave.
+        rows: what ``held_out_rows`` gave.
         timelines: table ``timelines``.
         questions: of each answer the packed package that is asked, and the clock: ``available``, or ``time``.
 
@@ -47,7 +40,7 @@ def asked(
         The rows by person and time, and of each question the logits before calibration, float64 (rows,).
     """
     row = F.struct(*ROW)
-    people = labelled.groupBy("subject_id").agg(F.sort_array(F.collect_list(row)).alias("samples"))
+    people = rows.groupBy("subject_id").agg(F.sort_array(F.collect_list(row)).alias("samples"))
     answers = [f"logit_{place}" for place in range(len(questions))]
     kinds = [
         "subject_id long",

@@ -39,7 +39,7 @@ class Beta(Calibration):
     rows: int
     events: int
 
-    def probability(self, logits: np.ndarray) -> np.ndarray:
+    def calibrated(self, logits: np.ndarray) -> np.ndarray:
         """The calibrated probability of ``logits`` (rows,)."""
         return expit(_design(logits) @ [self.intercept, self.a, self.b])
 

@@ -86,7 +86,7 @@ def group_means(group: np.ndarray, values: np.ndarray, weights: np.ndarray) -> n
 
 
 class Calibration(ABC):
-    """What makes a model's logits probabilities; ``recalibration`` lists the methods. Every one of them has:
+    """What makes a model's raw scores what is told; ``recalibration`` lists the methods. Every one of them has:
 
     Attributes:
         package_hash: the model that it belongs to.
@@ -96,6 +96,8 @@ class Calibration(ABC):
     """
 
     method: ClassVar[str]
+    tells: ClassVar[str] = "probability"
+    """What it makes of a raw score, and the column of ``scores`` that holds it: ``probability`` or ``estimate``."""
 
     package_hash: str
     people: int
@@ -103,7 +105,7 @@ class Calibration(ABC):
     events: int
 
     @abstractmethod
-    def probability(self, logits: np.ndarray) -> np.ndarray:
+    def calibrated(self, logits: np.ndarray) -> np.ndarray:
         """The calibrated probability of ``logits`` (rows,); where the logit is NaN, NaN."""
 
     @abstractmethod

@@ -1,10 +1,12 @@
 """Evaluate a task's model: calibrate it on a split of its own, and measure it on people held out, beside others.
 
-Everything is on the one scale of calibrated probabilities. The logistic baseline gets a calibration of its own from
-the same split. In the demo the truth is known, so the attainable and the true probability stand beside them.
+Everything is on the one scale of what is told: calibrated probabilities, or estimates of a count or a cost. The
+baseline gets a calibration of its own from the same split. In the demo the truth is known, so the attainable and the
+true probability stand beside them.
 """
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -19,12 +21,12 @@ from salus.errors import Refused
 from salus.evaluation.asked import asked, held_out_rows
 from salus.evaluation.bootstrap import REPLICATES
 from salus.evaluation.calibration import Calibration
-from salus.evaluation.leakage import CLOCKS, ROWS, price
-from salus.evaluation.metrics import Sample, measured
-from salus.evaluation.months import by_month, months_of
+from salus.evaluation.leakage import CLOCKS, ROWS
+from salus.evaluation.measures import Measures, measures_of
+from salus.evaluation.metrics import Sample
+from salus.evaluation.months import months_of
 from salus.evaluation.predictions import Predicted, collected, predictions, sampled, share_of_people
-from salus.evaluation.recalibration import FITTED
-from salus.evaluation.subgroups import GAP, MATERIAL, by_subgroup, is_material
+from salus.evaluation.subgroups import GAP, MATERIAL, is_material
 from salus.evaluation.trained import Trained, in_use, names_of, package_url, trained
 from salus.job import Job
 from salus.storage.ledger import now
@@ -50,19 +52,19 @@ def evaluate(job: Job, task: Task) -> None:
         replicates=REPLICATES,
     ):
         return
-    dataset = dataset_of(job, task, model)
+    dataset, measures = dataset_of(job, task, model), measures_of(task.label.kind)
     packages = [job.spark.sparkContext.broadcast(package_bytes(package_url(job, each))) for each in (model, baseline)]
     try:
-        calibrations = _calibrate(job, task, dataset, packages, (model, baseline))
+        calibrations = _calibrate(job, measures.fitted[task.calibration.method], dataset, packages, (model, baseline))
         job.progress(f"calibrated on {calibrations[0].rows:,} rows of {calibrations[0].people:,} people")
         held_out = _predicted(job, dataset, HELD_OUT, packages, task.id)
-        rows = _held_out_rows(held_out, calibrations)
+        rows = _held_out_rows(measures, held_out, calibrations)
         job.progress(f"measured on {held_out.labels.size:,} rows of people held out")
-        rows += _price(job, task, packages[0])
+        rows += _price(job, task, measures, packages[0])
     finally:
         for package in packages:
             package.unpersist()
-    _write(job, task, model, baseline, rows)
+    _write(job, task, measures, {"model": model, "baseline": baseline}, rows)
 
 
 def dataset_of(job: Job, task: Task, model: Trained) -> Dataset:
@@ -81,15 +83,17 @@ def dataset_of(job: Job, task: Task, model: Trained) -> Dataset:
 
 
 def _calibrate(
-    job: Job, task: Task, dataset: Dataset, packages: list["Broadcast[bytes]"], models: tuple[Trained, ...]
+    job: Job,
+    fit: Callable[..., Calibration],
+    dataset: Dataset,
+    packages: list["Broadcast[bytes]"],
+    models: tuple[Trained, ...],
 ) -> list[Calibration]:
     """Each model's calibration, kept in the table and, immutable, beside its package."""
     split = _predicted(job, dataset, CALIBRATION, packages)
     fitted = []
     for model, logits in zip(models, split.logits, strict=True):
-        calibration = FITTED[task.calibration.method](
-            logits, split.labels, split.weights, split.people, model.package_hash
-        )
+        calibration = fit(logits, split.labels, split.weights, split.people, model.package_hash)
         Folder(package_url(job, model)).write(f"calibration-{calibration.version}.json", calibration.to_json().encode())
         fitted.append(calibration)
     job.tables.append(
@@ -125,31 +129,31 @@ def _predicted(job: Job, dataset: Dataset, split: str, packages: list["Broadcast
     return collected(sampled(predicted, share), len(packages), truth, timelines)
 
 
-def _held_out_rows(held_out: Predicted, calibrations: list[Calibration]) -> list[dict[str, Any]]:
+def _held_out_rows(measures: Measures, held_out: Predicted, calibrations: list[Calibration]) -> list[dict[str, Any]]:
     """Both models on everybody held out; the truth, and what needs it, on those whose truth is known."""
     models = {
-        name: calibration.probability(logits)
+        name: calibration.calibrated(logits)
         for name, calibration, logits in zip(("model", "baseline"), calibrations, held_out.logits, strict=True)
     }
     everybody = Sample(held_out.people, held_out.labels, held_out.weights)
-    rows = _sized(measured(everybody, models), everybody)
-    rows += by_subgroup(everybody, models["model"], held_out.attributes)
-    rows += by_month(everybody, models["model"], months_of(held_out.times))
+    rows = _sized(measures.of_models(everybody, models), everybody)
+    rows += measures.of_subgroups(everybody, models["model"], held_out.attributes)
+    rows += measures.of_months(everybody, models["model"], months_of(held_out.times))
     known = held_out.is_known
     if not known.any():
         return rows
     truth = {"attainable": held_out.attainable[known], "oracle": held_out.true[known]}
     sample = Sample(held_out.people[known], held_out.labels[known], held_out.weights[known], held_out.true[known])
-    probabilities = {name: probability[known] for name, probability in models.items()}
-    return rows + _sized(measured(sample, probabilities | truth, over_truth_only=models), sample)
+    told = {name: each[known] for name, each in models.items()}
+    return rows + _sized(measures.of_models(sample, told | truth, over_truth_only=models), sample)
 
 
-def _price(job: Job, task: Task, package: "Broadcast[bytes]") -> list[dict[str, Any]]:
+def _price(job: Job, task: Task, measures: Measures, package: "Broadcast[bytes]") -> list[dict[str, Any]]:
     """Leakage's price on about ``ROWS`` labelled rows of people held out."""
     rows = held_out_rows(job.tables, task, ROWS)
     questions = [(package, clock) for clock in CLOCKS]
     sample, (by_available, by_time) = asked(rows, job.tables.read("timelines"), questions)
-    return _sized(price(sample, by_available, by_time), sample)
+    return _sized(measures.price(sample, by_available, by_time), sample)
 
 
 def _sized(rows: list[dict[str, Any]], sample: Sample) -> list[dict[str, Any]]:
@@ -157,8 +161,8 @@ def _sized(rows: list[dict[str, Any]], sample: Sample) -> list[dict[str, Any]]:
     return [row | size for row in rows]
 
 
-def _write(job: Job, task: Task, model: Trained, baseline: Trained, rows: list[dict[str, Any]]) -> None:
-    versions = {"model": model.model_version, "baseline": baseline.model_version}
+def _write(job: Job, task: Task, measures: Measures, models: dict[str, Trained], rows: list[dict[str, Any]]) -> None:
+    versions = {name: model.model_version for name, model in models.items()}
     constant = {"task_id": task.id, "split": HELD_OUT, "run_id": job.run_id}
     kept = [
         {name: _number(value) for name, value in row.items()}
@@ -166,19 +170,10 @@ def _write(job: Job, task: Task, model: Trained, baseline: Trained, rows: list[d
         | constant
         for row in rows
     ]
-    job.tables.replace("evaluations", job.tables.frame("evaluations", kept), _outdated(job, task, model))
+    job.tables.replace("evaluations", job.tables.frame("evaluations", kept), _outdated(job, task, models["model"]))
     found = {(row["model_name"], row["metric"]): row.get("value") for row in kept if not row.get("subgroup")}
-    figures = {
-        "auroc": ("model", "auroc"),
-        "auroc_baseline": ("baseline", "auroc"),
-        "auroc_attainable": ("attainable", "auroc"),
-        "auroc_oracle": ("oracle", "auroc"),
-        "share_of_attainable_lift": ("model", "share_of_attainable_lift"),
-        "calibration_slope": ("model", "calibration_slope"),
-        "leakage_price": ("model", "leakage_price"),
-    }
     job.count(material_gaps=sum(map(_is_material_gap, kept)))
-    job.count(**{name: value for name, key in figures.items() if (value := found.get(key)) is not None})
+    job.count(**{name: value for name, key in measures.shown.items() if (value := found.get(key)) is not None})
 
 
 def _outdated(job, task, model):

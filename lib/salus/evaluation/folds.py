@@ -22,7 +22,7 @@ from salus.cohorts.task import Task
 from salus.datasets import Dataset
 from salus.datasets.export import DATASETS, labelled, labels_by, write_samples
 from salus.datasets.folder import Folder
-from salus.errors import Held
+from salus.errors import Held, Refused
 from salus.evaluation.classical import classical_models, scores_of
 from salus.evaluation.evaluate import CALIBRATION, HELD_OUT
 from salus.evaluation.metrics import Sample, estimates
@@ -50,8 +50,14 @@ def folds(job: Job, task: Task, ranks: int | None = None) -> None:
         ranks: Horovod ranks; None = the settings'.
 
     Raises:
+        Refused: the label is a number.
         Held: a fold has fewer positive labels than the task's gates ask for, or labels of one class.
     """
+    if task.label.kind.is_number:
+        raise Refused(
+            f"Received the task {task.id}, whose label is a {task.label.kind.name}; expected one whose label is an "
+            "event: folds compare how models rank. Use evaluate, which measures the model beside its baseline."
+        )
     ranks = ranks or job.settings.ranks
     reads = (f"cohorts/{task.id}", "timelines", "codes")
     if not job.needed({"task": task.id}, reads, task=task.hash, ranks=ranks):
@@ -182,7 +188,7 @@ def compared(
     for model in MODELS[:-1]:
         of_calibration = (labels[CALIBRATION], weights[CALIBRATION], people[CALIBRATION])
         calibration = fit_platt(logits[CALIBRATION][model], *of_calibration, f"fold {fold}")
-        figures = estimates(sample, calibration.probability(logits[HELD_OUT][model]), METRICS)
+        figures = estimates(sample, calibration.calibrated(logits[HELD_OUT][model]), METRICS)
         rows += [_row(model, fold, metric, figures[metric], size) for metric in METRICS]
     train = dataset.split("train")
     figures = estimates(sample, np.full(sample.labels.size, train.positives / train.rows), METRICS)

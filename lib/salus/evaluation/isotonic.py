@@ -49,7 +49,7 @@ class Isotonic(Calibration):
     rows: int
     events: int
 
-    def probability(self, logits: np.ndarray) -> np.ndarray:
+    def calibrated(self, logits: np.ndarray) -> np.ndarray:
         """The calibrated probability of ``logits`` (rows,); beyond the outermost knots, that of the knot."""
         return np.interp(np.asarray(logits, np.float64), self.logits, self.values)
 

@@ -37,7 +37,7 @@ class Platt(Calibration):
     rows: int
     events: int
 
-    def probability(self, logits: np.ndarray) -> np.ndarray:
+    def calibrated(self, logits: np.ndarray) -> np.ndarray:
         """The calibrated probability of ``logits`` (rows,)."""
         return expit(self.intercept + self.slope * np.asarray(logits, np.float64))
 

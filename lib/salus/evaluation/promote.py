@@ -145,6 +145,11 @@ def _may_score(job: Job, task: Task, model: Trained) -> None:
 
 
 def _compared(job: Job, task: Task, challenger: Trained, champion: Trained) -> dict[str, Any]:
+    if task.label.kind.is_number:
+        return {
+            "incomparable": f"Received {task.id}, which predicts a {task.label.kind.name}; expected an event: the "
+            "comparison is of AUROC. Compare what `evaluate` measured of both, and promote with --force."
+        }
     for role, model in ((CHALLENGER, challenger), (CHAMPION, champion)):
         splits = package_info(package_url(job, model)).get("splits")
         if splits != task.splits.shares:
@@ -161,7 +166,7 @@ def _compared(job: Job, task: Task, challenger: Trained, champion: Trained) -> d
         for package in packages:
             package.unpersist()
     of_challenger, of_champion = (
-        calibration_of(job.tables, model).probability(each) for model, each in zip(models, logits, strict=True)
+        calibration_of(job.tables, model).calibrated(each) for model, each in zip(models, logits, strict=True)
     )
     found = compared(sample, of_challenger, of_champion)
     if "difference" in found:

@@ -12,6 +12,7 @@ from salus.evaluation.beta import Beta, fit_beta
 from salus.evaluation.calibration import UNNAMED, Calibration
 from salus.evaluation.isotonic import Isotonic, fit_isotonic
 from salus.evaluation.platt import Platt, fit_platt
+from salus.evaluation.scale import Scale, fit_scale, leave_number
 
 
 @dataclass(frozen=True)
@@ -25,13 +26,13 @@ class Uncalibrated(Calibration):
     rows: int
     events: int
 
-    def probability(self, logits: np.ndarray) -> np.ndarray:
+    def calibrated(self, logits: np.ndarray) -> np.ndarray:
         """The model's own probability of ``logits`` (rows,)."""
         return expit(np.asarray(logits, np.float64))
 
     def bounds(self, logits: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """The probability twice."""
-        return self.probability(logits), self.probability(logits)
+        return self.calibrated(logits), self.calibrated(logits)
 
 
 def leave(
@@ -47,9 +48,14 @@ FITTED: dict[str, Callable[..., Calibration]] = {
     "isotonic": fit_isotonic,
     "none": leave,
 }
-"""A task's ``calibration.method`` to what fits it."""
+"""A task's ``calibration.method`` to what fits it, for an event."""
 
-KINDS: dict[str, Callable[..., Calibration]] = {kind.method: kind for kind in (Platt, Beta, Isotonic, Uncalibrated)}
+FITTED_TO_NUMBERS: dict[str, Callable[..., Calibration]] = {"scale": fit_scale, "none": leave_number}
+"""The same for a count or a cost."""
+
+KINDS: dict[str, Callable[..., Calibration]] = {
+    kind.method: kind for kind in (Platt, Beta, Isotonic, Scale, Uncalibrated)
+}
 
 
 def from_json(text: str) -> Calibration:

@@ -7,9 +7,9 @@ highest 5 % of everybody would find the subgroup's events. A gap is material whe
 is at least as wide as ``MATERIAL`` says: with enough people, any difference is significant.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from itertools import pairwise
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -22,7 +22,10 @@ EVENTS_AT_LEAST = 20
 """With fewer events in a subgroup, or in the rest, its figures would be noise; it is counted all the same."""
 
 METRICS = ("auroc", "observed_over_expected", "sensitivity_top_5")
-MATERIAL = {"auroc": 0.05, "observed_over_expected": 0.2, "sensitivity_top_5": 0.1}
+MATERIAL = {"auroc": 0.05, "observed_over_expected": 0.2, "sensitivity_top_5": 0.1, "predictive_ratio": 0.1}
+"""The predictive ratio is what CMS holds its risk adjusters to, group by group (Pope et al., Evaluation of the CMS-HCC
+Risk Adjustment Model, 2011); how wide a gap matters is our choice."""
+
 GAP = "_gap"
 
 AGES = (45, 65, 75, 85)
@@ -37,50 +40,67 @@ def age_bands(years: np.ndarray) -> np.ndarray:
     return names[np.where(np.isfinite(years), place, len(names) - 1)]
 
 
+class Figures(NamedTuple):
+    """What is measured of a part of the rows.
+
+    Attributes:
+        metrics: names.
+        of: (sample, what is told of each row) to what measures a part: (mask of its rows) to (how often each row's
+            person was drawn) to the values of ``metrics``.
+    """
+
+    metrics: tuple[str, ...]
+    of: Callable[[Sample, np.ndarray], Callable[[np.ndarray], Callable[[np.ndarray], np.ndarray]]]
+
+
 def by_subgroup(
     sample: Sample,
-    probability: np.ndarray,
+    told: np.ndarray,
     attributes: Mapping[str, np.ndarray],
     replicates: int = REPLICATES,
+    figures: Figures | None = None,
 ) -> list[dict[str, Any]]:
     """The figures of each subgroup of ``sample``, and their gaps to everybody else.
 
     Args:
         sample: the rows.
-        probability: calibrated, (rows,).
+        told: calibrated, (rows,).
         attributes: name to the value of each row, str (rows,); rows without a value are in no subgroup of it.
         replicates: of the bootstrap.
+        figures: what is measured; None = ``OF_EVENTS``.
 
     Returns:
-        Mappings of subgroup (``sex: female``), metric, value, low, high, people and rows; metrics are ``events``,
-        ``METRICS``, and each of them with ``_gap``: the subgroup's less everybody else's who has a value.
+        Mappings of subgroup (``sex: female``), metric, value, low, high, people and rows; metrics are ``events`` (rows
+        whose label is above 0), those of ``figures``, and each of them with ``_gap``: the subgroup's less everybody
+        else's who has a value.
     """
     if not sample.has_both_classes:
         return []
-    is_top = highest(probability, sample.weights, 5)
+    asked = figures or OF_EVENTS
+    part = asked.of(sample, told)
+    happened = sample.labels > 0
     rows = []
     for attribute, values in attributes.items():
         for value in sorted(set(values) - {""}):
             inside, outside = values == value, (values != value) & (values != "")
             size = {"people": int(np.unique(sample.people[inside]).size), "rows": int(inside.sum())}
             named = {"model_name": "model", "subgroup": f"{attribute}: {value}", **size}
-            events = float(sample.labels[inside].sum())
+            events = float(happened[inside].sum())
             rows.append({**named, "metric": "events", "value": events, "low": None, "high": None})
-            if min(events, sample.labels[outside].sum()) >= EVENTS_AT_LEAST:
-                rows += [named | row for row in _measured(sample, probability, is_top, inside, outside, replicates)]
+            if min(events, happened[outside].sum()) >= EVENTS_AT_LEAST:
+                parts = [part(inside), part(outside)]
+                rows += [named | row for row in _measured(sample, asked.metrics, parts, replicates)]
     return rows
 
 
-def _measured(sample, probability, is_top, inside, outside, replicates):
-    parts = [_Part(sample, probability, is_top, each) for each in (inside, outside)]
-
+def _measured(sample, metrics, parts, replicates):
     def figures(times):
-        group, others = (part.figures(times) for part in parts)
+        group, others = (part(times) for part in parts)
         return np.r_[group, group - others]
 
     values = figures(np.ones(sample.labels.size))
     low, high = intervals(figures, sample.people, replicates)
-    names = (*METRICS, *(f"{name}{GAP}" for name in METRICS))
+    names = (*metrics, *(f"{name}{GAP}" for name in metrics))
     return [
         {"metric": name, "value": float(values[place]), "low": low[place], "high": high[place]}
         for place, name in enumerate(names)
@@ -96,7 +116,7 @@ class _Part:
         self.probability, self.is_top = probability[mask], is_top[mask]
         self.ranking = Ranking.of(self.probability)
 
-    def figures(self, times: np.ndarray) -> np.ndarray:
+    def __call__(self, times: np.ndarray) -> np.ndarray:
         """``METRICS`` with each row's person drawn ``times``."""
         weights = times[self.place] * self.weights
         expected = weights @ self.probability
@@ -107,6 +127,15 @@ class _Part:
                 at_top("sensitivity", self.is_top, self.labels, weights),
             ]
         )
+
+
+def _of_events(sample, probability):
+    is_top = highest(probability, sample.weights, 5)
+    return lambda mask: _Part(sample, probability, is_top, mask)
+
+
+OF_EVENTS = Figures(METRICS, _of_events)
+"""Of a probability."""
 
 
 def is_material(metric: str, value: float | None, low: float | None, high: float | None) -> bool:

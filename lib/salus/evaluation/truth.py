@@ -22,13 +22,21 @@ from salus.sources.declaration import load_source
 SYSTEM_IDS = {"fhir_r4": "ehr_patient_id", "payer_extract": "member_id", "wearable_daily": "wearable_id"}
 """The truth's column that holds each source's own id of a person; null where the source does not know them."""
 
+OF_TASK = "admission_90d"
+"""What the simulation knows the probability of: an unplanned admission in 90 days, and nothing else."""
+
 
 def demo_truth(job: Job, task: Task, folder: Path) -> None:
     """Write table ``demo_truth`` of ``task`` from the truth files in ``folder``, where it is not there already.
 
+    Of another task than ``OF_TASK`` there is no truth, and nothing is written.
+
     Raises:
         Refused: ``folder`` holds no truth.
     """
+    if task.id != OF_TASK:
+        job.skipped = True
+        return
     files = sorted(folder.glob("truth.*.parquet"))
     if not files:
         raise Refused(

@@ -64,8 +64,8 @@ def build(
         architecture: one of ``ARCHITECTURES``.
         blocks: the named arrays that there are; the model reads those that it knows.
         settings: the task's model settings.
-        prior_logit: what the untrained model says of everybody: the log odds of the training labels, so that no
-            epoch is spent on learning that most people are not admitted.
+        prior_logit: what the untrained model says of everybody: the log odds of the training labels, or the logarithm
+            of their mean, so that no epoch is spent on learning that most people are not admitted.
         outputs: numbers a sample, as the head asks.
 
     Raises:

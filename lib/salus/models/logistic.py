@@ -6,6 +6,9 @@ prediction models, J Clin Epidemiol 2019;110:12-22). The L2 penalty makes it a r
 windows of the same code group need (le Cessie and van Houwelingen, Ridge estimators in logistic regression, Appl
 Stat 1992;41:191-201).
 
+Of a count or a cost the same sum is the logarithm of the mean: a generalised linear model with a log link (McCullagh
+and Nelder, Generalized Linear Models, 2nd ed. 1989).
+
 Shapes: inputs (samples, width) float32, standardised; logit (samples, outputs) float32.
 """
 

@@ -14,6 +14,7 @@ from typing import Any
 from pyspark.sql import Row
 
 from salus.cohorts.task import Task
+from salus.evaluation.subgroups import MATERIAL
 from salus.report import words
 from salus.report.attrition import Step
 from salus.report.measured import Measure, Measures
@@ -21,6 +22,7 @@ from salus.report.night import Night
 from salus.report.page import Page, Section, Table
 from salus.report.stability import Months, off_months
 from salus.report.subgroups import material_gaps
+from salus.report.told import told_of
 from salus.training.sample_size import sentence
 
 RULE = "45 CFR 170.315(b)(11)(iv)(B)"
@@ -165,12 +167,12 @@ def _figure(measure):
 
 
 def _from_tables(task, found):
-    valid, fair = _validity(found), _fairness(found)
+    valid, fair = _validity(found), _fairness(found, told_of(task.label).of_subgroups)
     local = "Trained and tested on this warehouse's own data: as {}."
     return {
         "(1)(iii)": (
-            f"Probability, 0 to 1, with its 95 % interval, of: {task.title}. Horizon {task.label.horizon_days} days; "
-            f"tiers {', '.join(tier.name for tier in task.tiers)}; made a probability by: {task.calibration.method}."
+            f"{_output(task)}, with its 95 % interval, of: {task.title}. Horizon {task.label.horizon_days} days; "
+            f"tiers {', '.join(tier.name for tier in task.tiers)}; calibrated by: {task.calibration.method}."
         ),
         "(1)(iv)": "Prediction",
         CRITERIA: f"{_criteria(found.steps)} {_sample_size(found.trained)}".strip(),
@@ -185,6 +187,11 @@ def _from_tables(task, found):
         "(8)(ii)": valid and f"{local.format('(7)(i)')} {_over_time(found.months)}".strip(),
         "(8)(iv)": fair and local.format("(7)(ii)"),
     }
+
+
+def _output(task):
+    told = told_of(task.label)
+    return "Probability, 0 to 1" if told.unit is None else f"Estimate of a mean, in {told.unit}"
 
 
 def _criteria(steps):
@@ -208,7 +215,7 @@ def _representation(found):
     counted = {name: measures["events"].people for name, measures in found.people.items() if "events" in measures}
     if not counted:
         return ""
-    of = found.measured.get(("model", "auroc"))
+    of = found.measured.get(("model", "auroc")) or found.measured.get(("model", "r_squared"))
     everybody = of.people if of is not None and of.people else None
     said = [
         f"{name}: {words.count(people)}" + (f" ({words.percent(people / everybody, 0)})" if everybody else "")
@@ -230,6 +237,11 @@ def _validity(found):
         ("brier", "Brier score", 4),
         ("sensitivity_top_5", "sensitivity in the highest 5 %", 3),
         ("ppv_top_5", "PPV in the highest 5 %", 3),
+        ("r_squared", "R squared", 3),
+        ("d2", "deviance explained", 3),
+        ("mae", "mean absolute error", 2),
+        ("predictive_ratio", "predictive ratio", 3),
+        ("capture_top_1", "capture of the costliest 1 %", 3),
     )
     said = [
         f"{title} {words.interval(each.value, each.low, each.high, digits)}"
@@ -239,15 +251,16 @@ def _validity(found):
     return f"On people held out (95 % intervals): {'; '.join(said)}." if said else ""
 
 
-def _fairness(found):
+def _fairness(found, figures):
     if not found.people:
         return ""
+    metric, title, digits = next(each for each in figures if each[0] in MATERIAL)
     told = [
-        f"{name}: AUROC {words.interval(each.value, each.low, each.high)}"
+        f"{name}: {title} {words.interval(each.value, each.low, each.high, digits)}"
         for name, measures in found.people.items()
-        if (each := measures.get("auroc")) is not None
+        if (each := measures.get(metric)) is not None
     ]
-    gaps = material_gaps(found.people)
+    gaps = material_gaps(found.people, figures)
     mark = f"Material gaps to everybody else: {', '.join(gaps)}." if gaps else "No gap to everybody else is material."
     return f"{'; '.join(told)}. {mark}" if told else mark
 
@@ -257,6 +270,6 @@ def _over_time(months):
         return ""
     off = off_months(months)
     return (
-        f"By month of prediction ({len(months)} of them), observed over expected lies off 1 in "
+        f"By month of prediction ({len(months)} of them), what happened over what was expected lies off 1 in "
         f"{len(off)}{': ' + ', '.join(off) if off else ''}."
     )

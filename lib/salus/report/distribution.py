@@ -1,4 +1,4 @@
-"""Distribution: how the night's probabilities lie, how many people each tier holds, and who has no score."""
+"""Distribution: how what the night told lies, how many people each tier holds, and who has no score."""
 
 import math
 from collections.abc import Sequence
@@ -10,10 +10,13 @@ from pyspark.sql import functions as F
 from salus.report import plots, words
 from salus.report.night import scores_of
 from salus.report.page import Missing, Plot, Section, Table, Text
+from salus.report.told import PROBABILITY, Told
 from salus.storage.tables import Tables
 
 TITLE = "How the scores lie"
 WIDTHS = (0.002, 0.005, 0.01, 0.02, 0.025, 0.05)
+"""Of a bar, in probability."""
+
 BARS = 45
 TIER_COLOURS = (plots.VERMILLION, plots.ORANGE, plots.SKY, plots.BLUE, plots.GREEN, plots.PURPLE, plots.GREY)
 TIER_PATTERNS = ("", "/", "", ".", "", "x", "")
@@ -21,7 +24,7 @@ TIER_PATTERNS = ("", "/", "", ".", "", "x", "")
 
 @dataclass(frozen=True)
 class TierOfNight:
-    """One tier: how many people, between which probabilities, and how many events to expect."""
+    """One tier: how many people, between which figures, and what to expect of them in all."""
 
     name: str
     people: int
@@ -32,14 +35,14 @@ class TierOfNight:
 
 @dataclass(frozen=True)
 class Distribution:
-    """The night's probabilities, counted by Spark.
+    """What the night told, counted by Spark.
 
     Attributes:
-        width: of a bar, in probability.
+        width: of a bar, in what is told.
         bars: (tier, place) -> people; a bar spans [place * width, (place + 1) * width).
         tiers: highest first.
         reasons: why people were not scored -> people.
-        prior: share of positive labels in training.
+        prior: mean label in training: of an event, the share of positives.
     """
 
     width: float
@@ -49,19 +52,22 @@ class Distribution:
     prior: float | None
 
 
-def distribution(tables: Tables, task_id: str, as_of: date) -> Distribution | None:
+def distribution(tables: Tables, task_id: str, as_of: date, told: Told = PROBABILITY) -> Distribution | None:
     """How the scores of ``task_id`` as of ``as_of`` lie; None where there is none."""
     scores = scores_of(tables, task_id, as_of).select(
-        "probability", "prior_probability", "not_scored_reason", F.coalesce("tier", F.lit("no tier")).alias("tier")
+        F.col(told.column).alias("told"),
+        F.coalesce("prior_probability", F.try_divide(told.column, "relative_risk")).alias("prior"),
+        "not_scored_reason",
+        F.coalesce("tier", F.lit("no tier")).alias("tier"),
     )
     groups = (
         scores.groupBy("tier", "not_scored_reason")
         .agg(
             F.count(F.lit(1)).alias("people"),
-            F.min("probability").alias("lowest"),
-            F.max("probability").alias("highest"),
-            F.sum("probability").alias("expected"),
-            F.max("prior_probability").alias("prior"),
+            F.min("told").alias("lowest"),
+            F.max("told").alias("highest"),
+            F.sum("told").alias("expected"),
+            F.max("prior").alias("prior"),
         )
         .orderBy(F.desc_nulls_last("highest"), F.desc("lowest"), F.desc("people"), "not_scored_reason")
         .limit(200)
@@ -74,10 +80,12 @@ def distribution(tables: Tables, task_id: str, as_of: date) -> Distribution | No
         for row in groups
         if row["highest"] is not None
     ]
-    width = bar_width(tiers[0].highest if tiers else 0.0)
-    place = F.least(F.floor(F.col("probability") / width), F.lit(math.ceil(1 / width) - 1)).cast("int")
+    highest = tiers[0].highest if tiers else 0.0
+    width = bar_width(highest, WIDTHS if told.unit is None else None)
+    last = math.ceil(1 / width) - 1 if told.unit is None else BARS
+    place = F.least(F.floor(F.col("told") / width), F.lit(last)).cast("int")
     bars = (
-        scores.where(F.col("probability").isNotNull())
+        scores.where(F.col("told").isNotNull())
         .groupBy("tier", place.alias("place"))
         .agg(F.count(F.lit(1)).alias("people"))
         .collect()
@@ -91,21 +99,24 @@ def distribution(tables: Tables, task_id: str, as_of: date) -> Distribution | No
     )
 
 
-def bar_width(highest: float) -> float:
-    """The smallest round width with which probabilities up to ``highest`` fit into ``BARS`` bars."""
-    return next((width for width in WIDTHS if highest / width <= BARS), WIDTHS[-1])
+def bar_width(highest: float, widths: Sequence[float] | None = WIDTHS) -> float:
+    """The smallest of ``widths``, or of 1, 2 and 5 times powers of ten, with which ``highest`` fits into ``BARS``."""
+    if widths is None:
+        power = 10.0 ** math.floor(math.log10(max(highest, 1e-9) / BARS))
+        widths = [power * digit for digit in (1, 2, 5, 10)]
+    return next((width for width in widths if highest / width <= BARS), widths[-1])
 
 
-def distribution_section(found: Distribution | None) -> Section:
+def distribution_section(found: Distribution | None, told: Told = PROBABILITY) -> Section:
     """Histogram, tiers and who was not scored."""
-    question = "Calibrated probabilities of everybody scored that night, and the tiers that they fall into."
+    question = f"The calibrated {told.column} of everybody scored that night, and the tiers that they fall into."
     if found is None:
         return Section("distribution", TITLE, question, [Missing("Scores", "score")])
-    return Section("distribution", TITLE, question, [_histogram(found), _tiers(found), *_not_scored(found)])
+    return Section("distribution", TITLE, question, [_histogram(found, told), _tiers(found, told), *_not_scored(found)])
 
 
-def _histogram(found):
-    figure = plots.plain(380, x="probability", y="people", legend=True)
+def _histogram(found, told):
+    figure = plots.plain(380, x=told.axis, y="people", legend=True)
     last = max((place for _, place in found.bars), default=0)
     middles = [(place + 0.5) * found.width for place in range(last + 1)]
     for rank, tier in reversed(list(enumerate(found.tiers))):
@@ -127,8 +138,7 @@ def _histogram(found):
                 },
             },
             customdata=[
-                [words.percent(place * found.width), words.percent((place + 1) * found.width)]
-                for place in range(last + 1)
+                [told.said(place * found.width), told.said((place + 1) * found.width)] for place in range(last + 1)
             ],
             hovertemplate="%{customdata[0]} to %{customdata[1]}: %{y:,} people<extra>%{fullData.name}</extra>",
         )
@@ -136,36 +146,36 @@ def _histogram(found):
         figure.add_vline(
             x=found.prior,
             line={"color": plots.INK, "width": 1.5, "dash": "dot"},
-            annotation_text=f"share of events in training, {words.percent(found.prior)}",
+            annotation_text=f"{told.usual}, {told.said(found.prior)}",
             annotation_position="top right",
             annotation_font_size=12,
         )
     figure.update_layout(barmode="stack", bargap=0.04)
     figure.update_xaxes(
-        tickformat=".0%" if (last + 1) * found.width > 0.05 else ".1%",
+        tickformat=".1%" if told.unit is None and (last + 1) * found.width <= 0.05 else told.tick_format,
         rangemode="tozero",
         range=[0, (last + 1) * found.width],
     )
     figure.update_yaxes(tickformat=",")
-    return Plot(figure, f"People by probability, in steps of {words.percent(found.width)}, coloured by tier.")
+    return Plot(figure, f"People by {told.column}, in steps of {told.said(found.width)}, coloured by tier.")
 
 
-def _tiers(found):
+def _tiers(found, told):
     scored = sum(tier.people for tier in found.tiers)
     expected = sum(tier.expected for tier in found.tiers)
-    columns = ("Tier", "People", "Share", "Lowest", "Mean", "Highest", "Events expected", "Share of events expected")
+    columns = ("Tier", "People", "Share", "Lowest", "Mean", "Highest", told.expected, "Share of it")
     return Table(
-        "Tiers, highest first, with their probabilities",
+        f"Tiers, highest first, with what they were told ({told.column})",
         columns,
         [
             (
                 tier.name,
                 words.count(tier.people),
                 words.percent(tier.people / scored),
-                words.percent(tier.lowest),
-                words.percent(tier.expected / tier.people),
-                words.percent(tier.highest),
-                words.number(tier.expected, 1),
+                told.said(tier.lowest),
+                told.said(tier.expected / tier.people),
+                told.said(tier.highest),
+                told.in_all(tier.expected),
                 words.percent(tier.expected / expected if expected else None),
             )
             for tier in found.tiers
@@ -176,9 +186,9 @@ def _tiers(found):
             words.count(scored),
             words.percent(1.0),
             "",
-            words.percent(expected / scored if scored else None),
+            told.said(expected / scored if scored else None),
             "",
-            words.number(expected, 1),
+            told.in_all(expected),
             words.percent(1.0),
         ),
     )

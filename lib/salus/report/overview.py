@@ -6,12 +6,15 @@ from salus.report import words
 from salus.report.measured import Measures
 from salus.report.night import Night
 from salus.report.page import Block, Figure, Missing, Section, Strip, Text
+from salus.report.told import PROBABILITY, Told
 
 TITLE = "Summary"
 BESIDE = ("attainable", "oracle")
 
 
-def overview_section(scoring: Night | None, measured: Measures, card: Mapping[str, str]) -> Section:
+def overview_section(
+    scoring: Night | None, measured: Measures, card: Mapping[str, str], told: Told = PROBABILITY
+) -> Section:
     """The summary strip, how to read it, and what the task's ``card`` states of its use."""
     question = "Who was scored, how well the model ranks people whom it has never seen, and from which data."
     figures = []
@@ -22,7 +25,7 @@ def overview_section(scoring: Night | None, measured: Measures, card: Mapping[st
             Figure("Scored", words.count(scoring.scored), _share(scoring)),
             Figure("Not scored", words.count(scoring.not_scored), "each with a reason"),
         ]
-    figures += _auroc(measured)
+    figures += [*_auroc(measured), *_r_squared(measured)]
     if scoring is not None:
         figures += [
             Figure(
@@ -44,9 +47,7 @@ def overview_section(scoring: Night | None, measured: Measures, card: Mapping[st
         [
             *blocks,
             Text(
-                "How to read it: a probability of 10 % means that of a hundred people with records like these, "
-                "about ten are expected to have the event within the window; a tier ranks people for attention, "
-                "and nobody's figure is a diagnosis.",
+                f"How to read it: {told.reading}",
                 "note",
             ),
             *_stated(card),
@@ -68,14 +69,28 @@ def _auroc(measured):
     model = measured.get(("model", "auroc"))
     if model is None:
         return []
-    interval = (
-        ""
-        if model.low is None or model.high is None
-        else f"held out, 95 % {words.number(model.low)} to {words.number(model.high)}"
-    )
     beside = [f"{name} {words.number(found.value)}" for name in BESIDE if (found := measured.get((name, "auroc")))]
     baseline = measured.get(("baseline", "auroc"))
     return [
-        Figure("AUROC, model", words.number(model.value), interval),
+        Figure("AUROC, model", words.number(model.value), _interval(model)),
         Figure("AUROC, baseline", words.number(baseline.value) if baseline else words.ABSENT, " · ".join(beside)),
     ]
+
+
+def _r_squared(measured):
+    model, baseline, ratio = (
+        measured.get(key) for key in (("model", "r_squared"), ("baseline", "r_squared"), ("model", "predictive_ratio"))
+    )
+    if model is None or ratio is None:
+        return []
+    beside = f"baseline {words.number(baseline.value)}" if baseline else ""
+    return [
+        Figure("R², model", words.number(model.value), " · ".join(filter(None, [_interval(model), beside]))),
+        Figure("Predictive ratio", words.number(ratio.value, 2), _interval(ratio)),
+    ]
+
+
+def _interval(measure):
+    if measure.low is None or measure.high is None:
+        return ""
+    return f"held out, 95 % {words.number(measure.low)} to {words.number(measure.high)}"

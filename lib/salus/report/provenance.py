@@ -10,6 +10,7 @@ from salus.report import plots, words
 from salus.report.night import Night
 from salus.report.page import Missing, Plot, Section, Table
 from salus.report.phases import Phase
+from salus.report.told import PROBABILITY, Told
 from salus.storage.ledger import code_version
 from salus.storage.tables import Tables
 
@@ -78,7 +79,9 @@ def provenance_section(
     return Section("provenance", TITLE, question, blocks)
 
 
-def identity(scoring: Night | None, model: Row | None, snapshot: Row | None) -> dict[str, str]:
+def identity(
+    scoring: Night | None, model: Row | None, snapshot: Row | None, told: Told = PROBABILITY
+) -> dict[str, str]:
     """What names this run, in words."""
     found = {"Code": code_version()}
     if snapshot is not None:
@@ -95,7 +98,7 @@ def identity(scoring: Night | None, model: Row | None, snapshot: Row | None) -> 
         found |= {
             "Architecture": model["architecture"],
             "Trained": f"{model['trained_at']:%Y-%m-%d %H:%M:%S} UTC",
-            "Share of events in training": words.percent(model["prevalence"]),
+            told.usual.capitalize(): told.said(model["prevalence"]),
             "Model package (SHA-256)": model["package_hash"],
             "Training data (SHA-256)": model["dataset_hash"],
         }

@@ -9,9 +9,10 @@ from salus.report.attrition import attrition, attrition_section
 from salus.report.card import Found, attributes, card_json, card_page
 from salus.report.discrimination import discrimination_section
 from salus.report.distribution import distribution, distribution_section
+from salus.report.estimates import estimates_section
 from salus.report.folds import cross_validated, folds_section
 from salus.report.intake import intake, intake_section
-from salus.report.measured import measures
+from salus.report.measured import Measures, measures
 from salus.report.night import night
 from salus.report.overview import overview_section
 from salus.report.page import Page, Section, render
@@ -22,6 +23,7 @@ from salus.report.quality import checked, quality_section
 from salus.report.reliability import reliability_section
 from salus.report.stability import apart, stability_section
 from salus.report.subgroups import subgroups_section
+from salus.report.told import Told, told_of
 from salus.report.usefulness import usefulness_section
 from salus.storage.ledger import now
 from salus.storage.lock import local_folder
@@ -73,27 +75,32 @@ def sections(tables: Tables, task: Task, as_of: date) -> list[Section]:
 
 
 def _sections(tables: Tables, task: Task, as_of: date, found: Found) -> list[Section]:
-    scoring, measured = found.scoring, found.measured
+    scoring, measured, told = found.scoring, found.measured, told_of(task.label)
     return [
-        overview_section(scoring, measured, task.card.stated),
+        overview_section(scoring, measured, task.card.stated, told),
         intake_section(intake(tables)),
         quality_section(checked(tables)),
         attrition_section(found.steps),
-        discrimination_section(measured),
-        reliability_section(measured),
-        usefulness_section(measured),
-        subgroups_section(found.people),
-        stability_section(found.months),
+        *_measured_sections(measured, told),
+        subgroups_section(found.people, told.of_subgroups),
+        stability_section(found.months, told),
         *folds_section(cross_validated(tables, task.id)),
-        distribution_section(distribution(tables, task.id, as_of)),
-        people_section(highest(tables, task.id, as_of), as_of),
+        distribution_section(distribution(tables, task.id, as_of, told), told),
+        people_section(highest(tables, task.id, as_of, told), as_of, told),
         provenance_section(
             phases(tables, task.id, as_of),
-            identity(scoring, found.model, newest_snapshot(tables)),
+            identity(scoring, found.model, newest_snapshot(tables), told),
             scoring.inputs if scoring else {},
             packages(),
         ),
     ]
+
+
+def _measured_sections(measured: Measures, told: Told) -> list[Section]:
+    """How well it did on people held out: estimates are no risks, and are neither ranked by events nor acted on."""
+    if told.unit is not None:
+        return [estimates_section(measured, told)]
+    return [discrimination_section(measured), reliability_section(measured), usefulness_section(measured)]
 
 
 def default_path(warehouse: str, task_id: str, as_of: date) -> Path:

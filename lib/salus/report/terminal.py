@@ -5,6 +5,7 @@ from datetime import date
 
 from pyspark.sql import functions as F
 
+from salus.cohorts.label import KINDS
 from salus.report.intake import intake
 from salus.report.measured import MODELS, measures
 from salus.report.night import night
@@ -13,6 +14,7 @@ from salus.report.words import ABSENT, count, interval, number
 from salus.storage.tables import Tables
 
 LABEL = 16
+HAS_LABEL = " OR ".join(f"{kind.column} IS NOT NULL" for kind in KINDS.values())
 
 
 def summary(tables: Tables, task_id: str, as_of: date) -> str:
@@ -29,12 +31,14 @@ def summary(tables: Tables, task_id: str, as_of: date) -> str:
         _line("events", count(_rows(tables, "events"))),
         _line("training rows", count(training_rows(tables, task_id))),
     ]
-    for name in MODELS:
-        found = measured.get((name, "auroc"))
+    is_number = ("model", "r_squared") in measured
+    metric, title = ("r_squared", "R²") if is_number else ("auroc", "AUROC")
+    for name in MODELS[:2] if is_number else MODELS:
+        found = measured.get((name, metric))
         over_truth = measured.get((name, "auroc_over_truth"))
         lines.append(
             _line(
-                f"AUROC {name}",
+                f"{title} {name}",
                 (interval(found.value, found.low, found.high) if found else ABSENT)
                 + (f"   {number(over_truth.value)} over the true probabilities" if over_truth else ""),
             )
@@ -54,7 +58,7 @@ def training_rows(tables: Tables, task_id: str) -> int | None:
     if tables.version(f"cohorts/{task_id}") is None:
         return None
     cohort = tables.read(f"cohorts/{task_id}")
-    return cohort.where((F.col("split") == "train") & F.col("boolean_value").isNotNull()).count()
+    return cohort.where((F.col("split") == "train") & F.expr(HAS_LABEL)).count()
 
 
 def report_path(tables: Tables, task_id: str, as_of: date) -> str | None:

@@ -75,8 +75,12 @@ COHORT = StructType(
         field("subject_id", LONG, "the person", True),
         field("prediction_time", TIME, "UTC; what was available by then may be seen", True),
         field("boolean_value", BOOLEAN, "the label; null = none (not labelled, or censored)"),
-        field("integer_value", LONG, "the label, where it is a count"),
-        field("float_value", DOUBLE, "the label, where it is a quantity"),
+        field("integer_value", LONG, "the label, where it is a count of days"),
+        field(
+            "float_value",
+            DOUBLE,
+            "the label, where it is a cost, in currency units; or the cost that boolean_value judges",
+        ),
         field("categorical_value", STRING, "the label, where it is a class"),
         field("weight", DOUBLE, "inverse probability of being observed to the label's end", True),
         field("split", STRING, "train, tuning, calibration or held_out", True),
@@ -92,7 +96,7 @@ ATTRITION = StructType(
         field("rows_before", LONG, "person and prediction-time pairs before the step", True),
         field("rows_lost", LONG, "pairs lost at the step", True),
         field("people_left", LONG, "people left after it", True),
-        field("events_left", LONG, "positive labels left after it, where labels are known"),
+        field("events_left", LONG, "positive labels, or those above nought, left after it, where labels are known"),
     ]
 )
 
@@ -107,7 +111,7 @@ MODELS = StructType(
         field("package_hash", STRING, "SHA-256 of the package's manifest", True),
         field("package_path", STRING, "where the package lies, under the warehouse", True),
         field("inputs", VERSIONS, "Delta versions of the tables that it was trained on", True),
-        field("prevalence", DOUBLE, "share of positive labels in training", True),
+        field("prevalence", DOUBLE, "share of positive labels in training; of a number, the mean label", True),
         field("trained_at", TIME, "UTC", True),
         field("run_id", STRING, "the run that trained it", True),
     ]

@@ -23,7 +23,11 @@ REASON = StructType(
         field("unit", STRING, "the value's unit"),
         field("time", TIME, "UTC; when the last event behind it happened, where one did"),
         field("direction", STRING, "raises or lowers"),
-        field("contribution", DOUBLE, "on the logit before calibration; an association, not a cause"),
+        field(
+            "contribution",
+            DOUBLE,
+            "on the logit, or the logarithm of the estimate, before calibration; an association, not a cause",
+        ),
     ]
 )
 
@@ -36,15 +40,15 @@ SCORES = StructType(
         field("data_available_through", TIME, "UTC; newest fact that could be seen", True),
         field("prediction_start", TIME, "UTC; the window predicted begins", True),
         field("prediction_end", TIME, "UTC; the window predicted ends", True),
-        field("score_raw", DOUBLE, "logit before calibration"),
+        field("score_raw", DOUBLE, "logit, or logarithm of the estimate, before calibration"),
         field("probability", DOUBLE, "calibrated, 0 to 1"),
         field("probability_low", DOUBLE, "2.5 % bound of the calibration"),
         field("probability_high", DOUBLE, "97.5 % bound of the calibration"),
         field("prior_probability", DOUBLE, "share of positive labels in training"),
-        field("relative_risk", DOUBLE, "probability over prior_probability"),
+        field("relative_risk", DOUBLE, "probability over prior_probability; estimate over the mean label in training"),
         field("estimate", DOUBLE, "where a task has no probability: cost, count, time"),
-        field("estimate_low", DOUBLE, "2.5 % bound"),
-        field("estimate_high", DOUBLE, "97.5 % bound"),
+        field("estimate_low", DOUBLE, "2.5 % bound of the calibration"),
+        field("estimate_high", DOUBLE, "97.5 % bound of the calibration"),
         field("estimate_unit", STRING, "unit of estimate"),
         field("percentile", DOUBLE, "midrank among those scored that night, 0 to 100"),
         field("tier", STRING, "the task's tier"),

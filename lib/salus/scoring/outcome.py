@@ -15,6 +15,9 @@ NO_DATA = "no_data_in_look_back"
 NOT_FINITE = "no_finite_score"
 """The model gave no number."""
 
+TOLD = ("probability", "estimate")
+"""The columns of which a scored person has one: ``Calibration.tells`` says which."""
+
 OUTCOME = pa.schema(
     [
         pa.field("subject_id", pa.int64(), nullable=False),
@@ -23,6 +26,9 @@ OUTCOME = pa.schema(
         pa.field("probability", pa.float64()),
         pa.field("probability_low", pa.float64()),
         pa.field("probability_high", pa.float64()),
+        pa.field("estimate", pa.float64()),
+        pa.field("estimate_low", pa.float64()),
+        pa.field("estimate_high", pa.float64()),
         pa.field("not_scored_reason", pa.string()),
         pa.field("reasons", pa.list_(REASON_TYPE)),
         pa.field("data_available_through", pa.timestamp("us")),

@@ -77,7 +77,7 @@ def score_udf(package: "Broadcast[bytes]", calibration: Calibration) -> Callable
             )
         for inputs in batches:
             rows = _matrix(inputs.to_numpy())
-            yield pd.Series(calibration.probability(scorer.network.logits({INPUTS: rows})))
+            yield pd.Series(calibration.calibrated(scorer.network.logits({INPUTS: rows})))
 
     return probability
 

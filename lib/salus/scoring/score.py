@@ -22,16 +22,13 @@ from salus.explanation.reasons import METHOD
 from salus.job import Job
 from salus.schemas import SCORES
 from salus.scoring.changes import change_reasons, previous_night
-from salus.scoring.outcome import Night
+from salus.scoring.outcome import TOLD, Night
 from salus.scoring.percentiles import with_percentiles
 from salus.scoring.population import outcomes
 from salus.scoring.tiers import tier_of
 from salus.storage.ledger import code_version, now
 from salus.timelines.clocks import micros
 from salus.training.package import package_bytes
-
-NO_ESTIMATE = ("estimate", "estimate_low", "estimate_high", "estimate_unit")
-"""Columns of tasks that have no probability."""
 
 
 def score(job: Job, task: Task, as_of: date) -> None:
@@ -70,7 +67,7 @@ def score(job: Job, task: Task, as_of: date) -> None:
 
 def counted(found: DataFrame) -> dict[str, Any]:
     """How many people went through, were eligible, scored, not scored, both or neither; and the newest fact seen."""
-    has_score, has_reason = F.col("probability").isNotNull(), F.col("not_scored_reason").isNotNull()
+    has_score, has_reason = F.coalesce(*TOLD).isNotNull(), F.col("not_scored_reason").isNotNull()
     return (
         found.agg(
             F.count(F.lit(1)).alias("population"),
@@ -128,7 +125,8 @@ def score_rows(
         data_available_through: when the newest fact that the night could see became available.
     """
     start = datetime.combine(as_of, time())
-    scored = F.col("probability").isNotNull()
+    told = F.coalesce(*TOLD)
+    scored = told.isNotNull()
     constant = {
         "run_id": run_id,
         "task_id": task.id,
@@ -143,15 +141,15 @@ def score_rows(
         "code_version": code_version(),
     }
     kinds = {column.name: column.dataType for column in SCORES}
-    nothing = {name: F.lit(None).cast(kinds[name]) for name in NO_ESTIMATE}
     rows = (
-        with_percentiles(found.where("is_eligible").drop("data_available_through"))
+        with_percentiles(found.where("is_eligible").drop("data_available_through"), told, model.prevalence)
         .join(previous, "subject_id", "left")
-        .withColumns({name: F.lit(value).cast(kinds[name]) for name, value in constant.items()} | nothing)
+        .withColumns({name: F.lit(value).cast(kinds[name]) for name, value in constant.items()})
         .withColumns(
             {
-                "prior_probability": F.when(scored, F.lit(model.prevalence)),
-                "relative_risk": F.col("probability") / F.lit(model.prevalence),
+                "prior_probability": F.when(F.col("probability").isNotNull(), F.lit(model.prevalence)),
+                "relative_risk": told / F.lit(model.prevalence),
+                "estimate_unit": F.when(F.col("estimate").isNotNull(), F.lit(task.label.unit).cast("string")),
                 "tier": F.when(scored, tier_of(task.tiers)),
                 "reason_method": F.when(scored, F.lit(METHOD)),
                 "change_reasons": change_reasons(),

@@ -13,7 +13,7 @@ from salus.evaluation.inference import Network
 from salus.explanation.integrated_gradients import IntegratedGradients
 from salus.explanation.reasons import by_reason, reasons
 from salus.scoring.flags import quality_flags
-from salus.scoring.outcome import NO_DATA, NOT_FINITE, OUTCOME, Night
+from salus.scoring.outcome import NO_DATA, NOT_FINITE, OUTCOME, TOLD, Night
 from salus.timelines.blocks import INPUTS, taken
 from salus.timelines.clocks import STATIC
 from salus.timelines.entries import lists
@@ -74,13 +74,11 @@ class Scorer:
         place = np.full(row.size, -1)
         place[scored] = np.arange(scored.sum())
         low, high = night.calibration.bounds(logits)
-        numbers = {
-            "score_raw": logits,
-            "probability": night.calibration.probability(logits),
-            "probability_low": low,
-            "probability_high": high,
-        }
+        told = {"": night.calibration.calibrated(logits), "_low": low, "_high": high}
+        numbers = {"score_raw": logits} | {f"{night.calibration.tells}{which}": each for which, each in told.items()}
+        nothing = {f"{name}{which}": pa.nulls(row.size, pa.float64()) for name in TOLD for which in told}
         return {
+            **nothing,
             **{name: pa.array(values, mask=~scored) for name, values in numbers.items()},
             "not_scored_reason": pa.array(np.where(has_data, NOT_FINITE, NO_DATA).astype(object), mask=scored),
             "reasons": why.take(pa.array(place, mask=place < 0)),

@@ -35,6 +35,7 @@ RANK_ENVIRONMENT = {
 }
 LINES_KEPT = 40
 SECONDS_BETWEEN_LOOKS = 0.5
+METRICS = {"tuning_auroc": "AUROC", "tuning_d2": "deviance explained"}
 
 
 class Listener(io.TextIOBase):
@@ -99,9 +100,10 @@ def run_ranks(
 def progress_line(told: dict[str, Any]) -> str:
     """An epoch in one line."""
     left = (told["epochs"] - told["epoch"]) * told["seconds"]
+    metric = next(name for name in METRICS if name in told)
     return (
         f"{told['network']} epoch {told['epoch']}/{told['epochs']}: loss {told['loss']:.4f}, tuning loss "
-        f"{told['tuning_loss']:.4f}, AUROC {told['tuning_auroc']:.3f}, {told['samples_a_second']:,.0f} samples/s, "
+        f"{told['tuning_loss']:.4f}, {METRICS[metric]} {told[metric]:.3f}, {told['samples_a_second']:,.0f} samples/s, "
         f"at most {left:.0f} s left"
     )
 

@@ -19,7 +19,7 @@ from salus.datasets.feed import batches, in_order, steps_an_epoch
 from salus.datasets.folder import Folder
 from salus.datasets.manifest import Dataset, Split
 from salus.models import build
-from salus.models.losses import binary_loss
+from salus.models.objectives import objective
 from salus.timelines.blocks import taken
 from salus.training import checkpoint
 from salus.training.checkpoint import State
@@ -42,8 +42,8 @@ class Loop:
         keras.utils.set_random_seed(plan.seed)
         self.plan, self.beat = plan, beat
         train = dataset.split("train")
-        odds = train.positives / (train.rows - train.positives)
-        self.model = build(plan.architecture, dataset.blocks, plan, math.log(odds * plan.positive_weight))
+        self.objective = objective(plan.label, train.mean_label, plan)
+        self.model = build(plan.architecture, dataset.blocks, plan, self.objective.start)
         read = {each.name: tf.TensorSpec((None, *each.shape[1:]), each.dtype) for each in self.model.inputs}
         self.train, self.tuning = train.only(read), dataset.split("tuning").only(read)
         self.optimiser = keras.optimizers.Adam(plan.learning_rate)
@@ -89,12 +89,12 @@ class Loop:
             self.beat()
         totals = hvd.allreduce(tf.constant([loss, rows], tf.float64), op=hvd.Sum, name="epoch_totals").numpy()
         seconds = time.perf_counter() - begun
-        tuning_loss, auroc = self._tuned()
+        tuning_loss, metric = self._tuned()
         return {
             "epoch": epoch + 1,
             "loss": float(totals[0] * self.rows_a_step / self.train.rows),
             "tuning_loss": tuning_loss,
-            "tuning_auroc": auroc,
+            f"tuning_{self.objective.metric}": metric,
             "samples": int(totals[1]),
             "seconds": seconds,
             "samples_a_second": totals[1] / seconds,
@@ -117,7 +117,7 @@ class Loop:
     def _train_step(self, inputs, label, weight):
         with tf.GradientTape() as tape:
             logit = self.model(inputs, training=True)[:, 0]
-            loss = tf.reduce_sum(weight * binary_loss(label, logit, self.plan)) / self.rows_a_step
+            loss = tf.reduce_sum(weight * self.objective.loss(label, logit)) / self.rows_a_step
             penalised = loss + tf.add_n(self.model.losses) if self.model.losses else loss
         tape = hvd.DistributedGradientTape(tape, sparse_as_dense=True)
         variables = self.model.trainable_variables
@@ -126,7 +126,7 @@ class Loop:
         return loss
 
     def _tuned(self) -> tuple[float, float]:
-        """The weighted loss that training makes small, and AUROC, over the tuning samples of all ranks.
+        """The weighted loss that training makes small, and the metric, over the tuning samples of all ranks.
 
         Infinity and NaN where training has diverged: weights without a meaning are never the best.
         """
@@ -135,12 +135,10 @@ class Loop:
         logit, label, weight = every.astype(np.float64).T
         if not np.isfinite(logit).all():
             return math.inf, math.nan
-        loss = np.average(binary_loss(tf.constant(label), tf.constant(logit), self.plan).numpy(), weights=weight)
+        loss = np.average(self.objective.loss(tf.constant(label), tf.constant(logit)).numpy(), weights=weight)
         if hvd.rank() != 0:
             return float(loss), float("nan")
-        from sklearn.metrics import roc_auc_score
-
-        return float(loss), float(roc_auc_score(label, logit, sample_weight=weight))
+        return float(loss), self.objective.measure(label, logit, weight)
 
     @staticmethod
     def _put(variables, values):

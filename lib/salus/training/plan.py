@@ -29,6 +29,7 @@ class NetworkPlan:
         patience: epochs without a better tuning loss before training stops.
         seed: of initial weights, dropout and the order of samples.
         reader: ``petastorm`` or ``arrow``.
+        label: its kind, ``event``, ``count`` or ``cost``.
     """
 
     name: str
@@ -48,12 +49,13 @@ class NetworkPlan:
     patience: int = 3
     seed: int = 7
     reader: str = "petastorm"
+    label: str = "event"
 
     @classmethod
-    def of(cls, name: str, architecture: str, settings: Mapping[str, Any]) -> "NetworkPlan":
+    def of(cls, name: str, architecture: str, settings: Mapping[str, Any], label: str = "event") -> "NetworkPlan":
         """The plan for a task's model; settings that are not the training's are left out."""
         mine = {key: value for key, value in settings.items() if key in cls.__dataclass_fields__}
-        return cls(name, architecture, **mine)
+        return cls(name, architecture, label=label, **mine)
 
 
 @dataclass(frozen=True)

@@ -51,15 +51,16 @@ def train(
     dataset = newest_dataset(job.tables.warehouse, task.id)
     best = best_trial(job.tables, task) if is_tuned else None
     networks = networks_of(task, best.settings if best else None)
-    size = sample_size(task, dataset, force)
-    job.progress(str(size))
+    size = None if task.label.kind.is_number else sample_size(task, dataset, force)
+    if size:
+        job.progress(str(size))
     if not job.needed(
         {"task": task.id},
         reads=(),
         dataset=dataset.hash,
         ranks=ranks,
         networks=[asdict(network) for network in networks],
-        forced=size.forced,
+        forced=bool(size and size.forced),
     ):
         return
     tracking_uri(job.tables.warehouse, job.settings.tracking_uri)  # refused before anything is trained
@@ -74,7 +75,7 @@ def train(
     agreed(results, dataset)
     _converged(results)
     registry = opened.result()
-    notes = {"sample_size": size.told(), "tuned": asdict(best) if best else None}
+    notes = {"sample_size": size.told() if size else None, "tuned": asdict(best) if best else None}
     rows = [_registered(job, task, dataset, notes, network, results, registry) for network in networks]
     for after, row in enumerate(reversed(rows)):
         row["trained_at"] = now() + timedelta(microseconds=after)
@@ -83,13 +84,12 @@ def train(
     checkpoints.clear()
     kept = best_epoch(results[0]["networks"][task.id]["history"])
     job.count(
-        samples=size.rows,
-        samples_required=size.required,
+        samples=dataset.split("train").rows,
+        **({"samples_required": size.required} if size else {}),
         inputs=dataset.width,
         ranks=ranks,
         epochs=kept["epoch"],
-        tuning_loss=kept["tuning_loss"],
-        tuning_auroc=kept["tuning_auroc"],
+        **{name: figure for name, figure in kept.items() if name.startswith("tuning_")},
     )
 
 
@@ -98,10 +98,12 @@ def networks_of(task: Task, settings: Mapping[str, Any] | None = None) -> list[N
 
     ``settings`` take the place of those that the task states for its model.
     """
-    model, baseline = task.model, task.baseline
+    model, baseline, label = task.model, task.baseline, task.label.kind.name
+    of_model = model.settings.model_dump() | dict(settings or {})
+    of_baseline = baseline.settings.model_dump()
     return [
-        NetworkPlan.of(task.id, model.architecture, model.settings.model_dump() | dict(settings or {})),
-        NetworkPlan.of(f"{task.id}-{baseline.architecture}", baseline.architecture, baseline.settings.model_dump()),
+        NetworkPlan.of(task.id, model.architecture, of_model, label),
+        NetworkPlan.of(f"{task.id}-{baseline.architecture}", baseline.architecture, of_baseline, label),
     ]
 
 
@@ -150,7 +152,7 @@ def best_epoch(history: list[dict[str, Any]]) -> dict[str, Any]:
 def _registered(job, task, dataset, notes, network, results, registry):
     found = results[0]["networks"][network.name]
     train_split = dataset.split("train")
-    prevalence = train_split.positives / train_split.rows
+    prevalence = train_split.mean_label
     tags = {
         "task": task.id,
         "task_hash": task.hash,

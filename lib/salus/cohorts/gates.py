@@ -1,0 +1,82 @@
+"""Gates: what must hold of a cohort's labels before anything is learnt from them."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
+
+from salus.cohorts.label import Kind
+from salus.cohorts.task import SPLITS, Task
+from salus.errors import Held
+
+Figures = Mapping[str, Mapping[str, Any]]
+"""Of each split: rows, people, positives and the sum of the labels."""
+
+
+def figures_of(rows: DataFrame, kind: Kind) -> dict[str, dict[str, Any]]:
+    """Rows, people, positives and the sum of the labels in each split of ``rows`` (``COHORT``)."""
+    return {
+        row["split"]: row.asDict()
+        for row in rows.groupBy("split")
+        .agg(
+            F.count("*").alias("rows"),
+            F.countDistinct("subject_id").alias("people"),
+            F.count_if(F.expr(kind.is_positive)).alias("positives"),
+            F.sum(F.col(kind.column).cast("double")).alias("total"),
+        )
+        .collect()
+    }
+
+
+def totals(figures: Figures, kind: Kind) -> dict[str, float]:
+    """What the ledger and the job's last line say of all splits."""
+    rows, people, positives, total = (
+        sum(figure[name] for figure in figures.values()) for name in ("rows", "people", "positives", "total")
+    )
+    told = {"above_nought": positives, "mean": total / rows} if kind.is_number else {}
+    return {"rows": rows, "people": people} | (told or {"positives": positives, "prevalence": positives / rows})
+
+
+def check_gates(task: Task, figures: Figures, steps: Sequence[Mapping[str, Any]]) -> None:
+    """Hold the cohort where its labels can teach nothing.
+
+    Args:
+        task: whose gates.
+        figures: of ``figures_of``.
+        steps: the attrition, which says where the labels were lost.
+
+    Raises:
+        Held: nobody was looked at, or there are no labels, none that is more than nought, none that is less (unless
+            they are numbers), or fewer than the gates ask for.
+    """
+    kind = task.label.kind
+    rows = sum(figure["rows"] for figure in figures.values())
+    positives = sum(figure["positives"] for figure in figures.values())
+    if not steps[0]["rows_before"]:
+        raise Held(
+            f"Received nobody to look at for the task {task.id}; expected {steps[0]['criterion']}. Look at how the "
+            "codes of index.event begin, at its within_days, and at the sources that were ingested."
+        )
+    if not positives or (positives == rows and not kind.is_number):
+        all_of_them = "nought" if kind.is_number else "positive" if positives else "negative"
+        found = f"{rows:,} labels, all {all_of_them}" if rows else "no labels at all"
+        expected = "some above nought" if kind.is_number else "both classes"
+        worst = max(steps, key=lambda step: step["rows_lost"])
+        raise Held(
+            f"Received {found} for the task {task.id}; expected {expected}. Look at the codes or costs that its "
+            f"label names, and at the step that lost most, {worst['rows_lost']:,} of "
+            f"{steps[0]['rows_before']:,}: {worst['criterion']}."
+        )
+    if positives < task.gates.positives_at_least:
+        raise Held(
+            f"Received {positives:,} {kind.positives} for the task {task.id}; its gates expect at least "
+            f"{task.gates.positives_at_least:,}. Bring more data, or widen the index or the eligibility."
+        )
+    for split in SPLITS:
+        found_here = figures.get(split, {}).get("positives", 0)
+        if found_here < task.gates.positives_in_each_split_at_least:
+            raise Held(
+                f"Received {found_here:,} {kind.positives} in the split {split} of the task {task.id}; its gates "
+                f"expect at least {task.gates.positives_in_each_split_at_least:,}. Bring more data."
+            )
