@@ -7,12 +7,14 @@ import pytest
 from pyspark.sql import functions as F
 
 from evaluation_world import PEOPLE_A_SPLIT, TASK, TIMES, fill, model_row, package
+from salus.cohorts.label import EVENT
 from salus.cohorts.task import Model
 from salus.datasets.export import DATASETS
 from salus.datasets.folder import Folder
 from salus.datasets.manifest import MANIFEST
 from salus.errors import Refused
 from salus.evaluation.evaluate import _write, evaluate
+from salus.evaluation.measures import measures_of
 from salus.evaluation.predictions import is_sampled, sampled
 from salus.evaluation.trained import calibration_of, in_use, trained
 from salus.job import spark_job
@@ -112,8 +114,9 @@ def test_the_champions_evaluation_stays_beside_the_challengers(job_in, warehouse
         row = model_row("tiny", version, f"package {version}", "p", reigning.dataset_hash)
         with job_in(warehouse, "evaluate") as job:
             job.tables.append("models", job.tables.frame("models", [row]))
-            models = (trained(job.tables, TASK.id, name) for name in ("tiny", "tiny-logistic"))
-            _write(job, task, *models, [{"model_name": "model", "metric": "auroc", "value": auroc}])
+            named = {"model": "tiny", "baseline": "tiny-logistic"}
+            models = {stands_as: trained(job.tables, TASK.id, name) for stands_as, name in named.items()}
+            _write(job, task, measures_of(EVENT), models, [{"model_name": "model", "metric": "auroc", "value": auroc}])
 
     def aurocs(*versions):
         tables = Tables(job.spark, str(warehouse))
