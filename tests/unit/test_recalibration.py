@@ -176,3 +176,15 @@ def test_an_upper_bound_of_isotonic_never_falls_though_few_people_lie_below_many
     assert high[0] > 0.4
     assert (np.diff(high) >= 0).all()
     assert (np.diff(low) >= 0).all()
+
+
+def test_events_too_few_to_tell_a_slope_never_turn_the_ranking_round():
+    logits = np.r_[np.linspace(-6, -2, 200), -1.0, -0.5, 0.0, 0.5]
+    labels = np.isin(np.arange(204), [5, 60, 150]).astype(float)
+    people = np.arange(204) // 4
+    fitted = fit_platt(logits, labels, np.ones(204), people, "p")
+    told = fitted.calibrated(logits)
+    assert (np.diff(told) > 0).all()
+    assert told.mean() == pytest.approx(labels.mean(), rel=1e-4)
+    low, high = fitted.bounds(logits)
+    assert (high - low)[-1] > 0.5

@@ -9,7 +9,13 @@ from typing import ClassVar
 import numpy as np
 from scipy.special import expit
 
-from salus.evaluation.calibration import NORMAL_975, Calibration, refuse_one_class, slope
+from salus.evaluation.calibration import (
+    NORMAL_975,
+    Calibration,
+    intercept_in_the_large,
+    refuse_one_class,
+    slope,
+)
 
 
 @dataclass(frozen=True)
@@ -55,6 +61,10 @@ def fit_platt(
 ) -> Platt:
     """Platt's scaling with the covariance of its coefficients clustered by person.
 
+    Where the slope would not be above 0, which so few events can say that nothing speaks for it, it is held at 1 and
+    only the level is fitted: a higher logit never has a lower probability. The covariance stays that of the free fit,
+    so the bounds are as wide as the split leaves them.
+
     Args:
         logits: float64 (rows,), before calibration.
         labels: bool or 0/1 (rows,).
@@ -70,6 +80,8 @@ def fit_platt(
     intercept, coefficient = slope(logits, labels, weights)
     design = np.column_stack([np.ones_like(logits), logits])
     covariance = clustered(design, np.array([intercept, coefficient]), labels, weights, people)
+    if coefficient <= 0:
+        intercept, coefficient = intercept_in_the_large(logits, labels, weights), 1.0
     return Platt(
         intercept=intercept,
         slope=coefficient,
