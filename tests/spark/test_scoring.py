@@ -327,10 +327,10 @@ def test_a_task_without_a_calibrated_model_is_refused(job_in, warehouse, task, n
 def test_percentiles_are_midranks_for_any_ties(spark):
     random = np.random.default_rng(1)
     values = [*np.round(random.beta(1, 12, 5000), 3).tolist(), 0.0, 1.0, 1.0, None]
-    frame = spark.createDataFrame(list(enumerate(values)), "id long, probability double")
+    frame = spark.createDataFrame(list(enumerate(values)), "subject_id long, probability double")
     placed = with_percentiles(frame, F.col("probability"), 0.08)
-    assert placed.columns == ["id", "probability", "percentile"]
-    found = {row["id"]: row["percentile"] for row in placed.collect()}
+    assert placed.columns == ["subject_id", "probability", "percentile"]
+    found = {row["subject_id"]: row["percentile"] for row in placed.collect()}
     assert len(found) == len(values)
     assert found[len(values) - 1] is None
     expected = 100 * (rankdata(values[:-1]) - 0.5) / (len(values) - 1)

@@ -17,26 +17,28 @@ SPAN = 8
 def with_percentiles(scored: DataFrame, told: Column, usual: float) -> DataFrame:
     """``scored`` with ``percentile``: 0 to 100 by ``told``; null where that is null.
 
+    Ranks are worked out on two numbers a person and joined to the rows, which are far wider.
+
     Args:
-        scored: it is read twice, so it should be persisted.
+        scored: one row a ``subject_id``; it is read several times, so it should be persisted.
         told: a probability or an estimate of ``scored``, at least 0.
         usual: what is told on average, about; above 0.
     """
-    place = F.least(F.floor(F.col("_told") * F.lit(BUCKETS / (SPAN * usual))), F.lit(BUCKETS))
-    placed = scored.withColumn("_told", told).withColumn(
-        "_bucket", F.when(F.col("_told").isNotNull(), place.cast("int"))
+    bucket = F.least(F.floor(F.col("told") * F.lit(BUCKETS / (SPAN * usual))), F.lit(BUCKETS)).cast("int")
+    placed = scored.select("subject_id", told.alias("told")).where("told IS NOT NULL").withColumn("bucket", bucket)
+    ascending = Window.orderBy("bucket")
+    below = (
+        placed.groupBy("bucket")
+        .agg(F.count("*").alias("held"))
+        .select(
+            "bucket",
+            (F.sum("held").over(ascending) - F.col("held")).alias("below"),
+            F.sum("held").over(Window.partitionBy(F.lit(1))).alias("scored"),
+        )
     )
-    counts = placed.where(F.col("_bucket").isNotNull()).groupBy("_bucket").agg(F.count("*").alias("_held"))
-    ascending = Window.orderBy("_bucket")
-    below = counts.select(
-        "_bucket",
-        (F.sum("_held").over(ascending) - F.col("_held")).alias("_below"),
-        F.sum("_held").over(Window.partitionBy(F.lit(1))).alias("_scored"),
+    in_bucket, equal = Window.partitionBy("bucket"), Window.partitionBy("bucket", "told")
+    midrank = F.col("below") + F.rank().over(in_bucket.orderBy("told")) - 1 + F.count("*").over(equal) / 2
+    ranks = placed.join(F.broadcast(below), "bucket").select(
+        "subject_id", (100.0 * midrank / F.col("scored")).alias("percentile")
     )
-    in_bucket, equal = Window.partitionBy("_bucket"), Window.partitionBy("_bucket", "_told")
-    midrank = F.col("_below") + F.rank().over(in_bucket.orderBy("_told")) - 1 + F.count("*").over(equal) / 2
-    return (
-        placed.join(F.broadcast(below), "_bucket", "left")
-        .withColumn("percentile", F.when(F.col("_told").isNotNull(), 100.0 * midrank / F.col("_scored")))
-        .drop("_told", "_bucket", "_below", "_scored")
-    )
+    return scored.join(ranks, "subject_id", "left")
