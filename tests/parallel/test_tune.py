@@ -8,6 +8,7 @@ import pytest
 from mlflow import MlflowClient
 
 import salus.training.tune as tuning
+from salus.cohorts.label import EVENT
 from salus.cohorts.search_space import Candidates
 from salus.cohorts.task import Gates, Model, ModelSettings, Splits
 from salus.datasets.folder import Folder
@@ -24,6 +25,7 @@ TASK = SimpleNamespace(
     hash="t",
     cohort_hash="c",
     label_hash="l",
+    label=SimpleNamespace(kind=EVENT),
     splits=Splits(),
     gates=Gates(),
     model=Model(architecture="mlp", settings=LINE),
