@@ -59,11 +59,11 @@ def checked_costs(current: DataFrame, currency: str) -> dict[str, int]:
     """
     counts = F.col("incurred_date").isNotNull() & F.col("amount_allowed").isNotNull()
     is_other = F.col("currency") != F.lit(currency)
-    others = F.sort_array(F.collect_set(F.when(is_other, F.col("currency"))))
+    others = F.slice(F.sort_array(F.collect_set(F.when(is_other, F.col("currency")))), 1, CURRENCIES_NAMED)
     [[counted, left_out, found]] = current.agg(F.count_if(counts), F.count_if(~counts), others).collect()
     if found:
         raise Held(
-            f"Received costs in {', '.join(found[:CURRENCIES_NAMED])}; expected {currency} only, which "
+            f"Received costs in {', '.join(found)}; expected {currency} only, which "
             "label.cost.currency of the task names. Ingest sources of one currency into a warehouse, or mend the task."
         )
     return {"costs": counted, "costs_without_amount": left_out}

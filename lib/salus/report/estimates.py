@@ -58,35 +58,13 @@ def _curve(measured, told):
             mode="lines+markers",
             name=name,
             legendrank=MODELS.index(name),
-            error_y=_bounds(measured, name),
+            error_y=plots.error_bars(measured, name, (CURVE, LOWER, UPPER)),
             line={"color": plots.MODEL_COLOURS[name], "dash": plots.MODEL_DASHES[name], "width": 2},
             marker={"symbol": plots.MODEL_MARKERS[name], "size": 8},
             hovertemplate="told %{x:,.4~g}, was %{y:,.4~g}<extra>%{fullData.name}</extra>",
         )
-    figure.add_scatter(
-        x=[0, max(ends)],
-        y=[0, max(ends)],
-        mode="lines",
-        name="perfect",
-        hoverinfo="skip",
-        legendrank=99,
-        line={"color": plots.GREY, "width": 1.2, "dash": "dot"},
-    )
+    plots.diagonal(figure, 0, max(ends))
     return [Plot(figure, "Ten groups of about equal size by what was told. On the dotted line, it is what was.")]
-
-
-def _bounds(measured, name):
-    curve, low, high = (measured.get((name, metric)) for metric in (CURVE, LOWER, UPPER))
-    if low is None or high is None or not len(low.y) == len(high.y) == len(curve.y):
-        return None
-    return {
-        "type": "data",
-        "symmetric": False,
-        "thickness": 1.5,
-        "width": 4,
-        "array": [max(0.0, above - value) for above, value in zip(high.y, curve.y)],
-        "arrayminus": [max(0.0, value - below) for value, below in zip(curve.y, low.y)],
-    }
 
 
 def _table(measured, shown, told):

@@ -5,7 +5,8 @@ apart by colour alone: dashes, markers or a text say it too.
 """
 
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import plotly.graph_objects as go
 
@@ -101,3 +102,37 @@ def thinned(values: Sequence[float], points: int = CURVE_POINTS) -> list[float]:
         return list(values)
     last = len(values) - 1
     return [values[round(place * last / (points - 1))] for place in range(points)]
+
+
+def diagonal(figure: go.Figure, low: float, high: float) -> None:
+    """The dotted line from ``low`` to ``high`` on which what was told is what was."""
+    figure.add_scatter(
+        x=[low, high],
+        y=[low, high],
+        mode="lines",
+        name="perfect",
+        hoverinfo="skip",
+        legendrank=99,
+        line={"color": GREY, "width": 1.2, "dash": "dot"},
+    )
+
+
+def error_bars(measured: Mapping[tuple[str, str], Any], name: str, metrics: Sequence[str]) -> dict[str, Any] | None:
+    """plotly's error bars of the curve of model ``name``, or None where its bounds were not measured.
+
+    Args:
+        measured: by model and metric.
+        name: of the model.
+        metrics: the curve, its lower and its upper bounds.
+    """
+    curve, low, high = (measured.get((name, metric)) for metric in metrics)
+    if curve is None or low is None or high is None or not len(low.y) == len(high.y) == len(curve.y):
+        return None
+    return {
+        "type": "data",
+        "symmetric": False,
+        "thickness": 1.5,
+        "width": 4,
+        "array": [max(0.0, above - value) for above, value in zip(high.y, curve.y)],
+        "arrayminus": [max(0.0, value - below) for value, below in zip(curve.y, low.y)],
+    }

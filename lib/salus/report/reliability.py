@@ -60,7 +60,11 @@ def _curve(measured):
     found = [name for name in COMPARED if (name, CURVE) in measured and measured[(name, CURVE)].x]
     if not found:
         return [Missing("The calibration curve", "evaluate")]
-    bounds = ", with 95 % intervals" if any(_bounds(measured, name) for name in found) else ""
+    bounds = (
+        ", with 95 % intervals"
+        if any(plots.error_bars(measured, name, (CURVE, LOWER, UPPER)) for name in found)
+        else ""
+    )
     is_smooth = any((name, SMOOTH) in measured for name in found)
     smooth = "; the thin line is a smooth curve (lowess) through everybody" if is_smooth else ""
     return [
@@ -82,7 +86,7 @@ def _curve(measured):
 def _level(measured, found):
     figure = _groups(measured, found)
     end = min(1.0, 1.05 * _highest(measured, found)) or 1.0
-    _diagonal(figure, 0, end)
+    plots.diagonal(figure, 0, end)
     for update in (figure.update_xaxes, figure.update_yaxes):
         update(range=[0, end], tickformat=".0%")
     return figure
@@ -92,7 +96,7 @@ def _logarithmic(measured, found):
     figure = _groups(measured, found)
     seen = [value for name in found for value in (*measured[(name, CURVE)].x, *measured[(name, CURVE)].y) if value > 0]
     low, high = 0.7 * min(seen, default=0.01), min(1.0, 1.4 * max(seen, default=1.0))
-    _diagonal(figure, low, high)
+    plots.diagonal(figure, low, high)
     ticks = [tick for tick in LOGARITHMIC_TICKS if low <= tick <= high]
     for update in (figure.update_xaxes, figure.update_yaxes):
         update(
@@ -115,7 +119,7 @@ def _groups(measured, found):
             mode="lines+markers",
             name=name,
             legendrank=MODELS.index(name),
-            error_y=_bounds(measured, name),
+            error_y=plots.error_bars(measured, name, (CURVE, LOWER, UPPER)),
             line={"color": plots.MODEL_COLOURS[name], "dash": plots.MODEL_DASHES[name], "width": 2},
             marker={"symbol": plots.MODEL_MARKERS[name], "size": 8},
             hovertemplate="told %{x:.1%}, happened %{y:.1%}<extra>%{fullData.name}</extra>",
@@ -135,33 +139,6 @@ def _smooth(figure, measured, name):
             line={"color": plots.MODEL_COLOURS[name], "dash": plots.MODEL_DASHES[name], "width": 1},
             hovertemplate="told %{x:.1%}, happened %{y:.1%}<extra>%{fullData.name}</extra>",
         )
-
-
-def _diagonal(figure, low, high):
-    figure.add_scatter(
-        x=[low, high],
-        y=[low, high],
-        mode="lines",
-        name="perfect",
-        hoverinfo="skip",
-        legendrank=99,
-        line={"color": plots.GREY, "width": 1.2, "dash": "dot"},
-    )
-
-
-def _bounds(measured, name):
-    """plotly's error bars of a curve, or None where its bounds were not measured."""
-    curve, low, high = (measured.get((name, metric)) for metric in (CURVE, LOWER, UPPER))
-    if low is None or high is None or not len(low.y) == len(high.y) == len(curve.y):
-        return None
-    return {
-        "type": "data",
-        "symmetric": False,
-        "thickness": 1.5,
-        "width": 4,
-        "array": [max(0.0, above - value) for above, value in zip(high.y, curve.y)],
-        "arrayminus": [max(0.0, value - below) for value, below in zip(curve.y, low.y)],
-    }
 
 
 def _highest(measured, found):
