@@ -3,6 +3,7 @@
 import math
 import threading
 import warnings
+from collections import Counter
 from itertools import pairwise
 
 import numpy as np
@@ -212,15 +213,18 @@ def late_ventilator(monkeypatch):
     """
     ask, queue = ThreadPool.all_workers_done, ThreadPool.ventilate
     workers_are_done = threading.Event()
+    queued = Counter()
 
     def ventilate(pool, **item):
-        if pool._ventilated_items == GROUPS - 1:
+        if queued[pool] == GROUPS - 1:
             assert workers_are_done.wait(30)
         queue(pool, **item)
+        queued[pool] += 1
 
     def all_workers_done(pool):
+        only_the_last_waits = queued[pool] == GROUPS - 1
         done = ask(pool)
-        if done and pool._ventilated_items == GROUPS - 1:
+        if done and only_the_last_waits:
             workers_are_done.set()
             if pool._ventilator._iterations_remaining is not None:
                 pool._ventilator._ventilation_thread.join()
