@@ -93,6 +93,9 @@ def simulated():
                 [NEVER],
                 0,
                 0,
+                None,
+                f"clinic {number % 2}",
+                ["mutual"],
             )
         )
     return people, samples

@@ -1,7 +1,7 @@
 """The cohort in a warehouse: labels on shards, attrition that adds up, splits for good, gates that hold."""
 
 import argparse
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from itertools import pairwise
 
 import numpy as np
@@ -15,7 +15,7 @@ from salus.cohorts.exclusions import excluded_codes
 from salus.cohorts.grid import data_end, grid
 from salus.cohorts.labels import LABEL_STEPS
 from salus.cohorts.splits import fold_column, fold_of, split_column, split_of, split_people
-from salus.cohorts.task import Index, Task
+from salus.cohorts.task import Index, Splits, Task
 from salus.cohorts.weights import weighted
 from salus.errors import Held
 from salus.job import spark_job
@@ -33,7 +33,9 @@ def task():
     return Task.load("admission_90d")
 
 
-def person(subject_id, admissions=(), covered=((date(2022, 1, 1), None),), born=date(1950, 1, 1), death=None):
+def person(
+    subject_id, admissions=(), covered=((date(2022, 1, 1), None),), born=date(1950, 1, 1), death=None, care_site=None
+):
     """A ``TIMELINES`` row; every event is known on its day, and a laboratory value stands at the data's end."""
     events = sorted([(micros(day), ADMISSION) for day in admissions] + [(micros(END), LAB)])
     times = [time for time, _ in events]
@@ -60,6 +62,9 @@ def person(subject_id, admissions=(), covered=((date(2022, 1, 1), None),), born=
         [NEVER] * len(starts),
         0,
         0,
+        None,
+        care_site,
+        [None] * len(starts),
     )
 
 
@@ -72,6 +77,7 @@ def everybody(people=400):
             admissions=[date(2025, 4, 1 + subject % 28)] if kind < 2 else [],
             covered=((date(2022, 1, 1), date(2025, 5, 10) if kind in (1, 2) else None),),
             born=date(2015, 1, 1) if kind == 3 else date(1950, 1, 1),
+            care_site=f"site {subject % 5}",
         )
 
 
@@ -112,6 +118,43 @@ def test_the_cohort_is_its_definition_person_by_person(made, task):
             if day < left and (in_time or (left - day).days >= 90):
                 expected[subject, day] = in_time
     assert found == expected
+
+
+def test_what_is_held_out_by_time_comes_after_all_that_is_learnt_from(spark, tmp_path, task):
+    """Everybody of a third is admitted each winter and each summer, and is insured throughout."""
+    by_time = task.model_copy(update={"splits": Splits(by="time", held_out_last=3)})
+    admitted = [date(year, month, 20) for year in (2023, 2024, 2025) for month in (1, 7)]
+    people = range(1, 121)
+    folder = filled(spark, tmp_path, [person(each, admitted if each % 3 == 0 else []) for each in people])
+    with run_in(folder) as job:
+        cohort(job, by_time)
+        found = job.tables.read("cohorts/admission_90d").collect()
+        steps = sorted(job.tables.read("attrition").collect(), key=lambda row: row["step"])
+    dates = grid(task.index, task.label, END)
+    complete = timedelta(days=task.label.horizon_days + task.label.run_out_days)
+    expected = {}
+    for each, dealt in zip(people, split_of(np.array(people), by_time.splits).tolist(), strict=True):
+        for on in dates:
+            if on >= dates[-3]:
+                expected[each, on] = "held_out"
+            elif on + complete <= dates[-3] and dealt != "held_out":
+                expected[each, on] = dealt
+    assert {(row["subject_id"], row["prediction_time"].date()): row["split"] for row in found} == expected
+    assert set(expected.values()) == {"train", "tuning", "calibration", "held_out"}
+    assert str(dates[-3]) in steps[-1]["criterion"]
+    assert steps[-1]["rows_lost"] == len(people) * len(dates) - len(expected)
+    assert steps[-1]["events_left"] == sum(row["boolean_value"] for row in found) > 0
+
+
+def test_people_of_the_sites_held_out_are_in_no_other_split(spark, made, task):
+    by_site = task.model_copy(update={"splits": Splits(by="site", held_out_sites=("site 2", "site 4"))})
+    with run_in(made[0]) as job:
+        cohort(job, by_site)
+        found = job.tables.read("cohorts/admission_90d").collect()
+    assert len(found) == len(made[2])
+    assert all((row["split"] == "held_out") == (row["subject_id"] % 5 in (2, 4)) for row in found)
+    ids = np.array([row["subject_id"] for row in found if row["split"] != "held_out"])
+    assert split_of(ids, by_site.splits).tolist() == [row["split"] for row in found if row["split"] != "held_out"]
 
 
 def test_attrition_adds_up(made, task):

@@ -60,6 +60,9 @@ def person(number):
         "coverage_superseded": [NEVER],
         "events_dropped": 0,
         "values_without_unit": 0,
+        "ethnicity": None,
+        "care_site": None,
+        "coverage_payer": [None],
     }
 
 

@@ -64,7 +64,10 @@ def test_an_evaluation(job_in, warehouse, task):
     known = subgroups["age: 45 to 64", "events"]
     assert 0 < known["people"] < PEOPLE_A_SPLIT
     months = [f"month: 2025-{month:02d}" for month in (1, 4, 7)]
-    assert {subgroup for subgroup, _ in subgroups} == {"sex: female", "sex: male", "age: 45 to 64", *months}
+    assert {subgroup for subgroup, _ in subgroups} == {
+        *("sex: female", "sex: male", "age: 45 to 64", "care site: clinic 0", "care site: clinic 1", "payer: mutual"),
+        *months,
+    }
     assert {subgroups[month, "observed"]["people"] for month in months} == {PEOPLE_A_SPLIT}
     ratios = [subgroups[month, "observed_over_expected"] for month in months]
     assert all(ratio["low"] < ratio["value"] < ratio["high"] for ratio in ratios)
@@ -74,6 +77,10 @@ def test_an_evaluation(job_in, warehouse, task):
     assert rows["model", "auroc_over_baseline"]["low"] > 0
     slope = rows["model", "calibration_slope"]
     assert slope["low"] < 1 < slope["high"]
+
+    # Calibrated by Platt's scaling on people enough, the model of the truth's own form is told with what is true.
+    assert 0.5 < rows["model", "interval_coverage"]["value"] <= 1
+    assert 0 < rows["model", "interval_width"]["value"] < 0.2
 
     # By time, the late claims give the labels away.
     assert rows["model", "leakage_price"]["low"] > 0.03

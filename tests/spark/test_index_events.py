@@ -71,6 +71,9 @@ def person(subject):
         [NEVER],
         0,
         0,
+        None,
+        None,
+        [None],
     )
 
 

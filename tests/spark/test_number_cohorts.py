@@ -46,7 +46,24 @@ def person(subject):
     values = [float("nan")] * len(times)
     born = micros(date(1950, 1, 1))
     facts = (times, times, forever, [code for _, code in events], values)
-    return (subject, born, None, None, "female", None, *facts, [started], [left], [started], [NEVER], 0, 0)
+    return (
+        subject,
+        born,
+        None,
+        None,
+        "female",
+        None,
+        *facts,
+        [started],
+        [left],
+        [started],
+        [NEVER],
+        0,
+        0,
+        None,
+        None,
+        [None],
+    )
 
 
 def day_of(subject):

@@ -130,6 +130,9 @@ def person(number, admissions=(), labs=(), covered=(-400, 400), age=60.0, death=
         [NEVER],
         0,
         0,
+        None,
+        None,
+        [None],
     )
 
 

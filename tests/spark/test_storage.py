@@ -234,3 +234,15 @@ def test_a_job_within_a_job_publishes_what_the_next_one_reads(job_in, tables):
             assert seen(second.tables) == [1]
             second.tables.append("identity", identities(tables, 2))
     assert seen(again(tables)) == [1, 2]
+
+
+def test_a_derived_table_of_an_older_salus_gets_the_columns_of_today(tables):
+    declared = schema_of("codes")
+    older = codes(tables, "A").drop("ancestors")
+    older.write.format("delta").save(tables.path("codes"))
+    tables.replace("codes", codes(tables, "B"))
+    assert tables.read("codes").schema.simpleString() == declared.simpleString()
+    assert [field.metadata for field in tables.read("codes").schema] == [field.metadata for field in declared]
+    assert seen(tables, "codes", "code") == ["B"]
+    tables.publish("one")
+    assert seen(again(tables), "codes", "code") == ["B"]

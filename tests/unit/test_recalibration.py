@@ -17,6 +17,7 @@ from salus.evaluation.calibration import safe_logit
 from salus.evaluation.isotonic import KNOTS, fit_isotonic
 from salus.evaluation.platt import fit_platt
 from salus.evaluation.recalibration import FITTED, Uncalibrated, from_json, leave
+from salus.evaluation.venn_abers import GROUPS, fit_venn_abers
 
 METHODS = sorted(FITTED)
 FINE = np.linspace(-12, 12, 501)
@@ -31,7 +32,12 @@ def columns(rows):
     return logits, labels, weights, people
 
 
-FREE = {"beta": fit_beta, "isotonic": partial(fit_isotonic, replicates=5), "none": leave}
+FREE = {
+    "beta": fit_beta,
+    "isotonic": partial(fit_isotonic, replicates=5),
+    "venn_abers": fit_venn_abers,
+    "none": leave,
+}
 
 
 @pytest.mark.parametrize("method", FREE)
@@ -100,6 +106,7 @@ def test_every_method_mends_what_was_planted_and_the_freer_ones_mend_more():
     assert off["platt"] < 0.5 * off["none"]
     assert off["beta"] < 0.7 * off["platt"]
     assert off["isotonic"] < 0.7 * off["platt"]
+    assert off["venn_abers"] < 0.7 * off["platt"]
 
 
 def test_beta_recovers_its_coefficients_within_their_errors():
@@ -134,6 +141,35 @@ def test_isotonic_stays_small_however_many_people_it_was_fitted_on():
     fitted = fit_isotonic(*distorted(people=20_000), "p", replicates=20)
     assert KNOTS / 2 <= len(fitted.logits) <= KNOTS
     assert len(fitted.to_json()) < 16_000
+
+
+def test_venn_abers_is_its_definition_where_there_are_few_logits():
+    """Whoever comes is added twice, with either label, and the people are fitted anew."""
+    random = np.random.default_rng(8)
+    at = np.linspace(-3, 1, 12)
+    logits = random.choice(at, 300)
+    labels = random.random(300) < expit(logits)
+    fitted = fit_venn_abers(logits, labels, np.ones(300), np.arange(300), "p")
+    low, high = fitted.bounds(at)
+    for place, logit in enumerate(at):
+        for label, found in ((0, low[place]), (1, high[place])):
+            slowly = IsotonicRegression().fit(np.r_[logits, logit], np.r_[labels, label]).predict([logit])
+            assert found == pytest.approx(slowly[0], abs=1e-8)
+    np.testing.assert_allclose(fitted.calibrated(at), high / (1 - low + high))
+
+
+def test_venn_abers_is_as_sure_as_there_are_people_and_not_rows():
+    few, many = (distorted(people=people, rows_each=2) for people in (500, 8000))
+    twice = [np.r_[column, column] for column in few]
+
+    def width(fitted):
+        low, high = fitted.bounds(np.linspace(-3, 0, 50))
+        return (high - low).mean()
+
+    by_people = [width(fit_venn_abers(*data, "p")) for data in (few, many)]
+    assert by_people[1] < by_people[0] / 4
+    assert width(fit_venn_abers(*twice, "p")) == pytest.approx(by_people[0], rel=1e-6)
+    assert len(fit_venn_abers(*many, "p").logits) == GROUPS
 
 
 @pytest.mark.parametrize(("method", "least"), [("beta", 0.90), ("isotonic", 0.85)])

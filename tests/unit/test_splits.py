@@ -2,9 +2,10 @@
 
 import numpy as np
 import pytest
+from pydantic import ValidationError
 
 from salus.cohorts.splits import fold_of, split_of, xxhash64
-from salus.cohorts.task import Splits
+from salus.cohorts.task import Splits, Task
 
 
 @pytest.fixture(scope="module")
@@ -37,3 +38,33 @@ def test_folds_are_even_and_do_not_go_with_splits(people):
     for name in ("train", "tuning", "calibration", "held_out"):
         counts = np.bincount(fold[split == name], minlength=5) / (split == name).sum()
         assert counts == pytest.approx([0.2] * 5, abs=0.02)
+
+
+@pytest.mark.parametrize(
+    ("stated", "told"),
+    [
+        ({"by": "time"}, "held_out_last and by: time belong together"),
+        ({"by": "site"}, "held_out_sites and by: site belong together"),
+        ({"held_out_last": 3}, "held_out_last and by: time belong together"),
+        ({"by": "time", "held_out_last": 3, "held_out_sites": ["a"]}, "held_out_sites and by: site belong together"),
+    ],
+)
+def test_who_is_held_out_is_said_in_one_way(stated, told):
+    with pytest.raises(ValidationError, match=told):
+        Splits(**stated)
+
+
+def test_where_sites_are_held_out_everybody_else_is_learnt_from(people):
+    splits = Splits(by="site", held_out_sites=("a",))
+    assert splits.shares == pytest.approx({"train": 0.75, "tuning": 0.125, "calibration": 0.125})
+    names, counts = np.unique(split_of(people, splits), return_counts=True)
+    assert dict(zip(names.tolist(), (counts / people.size).tolist())) == pytest.approx(splits.shares, abs=0.01)
+    assert splits.stated == splits.shares | {"by": "site", "held_out_last": None, "held_out_sites": ["a"]}
+    assert Splits().stated == Splits().shares
+
+
+def test_some_dates_are_left_to_learn_from():
+    task = Task.load("admission_90d").model_dump()
+    task["splits"] |= {"by": "time", "held_out_last": task["index"]["last"]}
+    with pytest.raises(ValidationError, match="held_out_last must be less than the index's dates"):
+        Task(**task)

@@ -133,7 +133,13 @@ NUMBERS = ("emergency_visits_1y", "cost_1y", "high_cost_1y")
         ("cost_1y", "gates:", "gates:\n  sample_size: riley", "id:", "neither `tune` nor gates.sample_size"),
         ("high_cost_1y", "currency: USD\n", "currency: USD\n    high_from: 9\n", "cost:", "expected one of them"),
         ("high_cost_1y", "percentile: 95", "percentile: 100", "high_from_percentile", "high_from_percentile"),
-        ("high_cost_1y", "{method: platt}", "{method: scale}", "id:", "platt, beta, isotonic, none for the event"),
+        (
+            "high_cost_1y",
+            "{method: platt}",
+            "{method: scale}",
+            "id:",
+            "platt, beta, isotonic, venn_abers, none for the event",
+        ),
     ],
 )
 def test_a_number_is_declared_as_one_and_a_mistake_is_named_with_its_line(tmp_path, name, old, new, where, said):

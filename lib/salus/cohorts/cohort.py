@@ -26,7 +26,7 @@ from salus.cohorts.high_cost import high_from, is_high
 from salus.cohorts.index import COLUMNS as INDEX_COLUMNS
 from salus.cohorts.index import index_codes, index_samples
 from salus.cohorts.labellers import label_steps, labeller
-from salus.cohorts.splits import split_people
+from salus.cohorts.splits import split_samples, split_step
 from salus.cohorts.task import Task
 from salus.cohorts.weights import weighted
 from salus.errors import Held
@@ -85,12 +85,17 @@ def cohort(job, task: Task) -> None:
         timelines = with_costs(timelines, current, job.tables.read("identity"))
     labelled = labelled_samples(timelines, job.tables.read("codes"), task, dates).persist()
     try:
-        samples, rows = labelled, split_people(weighted(labelled), job.tables.read("identity"), task)
+        asked = sample_steps(task, dates, end)
+        samples = _in_a_split(
+            split_samples(labelled, job.tables.read("identity"), job.tables.read("timelines"), task, dates), len(asked)
+        )
+        rows = weighted(samples)
+        asked += split_step(task, dates)
         if task.label.cost is not None and task.label.cost.is_high:
             least = high_from(rows, task.label.cost)
             job.count(high_from=least)
             samples, rows = (each.withColumn("is_positive", is_high(least)) for each in (samples, rows))
-        steps = attrition(samples, task, sample_steps(task, dates, end))
+        steps = attrition(samples, task, asked)
         rows = rows.select(*_as_cohort(task.label))
         figures = figures_of(rows, task.label.kind)
         check_gates(task, figures, steps)
@@ -99,6 +104,12 @@ def cohort(job, task: Task) -> None:
     finally:
         labelled.unpersist()
     job.count(**totals(figures, task.label.kind), index_dates=len(dates), data_end=str(end))
+
+
+def _in_a_split(samples, step):
+    """``samples``; labelled ones that are in no split are lost at ``step``."""
+    is_lost = (F.col("step_lost") == 0) & F.col("split").isNull()
+    return samples.withColumn("step_lost", F.when(is_lost, step).otherwise(F.col("step_lost")))
 
 
 def tonight(job, task: Task, as_of: date) -> list[dict]:

@@ -7,7 +7,7 @@ explains every key; a key that is misspelt, missing or of the wrong kind is refu
 import hashlib
 import json
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
@@ -68,8 +68,18 @@ class Eligibility(Strict):
 
 
 class Splits(Strict):
-    """Shares of people, by hash of the subject_id, for good."""
+    """Who is learnt from and who is held out: shares of people, by hash of the subject_id, for good.
 
+    With ``by: time`` or ``by: site`` the shares deal out those who are not held out by their date or their site.
+    """
+
+    by: Literal["person", "time", "site"] = Field(
+        default="person",
+        description="who is held out. person: the share held_out; time: everybody on the last index dates; site: "
+        "everybody of some care sites",
+    )
+    held_out_last: int | None = Field(default=None, ge=1, description="by time: how many of the last index dates")
+    held_out_sites: tuple[str, ...] = Field(default=(), description="by site: the care sites, as the sources name them")
     train: float = Field(default=0.6, gt=0, lt=1)
     tuning: float = Field(default=0.1, gt=0, lt=1)
     calibration: float = Field(default=0.1, gt=0, lt=1)
@@ -82,10 +92,30 @@ class Splits(Strict):
             raise ValueError(f"the shares of {', '.join(SPLITS)} must add up to 1, not {total:g}")
         return self
 
+    @model_validator(mode="after")
+    def _says_who_is_held_out(self):
+        for name, by in (("held_out_last", "time"), ("held_out_sites", "site")):
+            if bool(getattr(self, name)) != (self.by == by):
+                raise ValueError(f"{name} and by: {by} belong together; expected both or neither")
+        return self
+
     @property
     def shares(self) -> dict[str, float]:
-        """Share of people of each split, in the order in which the hash is cut."""
-        return {name: getattr(self, name) for name in SPLITS}
+        """Share of people of each split, in the order in which the hash is cut.
+
+        Where sites are held out, nobody else is: the other shares add up to 1.
+        """
+        shares = {name: getattr(self, name) for name in SPLITS}
+        if self.by != "site":
+            return shares
+        learnt_from = 1 - shares.pop("held_out")
+        return {name: share / learnt_from for name, share in shares.items()}
+
+    @property
+    def stated(self) -> dict[str, Any]:
+        """The shares, and what else says who is held out."""
+        others = {"by", "held_out_last", "held_out_sites"} if self.by != "person" else set()
+        return self.shares | self.model_dump(mode="json", include=others)
 
 
 class ModelSettings(Strict):
@@ -126,10 +156,10 @@ class Model(Strict):
 class Calibration(Strict):
     """How raw scores become probabilities, or estimates of a number, on the calibration split."""
 
-    method: Literal["platt", "beta", "isotonic", "scale", "none"] = Field(
+    method: Literal["platt", "beta", "isotonic", "venn_abers", "scale", "none"] = Field(
         default="platt",
-        description="platt: two coefficients; beta: three; isotonic: any curve that never falls; scale, for counts and "
-        "costs: one factor; none: left as it is",
+        description="platt: two coefficients; beta: three; isotonic: any curve that never falls; venn_abers: two such "
+        "curves, between which the probability lies; scale, for counts and costs: one factor; none: left as it is",
     )
 
 
@@ -199,9 +229,17 @@ class Task(Strict):
         return tiers
 
     @model_validator(mode="after")
+    def _dates_are_left_to_learn_from(self):
+        if self.splits.held_out_last is not None and self.splits.held_out_last >= self.index.last:
+            raise ValueError(
+                f"splits.held_out_last must be less than the index's dates, index.last ({self.index.last})"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _numbers_are_told_as_numbers(self):
         kind, method = self.label.kind, self.calibration.method
-        fitting = ("scale", "none") if kind.is_number else ("platt", "beta", "isotonic", "none")
+        fitting = ("scale", "none") if kind.is_number else ("platt", "beta", "isotonic", "venn_abers", "none")
         if method not in fitting:
             raise ValueError(
                 f"calibration.method is {method}; expected one of {', '.join(fitting)} for the {kind.name} of label"

@@ -23,7 +23,7 @@ from salus.evaluation.bootstrap import REPLICATES
 from salus.evaluation.calibration import Calibration
 from salus.evaluation.leakage import CLOCKS, ROWS
 from salus.evaluation.measures import Measures, measures_of
-from salus.evaluation.metrics import Sample
+from salus.evaluation.metrics import Sample, interval_figures
 from salus.evaluation.months import months_of
 from salus.evaluation.predictions import Predicted, collected, predictions, sampled, share_of_people
 from salus.evaluation.subgroups import GAP, MATERIAL, is_material
@@ -57,7 +57,7 @@ def evaluate(job: Job, task: Task) -> None:
     try:
         calibrations = _calibrate(job, measures.fitted[task.calibration.method], dataset, packages, (model, baseline))
         job.progress(f"calibrated on {calibrations[0].rows:,} rows of {calibrations[0].people:,} people")
-        held_out = _predicted(job, dataset, HELD_OUT, packages, task.id)
+        held_out = _predicted(job, dataset, HELD_OUT, packages, task)
         rows = _held_out_rows(measures, held_out, calibrations)
         job.progress(f"measured on {held_out.labels.size:,} rows of people held out")
         rows += _price(job, task, measures, packages[0])
@@ -118,15 +118,21 @@ def _calibrate(
     return fitted
 
 
-def _predicted(job: Job, dataset: Dataset, split: str, packages: list["Broadcast[bytes]"], truth_of: str | None = None):
+def _predicted(
+    job: Job, dataset: Dataset, split: str, packages: list["Broadcast[bytes]"], asked_of: Task | None = None
+) -> Predicted:
+    """What ``packages`` say of ``split``; with the truth and the subgroups that ``asked_of`` has."""
     predicted = predictions(job.spark, dataset, split, packages)
-    truth, timelines = None, None
-    if truth_of is not None:
+    timelines, truth, learnt_from = None, None, None
+    if asked_of is not None:
         timelines = job.tables.read("timelines")
-    if truth_of is not None and job.tables.version("demo_truth") is not None:
-        truth = job.tables.read("demo_truth").where(F.col("task_id") == truth_of)
+        if job.tables.version("demo_truth") is not None:
+            truth = job.tables.read("demo_truth").where(F.col("task_id") == asked_of.id)
+        if asked_of.splits.by == "time":
+            cohort = job.tables.read(f"cohorts/{asked_of.id}")
+            learnt_from = cohort.where(F.col("split") != HELD_OUT).select("subject_id").distinct()
     share = share_of_people(dataset.split(split).rows)
-    return collected(sampled(predicted, share), len(packages), truth, timelines)
+    return collected(sampled(predicted, share), len(packages), truth, timelines, learnt_from)
 
 
 def _held_out_rows(measures: Measures, held_out: Predicted, calibrations: list[Calibration]) -> list[dict[str, Any]]:
@@ -145,7 +151,9 @@ def _held_out_rows(measures: Measures, held_out: Predicted, calibrations: list[C
     truth = {"attainable": held_out.attainable[known], "oracle": held_out.true[known]}
     sample = Sample(held_out.people[known], held_out.labels[known], held_out.weights[known], held_out.true[known])
     told = {name: each[known] for name, each in models.items()}
-    return rows + _sized(measures.of_models(sample, told | truth, over_truth_only=models), sample)
+    rows += _sized(measures.of_models(sample, told | truth, over_truth_only=models), sample)
+    low, high = calibrations[0].bounds(held_out.logits[0][known])
+    return rows + _sized(interval_figures(low, high, held_out.true[known], sample.weights), sample)
 
 
 def _price(job: Job, task: Task, measures: Measures, package: "Broadcast[bytes]") -> list[dict[str, Any]]:

@@ -58,6 +58,11 @@ def folds(job: Job, task: Task, ranks: int | None = None) -> None:
             f"Received the task {task.id}, whose label is a {task.label.kind.name}; expected one whose label is an "
             "event: folds compare how models rank. Use evaluate, which measures the model beside its baseline."
         )
+    if task.splits.by == "time":
+        raise Refused(
+            f"Received {task.id}, which holds out by time; expected splits by person or site, of which no person is "
+            "in two. Measure it by `evaluate`."
+        )
     ranks = ranks or job.settings.ranks
     reads = (f"cohorts/{task.id}", "timelines", "codes")
     if not job.needed({"task": task.id}, reads, task=task.hash, ranks=ranks):

@@ -8,7 +8,8 @@ has them, without intervals; ``scaled_brier``, 1 less the Brier score over that 
 ``usefulness`` says of the highest 1, 5 and 10 % (``sensitivity_top_5``, ``ppv_top_5``, ``lift_top_5``), and the curve
 ``net_benefit``, with ``net_benefit_of_all`` under ``model``. Where the simulated truth is known also
 ``auroc_over_truth``: the AUROC with every row a case in the proportion of its true probability, free of the
-outcomes' noise. Under ``model`` alone, each paired: ``auroc_over_baseline`` (difference), ``share_of_attainable_lift``
+outcomes' noise; and, under ``model``, ``interval_coverage`` and ``interval_width`` of the interval that is told beside
+each probability. Under ``model`` alone, each paired: ``auroc_over_baseline`` (difference), ``share_of_attainable_lift``
 ((model - 0.5) / (attainable - 0.5), over the truth) and ``leakage_price``, ``auroc_by_time``,
 ``auroc_by_available_time`` (see ``leakage``).
 """
@@ -232,3 +233,14 @@ def thinned(x: np.ndarray, y: np.ndarray, points: int = CURVE_POINTS) -> tuple[n
 
 def _curve(model: str, metric: str, x: np.ndarray, y: np.ndarray) -> dict[str, Any]:
     return {"model_name": model, "metric": metric, "curve_x": [float(v) for v in x], "curve_y": [float(v) for v in y]}
+
+
+def interval_figures(low: np.ndarray, high: np.ndarray, true: np.ndarray, weights: np.ndarray) -> list[dict[str, Any]]:
+    """How often the model's interval holds the true probability, and how wide it is; all (rows,)."""
+    inside = (low <= true) & (true <= high)
+    figures = {"interval_coverage": inside, "interval_width": high - low}
+    return [
+        {"model_name": "model", "metric": name, "value": float(np.average(each, weights=weights))}
+        | dict.fromkeys(("low", "high"))
+        for name, each in figures.items()
+    ]

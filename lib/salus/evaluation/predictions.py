@@ -33,6 +33,24 @@ ROWS_AT_MOST = 5_000_000
 
 HASH_CLASSES = 1_000_000
 
+PAYER = """try_element_at(
+    filter(
+        arrays_zip(coverage_start, coverage_end, coverage_available, coverage_superseded, coverage_payer),
+        span -> span.coverage_start <= prediction_time AND prediction_time < span.coverage_end
+            AND span.coverage_available <= prediction_time AND prediction_time < span.coverage_superseded),
+    -1).coverage_payer"""
+"""Whose coverage held the prediction, by what was known then; of several spans the one that began last."""
+
+ATTRIBUTES = {name: name for name in ("birth", "sex", "race", "ethnicity", "care_site")} | {"payer": PAYER}
+"""What subgroups are made of: name to SQL over a prediction beside its person's ``timelines`` row."""
+
+SEEN = "seen_in_training"
+"""Whether an earlier row of the same person was learnt from, where that can be."""
+
+
+VALUES_AT_MOST, OTHERS = 20, "others"
+"""Subgroups of one attribute; a region's practices and plans are many, and few of them have events enough."""
+
 
 def one_thread() -> None:
     """Let TensorFlow, not yet started in this process, compute on one thread: Spark runs one task a core."""
@@ -151,7 +169,11 @@ class Predicted:
 
 
 def collected(
-    predicted: DataFrame, models: int, truth: DataFrame | None = None, timelines: DataFrame | None = None
+    predicted: DataFrame,
+    models: int,
+    truth: DataFrame | None = None,
+    timelines: DataFrame | None = None,
+    learnt_from: DataFrame | None = None,
 ) -> Predicted:
     """``predicted`` on the driver, in a fixed order.
 
@@ -160,6 +182,7 @@ def collected(
         models: how many logits a row.
         truth: table ``demo_truth`` of the task, or None.
         timelines: table ``timelines``, whose people have the attributes of subgroups; None = they have none.
+        learnt_from: subject_id of whom an earlier row was learnt from, told apart from others; None = of nobody.
     """
     if truth is None:
         unknown = F.lit(None).cast("double")
@@ -174,7 +197,12 @@ def collected(
         day = F.to_date(F.timestamp_micros("prediction_time"))
         with_truth = predicted.withColumn("_day", day).join(known, ["subject_id", "_day"], "left").drop("_day")
     if timelines is not None:
-        with_truth = with_truth.join(timelines.select("subject_id", "birth", "sex", "race"), "subject_id", "left")
+        attributes = [F.expr(value).alias(name) for name, value in ATTRIBUTES.items()]
+        if learnt_from is not None:
+            with_truth = with_truth.join(learnt_from.withColumn(SEEN, F.lit("yes")), "subject_id", "left")
+            attributes.append(F.coalesce(SEEN, F.lit("no")).alias(SEEN))
+        beside = with_truth.join(timelines, "subject_id", "left")
+        with_truth = beside.select(*(name for name in with_truth.columns if name != SEEN), *attributes)
     table = with_truth.toArrow().sort_by([("subject_id", "ascending"), ("prediction_time", "ascending")])
 
     def column(name):
@@ -193,11 +221,19 @@ def collected(
 
 
 def _attributes(table: pa.Table) -> dict[str, np.ndarray]:
-    """Sex, age band and race of each row; a text that many rows share is one object."""
+    """The age band and every other attribute of each row; a text that many rows share is one object."""
     born, at = (table[name].to_numpy().astype(np.float64) for name in ("birth", "prediction_time"))
     found = {"age": age_bands((at - born) / (DAYS_PER_YEAR * MICROSECONDS_PER_DAY))}
-    for name in ("sex", "race"):
+    for name in sorted({*ATTRIBUTES, SEEN} & set(table.column_names) - {"birth"}):
         encoded = table[name].fill_null("").dictionary_encode().combine_chunks()
-        values = np.array(encoded.dictionary.to_pylist() or [""], dtype=object)
-        found[name] = values[encoded.indices.to_numpy()]
+        found[name.replace("_", " ")] = _most_frequent(encoded.dictionary.to_pylist(), encoded.indices.to_numpy())
     return found
+
+
+def _most_frequent(values: list[str], places: np.ndarray) -> np.ndarray:
+    """``values[places]``, where values beyond the ``VALUES_AT_MOST`` most frequent are ``OTHERS``."""
+    names = np.array(values or [""], dtype=object)
+    by_frequency = np.lexsort((names.astype(str), -np.bincount(places, minlength=names.size)))
+    rare = by_frequency[VALUES_AT_MOST:]
+    names[rare[names[rare] != ""]] = OTHERS
+    return names[places]

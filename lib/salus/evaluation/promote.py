@@ -152,10 +152,10 @@ def _compared(job: Job, task: Task, challenger: Trained, champion: Trained) -> d
         }
     for role, model in ((CHALLENGER, challenger), (CHAMPION, champion)):
         splits = package_info(package_url(job, model)).get("splits")
-        if splits != task.splits.shares:
+        if splits != task.splits.stated:
             return {
                 "incomparable": f"Received a {role} that was trained with the splits {splits}; expected the task's, "
-                f"{task.splits.shares}, since it may have learnt from people held out now."
+                f"{task.splits.stated}, since it may have learnt from people held out now."
             }
     models = (challenger, champion)
     packages = [job.spark.sparkContext.broadcast(package_bytes(package_url(job, model))) for model in models]

@@ -13,6 +13,7 @@ from salus.evaluation.calibration import UNNAMED, Calibration
 from salus.evaluation.isotonic import Isotonic, fit_isotonic
 from salus.evaluation.platt import Platt, fit_platt
 from salus.evaluation.scale import Scale, fit_scale, leave_number
+from salus.evaluation.venn_abers import VennAbers, fit_venn_abers
 
 
 @dataclass(frozen=True)
@@ -46,6 +47,7 @@ FITTED: dict[str, Callable[..., Calibration]] = {
     "platt": fit_platt,
     "beta": fit_beta,
     "isotonic": fit_isotonic,
+    "venn_abers": fit_venn_abers,
     "none": leave,
 }
 """A task's ``calibration.method`` to what fits it, for an event."""
@@ -54,7 +56,7 @@ FITTED_TO_NUMBERS: dict[str, Callable[..., Calibration]] = {"scale": fit_scale, 
 """The same for a count or a cost."""
 
 KINDS: dict[str, Callable[..., Calibration]] = {
-    kind.method: kind for kind in (Platt, Beta, Isotonic, Scale, Uncalibrated)
+    kind.method: kind for kind in (Platt, Beta, Isotonic, VennAbers, Scale, Uncalibrated)
 }
 
 

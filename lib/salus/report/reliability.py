@@ -33,7 +33,7 @@ def reliability_section(measured: Measures) -> Section:
         "calibration",
         TITLE,
         question,
-        [*_in_words(measured), *_curve(measured), _table(measured, shown), *_leakage(measured)],
+        [*_in_words(measured), *_curve(measured), _table(measured, shown), *_intervals(measured), *_leakage(measured)],
     )
 
 
@@ -53,6 +53,21 @@ def _in_words(measured):
     said = "too extreme" if slope.high < 1 else "too timid"
     return [
         Text(f"The calibration slope is {figure}: its interval lies off 1, so the probabilities are {said}.", "warning")
+    ]
+
+
+def _intervals(measured):
+    """What the interval beside each probability is worth, where the true probability is known."""
+    coverage, width = (measured.get(("model", f"interval_{name}")) for name in ("coverage", "width"))
+    if coverage is None or width is None or coverage.value is None or width.value is None:
+        return []
+    return [
+        Text(
+            f"The interval told beside each probability, on average {words.percent(width.value)} wide, holds the true "
+            f"probability of {words.percent(coverage.value)} of these predictions. It covers what it is made of "
+            "(docs/tasks.md) and no more: what no record holds moves the truth beyond it.",
+            "note",
+        )
     ]
 
 

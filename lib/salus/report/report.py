@@ -20,6 +20,7 @@ from salus.report.people import highest, people_section
 from salus.report.phases import phases
 from salus.report.provenance import identity, model_row, newest_snapshot, packages, provenance_section
 from salus.report.quality import checked, quality_section
+from salus.report.refits import refits_section, refitted
 from salus.report.reliability import reliability_section
 from salus.report.stability import apart, stability_section
 from salus.report.subgroups import subgroups_section
@@ -85,6 +86,7 @@ def _sections(tables: Tables, task: Task, as_of: date, found: Found) -> list[Sec
         subgroups_section(found.people, told.of_subgroups),
         stability_section(found.months, told),
         *folds_section(cross_validated(tables, task.id)),
+        *refits_section(refitted(tables, task.id, scoring.model_version if scoring else None)),
         distribution_section(distribution(tables, task.id, as_of, told), told),
         people_section(highest(tables, task.id, as_of, told), as_of, told),
         provenance_section(

@@ -16,8 +16,8 @@ TOO_FEW = "too few events"
 def subgroups_section(found: Mapping[str, Mapping[str, Measure]], figures: Figures = FIGURES) -> Section:
     """A table of each subgroup's ``figures`` with its gaps to everybody else, and a plot of one of them."""
     question = (
-        "People held out, by sex, age and race where they are known. A gap to everybody else is marked where its "
-        "95 % interval excludes none and it is wide enough to matter."
+        "People held out, by sex, age, race, ethnicity, care site and payer where they are known. A gap to everybody "
+        "else is marked where its 95 % interval excludes none and it is wide enough to matter."
     )
     if not found:
         return Section("subgroups", TITLE, question, [Missing("Subgroups", "evaluate")])

@@ -17,6 +17,7 @@ from salus.schemas.derived import (
     MODELS,
     PROMOTIONS,
     QUALITY,
+    REFITS,
     TIMELINES,
     TRIALS,
 )
@@ -68,6 +69,7 @@ TABLES = {
     "calibrations": CALIBRATIONS,
     "evaluations": EVALUATIONS,
     "folds": FOLDS,
+    "refits": REFITS,
     "scores": SCORES,
     "score_runs": SCORE_RUNS,
     "scores_superseded": SCORES_SUPERSEDED,

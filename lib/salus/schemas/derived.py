@@ -47,6 +47,9 @@ TIMELINES = StructType(
         field("coverage_superseded", LONGS, "microseconds at which a newer version replaced it", True),
         field("events_dropped", INT, "events left out because the person has more than the declared limit", True),
         field("values_without_unit", INT, "current numbers without a unit, taken to be in the usual one", True),
+        field("ethnicity", STRING, "as the source codes it"),
+        field("care_site", STRING, "the site or practice that the person belongs to, as the source names it"),
+        field("coverage_payer", STRINGS, "of each span: whose it is, as the source names them", True),
     ]
 )
 
@@ -242,6 +245,21 @@ FOLDS = StructType(
         field("high", DOUBLE, "97.5 % bound"),
         field("people", LONG, "people measured", True),
         field("rows", LONG, "predictions measured", True),
+        field("run_id", STRING, "the run that measured it", True),
+    ]
+)
+
+REFITS = StructType(
+    [
+        field("task_id", STRING, "task", True),
+        field("model_version", STRING, "of the model that was refitted", True),
+        field("refits", INT, "how many, each with a seed of its own", True),
+        field("metric", STRING, "mape, spread_p50, tier_changed, top_tier_kept, auroc, ...", True),
+        field("band", INT, "tenth of people by probability, 10 = the highest; null = everybody"),
+        field("value", DOUBLE, "mean over the refits, or a percentile over people", True),
+        field("lowest", DOUBLE, "over the refits, where each has a value"),
+        field("highest", DOUBLE, "the same"),
+        field("people", LONG, "people measured", True),
         field("run_id", STRING, "the run that measured it", True),
     ]
 )

@@ -102,7 +102,9 @@ def patients(clock: Clock, course: Course) -> pa.Array:
         named["state_code"],
         '","postalCode":"',
         named["zip"],
-        '","country":"US"}]}\n',
+        '","country":"US"}],"managingOrganization":{"reference":"Organization/site-',
+        picked(SITES, people.site),
+        '"}}\n',
     )
 
 

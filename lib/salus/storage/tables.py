@@ -32,6 +32,7 @@ PARTITIONED_BY = {
     "scores": ["task_id", "as_of"],
     "evaluations": ["task_id"],
     "folds": ["task_id"],
+    "refits": ["task_id"],
     "demo_truth": ["task_id"],
 }
 STATISTICS_ON = ("source_subject_id", "subject_id", "time", "record_id")
@@ -196,6 +197,8 @@ class Tables:
         self._create(name)
         if name not in UNPUBLISHED:
             self._at_what_is_seen(name)
+        if mode == "overwrite" and not where:
+            self._declare_anew(name)
         writer = conform(rows, schema_of(name)).write.format("delta").mode(mode)
         if where:
             writer = writer.option("replaceWhere", where)
@@ -211,8 +214,16 @@ class Tables:
             self._restore(name, self.published[name])
 
     def _create(self, name):
-        if self._newest(name) is not None:
-            return
+        if self._newest(name) is None:
+            self._declare(name, DeltaTable.createIfNotExists(self.spark))
+
+    def _declare_anew(self, name):
+        """Give a table that is about to be replaced the columns of today, where an older Salus made it."""
+        made = self.spark.read.format("delta").load(self.path(name)).schema
+        if made.simpleString() != schema_of(name).simpleString():
+            self._declare(name, DeltaTable.replace(self.spark))
+
+    def _declare(self, name, builder):
         schema = schema_of(name)
         statistics = [
             column
@@ -220,8 +231,7 @@ class Tables:
             if column in schema.names and not isinstance(schema[column].dataType, ArrayType)
         ]
         builder = (
-            DeltaTable.createIfNotExists(self.spark)
-            .location(self.path(name))
+            builder.location(self.path(name))
             .addColumns(schema)
             .property("delta.enableDeletionVectors", "false")
             .property("delta.dataSkippingStatsColumns", ",".join(statistics))

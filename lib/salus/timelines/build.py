@@ -3,7 +3,8 @@
 Everything that was visible at some time stands in them, each row with the time at which a newer version replaced
 it, so that what was known at any past T can be read from the current row.
 
-Sex, race and birth are static, known always: the source that names the person speaks first, then the newest record.
+Sex, race, ethnicity, care site and birth are static, known always: the source that names the person speaks first, then
+the newest record.
 """
 
 from pyspark.sql import Column, DataFrame
@@ -101,11 +102,11 @@ def _people(rows):
     is_current = F.col("superseded") == NEVER
     is_death = is_current & (F.col("event.code") == F.xxhash64(F.lit(MEDS_DEATH)))
     event = F.struct("event.time", "available", "event.code", "superseded", "event.value")
-    span = F.struct("span.start", "span.end", "available", "superseded")
+    span = F.struct("span.start", "span.end", "available", "superseded", "span.payer")
     return rows.groupBy("subject_id").agg(
         F.sort_array(F.collect_list(F.when(F.col("event").isNotNull(), event))).alias("events"),
         F.sort_array(F.collect_list(F.when(F.col("span").isNotNull(), span))).alias("spans"),
-        *(_first_stated(name).alias(name) for name in ("sex", "race", "birth")),
+        *(_first_stated(name).alias(name) for name in ("sex", "race", "ethnicity", "care_site", "birth")),
         F.count_if(is_current & F.col("lacks_unit")).cast("int").alias("values_without_unit"),
         F.min(F.when(is_death, F.col("event.time"))).alias("death"),
         F.min(F.when(is_death, F.col("available"))).alias("death_available"),
@@ -140,5 +141,8 @@ def _parallel(people):
     return people.select(
         "*",
         *(F.col(f"events.{name}").alias(name) for name in ("time", "available", "superseded", "code", "value")),
-        *(F.col(f"spans.{name}").alias(f"coverage_{name}") for name in ("start", "end", "available", "superseded")),
+        *(
+            F.col(f"spans.{name}").alias(f"coverage_{name}")
+            for name in ("start", "end", "available", "superseded", "payer")
+        ),
     )

@@ -27,9 +27,9 @@ def facts(events: DataFrame, persons: DataFrame, coverage: DataFrame) -> DataFra
 
     Returns:
         ``source_subject_id, record_id, version, available`` (int64 clock; never before the fact's own time),
-        and one of: ``event`` struct<time, code, value>, ``span`` struct<start, end>, ``person`` struct<sex, race,
-        birth>; none of them for a void. A death that a person record states is an event too. ``lacks_unit`` tells a
-        number of a code with a canonical unit that came without one.
+        and one of: ``event`` struct<time, code, value>, ``span`` struct<start, end, payer>, ``person`` struct<sex,
+        race, ethnicity, care_site, birth>; none of them for a void. A death that a person record states is an event
+        too. ``lacks_unit`` tells a number of a code with a canonical unit that came without one.
     """
     deaths = persons.where(F.col("death_datetime").isNotNull()).select(
         *KEYS,
@@ -64,13 +64,18 @@ def facts(events: DataFrame, persons: DataFrame, coverage: DataFrame) -> DataFra
         F.struct(
             clock("payer_plan_period_start_date", STATIC).alias("start"),
             clock("date_add(payer_plan_period_end_date, 1)", NEVER).alias("end"),
+            F.col("payer_source_value").alias("payer"),
         ).alias("span"),
     )
     stated = persons.select(
         *KEYS,
         clock("available_time", STATIC).alias("available"),
         F.struct(
-            F.expr(SEX).alias("sex"), F.col("race_source_value").alias("race"), F.expr(BIRTH).alias("birth")
+            F.expr(SEX).alias("sex"),
+            F.col("race_source_value").alias("race"),
+            F.col("ethnicity_source_value").alias("ethnicity"),
+            F.col("care_site_source_value").alias("care_site"),
+            F.expr(BIRTH).alias("birth"),
         ).alias("person"),
     )
     return happened.unionByName(spans, True).unionByName(stated, True)

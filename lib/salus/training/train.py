@@ -171,7 +171,7 @@ def _registered(job, task, dataset, notes, network, results, registry):
         "prevalence": prevalence,
         "samples": train_split.rows,
         "label_hash": task.label_hash,
-        "splits": task.splits.shares,
+        "splits": task.splits.stated,
         **notes,
         "weights": found["weights"],
         "versions": {name: version(name) for name in VERSIONS_OF},

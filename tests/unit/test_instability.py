@@ -1,0 +1,67 @@
+"""Refits that differ by a known amount are told to differ by it."""
+
+import numpy as np
+import pytest
+
+from salus.cohorts.task import Tier
+from salus.evaluation.instability import BANDS, instability, tier_places
+from salus.report.refits import refits_section
+
+TIERS = [Tier(name="high", from_percentile=90), Tier(name="low", from_percentile=0)]
+
+
+def by_metric(rows):
+    return {(row["metric"], row["band"]): row for row in rows}
+
+
+def test_refits_that_agree_move_nobody():
+    told = np.linspace(0.01, 0.5, 200)
+    found = by_metric(instability(told, np.tile(told, (4, 1)), TIERS))
+    for metric in ("mape", "spread_p50", "spread_p99", "tier_changed"):
+        assert found[metric, None]["value"] == 0
+    assert found["top_tier_kept", None]["value"] == 1
+    assert found["top_tier_kept", None]["people"] == 20
+
+
+def test_a_planted_spread_is_found_where_it_was_planted():
+    random = np.random.default_rng(3)
+    told = np.linspace(0.05, 0.45, 4000)
+    noise = np.where(np.arange(4000) < 2000, 0.001, 0.02)
+    refitted = told + random.normal(0, 1, (40, 4000)) * noise
+    found = by_metric(instability(told, refitted, TIERS))
+    assert found["spread_p50", 1]["value"] == pytest.approx(0.001, rel=0.05)
+    assert found["spread_p50", BANDS]["value"] == pytest.approx(0.02, rel=0.05)
+    assert found["mape", None]["value"] == pytest.approx(np.sqrt(2 / np.pi) * 0.0105, rel=0.05)
+    assert found["told", BANDS]["value"] == pytest.approx(told[3600:].mean())
+    assert found["mape", None]["lowest"] < found["mape", None]["value"] < found["mape", None]["highest"]
+
+
+def test_who_is_swapped_over_a_bound_changes_the_tier():
+    told = np.arange(100) / 200
+    swapped = told.copy()
+    swapped[[89, 90]] = swapped[[90, 89]]
+    found = by_metric(instability(told, np.array([told, swapped]), TIERS))
+    assert (found["tier_changed", None]["lowest"], found["tier_changed", None]["highest"]) == (0, 0.02)
+    assert found["top_tier_kept", None]["lowest"] == 0.9
+
+
+def test_tiers_are_those_of_a_night():
+    told = np.array([0.1, 0.2, 0.2, 0.9])
+    by_probability = [Tier(name="high", from_probability=0.5), Tier(name="mid", from_probability=0.2)]
+    assert tier_places(told, by_probability).tolist() == [2, 1, 1, 0]
+    by_percentile = [Tier(name="high", from_percentile=80), Tier(name="mid", from_percentile=50)]
+    assert tier_places(told, by_percentile).tolist() == [2, 1, 1, 0]  # midranks 12.5, 50, 50, 87.5
+
+
+def test_the_report_tells_what_changed_and_draws_it():
+    told = np.linspace(0.01, 0.4, 300)
+    refitted = told * np.array([[0.9], [1.0], [1.2]])
+    refitted[0, ::7] *= 1.5
+    rows = [row | {"refits": 3} for row in instability(told, refitted, TIERS)]
+    [section] = refits_section(rows)
+    words, plot, table = section.blocks
+    changed = by_metric(rows)["tier_changed", None]["value"]
+    assert f"{100 * changed:.1f} %" in words.text
+    assert len(plot.figure.data) == 2
+    assert table.rows[0][0] == "Probability moves by, on average"
+    assert refits_section([]) == []
