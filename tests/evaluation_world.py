@@ -94,7 +94,7 @@ def simulated():
                 0,
                 0,
                 None,
-                f"clinic {number % 2}",
+                f"clinic {number // len(SPLITS) % 2}",
                 ["mutual"],
             )
         )

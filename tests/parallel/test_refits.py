@@ -61,7 +61,7 @@ def test_refits_differ_by_their_seed_alone_and_a_finished_one_is_not_trained_aga
     assert 0 < found["mape"]["value"] < 0.2
     assert 0 < found["spread_p50"]["value"] <= found["spread_p90"]["value"] <= found["spread_p99"]["value"]
     assert found["auroc"]["lowest"] < found["auroc"]["highest"]
-    assert found["auroc"]["value"] == pytest.approx(measured["value"], abs=0.05)
+    assert found["auroc"]["value"] == pytest.approx(measured["value"], abs=0.15)
     assert {row["refits"] for row in rows} == {2}
     assert Folder(f"{warehouse}/_refits/{task.id}").names() == []
 

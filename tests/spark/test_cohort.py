@@ -123,7 +123,7 @@ def test_the_cohort_is_its_definition_person_by_person(made, task):
 def test_what_is_held_out_by_time_comes_after_all_that_is_learnt_from(spark, tmp_path, task):
     """Everybody of a third is admitted each winter and each summer, and is insured throughout."""
     by_time = task.model_copy(update={"splits": Splits(by="time", held_out_last=3)})
-    admitted = [date(year, month, 20) for year in (2023, 2024, 2025) for month in (1, 7)]
+    admitted = [date(year, month, 20) for year in (2023, 2024, 2025, 2026) for month in (1, 7)]
     people = range(1, 121)
     folder = filled(spark, tmp_path, [person(each, admitted if each % 3 == 0 else []) for each in people])
     with run_in(folder) as job:
@@ -146,9 +146,9 @@ def test_what_is_held_out_by_time_comes_after_all_that_is_learnt_from(spark, tmp
     assert steps[-1]["events_left"] == sum(row["boolean_value"] for row in found) > 0
 
 
-def test_people_of_the_sites_held_out_are_in_no_other_split(spark, made, task):
+def test_people_of_the_sites_held_out_are_in_no_other_split(spark, tmp_path, made, task):
     by_site = task.model_copy(update={"splits": Splits(by="site", held_out_sites=("site 2", "site 4"))})
-    with run_in(made[0]) as job:
+    with run_in(filled(spark, tmp_path, everybody())) as job:
         cohort(job, by_site)
         found = job.tables.read("cohorts/admission_90d").collect()
     assert len(found) == len(made[2])

@@ -19,7 +19,7 @@ from salus.evaluation.calibration import (
 )
 from salus.evaluation.discrimination import Ranking, auroc, average_precision
 from salus.evaluation.leakage import price
-from salus.evaluation.metrics import Sample, measured
+from salus.evaluation.metrics import Sample, interval_figures, measured
 from salus.evaluation.platt import fit_platt
 from salus.evaluation.recalibration import from_json
 from salus.evaluation.subgroups import METRICS, age_bands, by_subgroup, is_material
@@ -381,3 +381,10 @@ def test_a_replicate_in_which_nobody_had_the_event_has_no_scaled_brier_score():
     model = metrics._Measured.of(np.array([0.4, 0.5, 0.2, 0.1]), sample)
     assert np.isnan(metrics._metric(model, sample, "scaled_brier", np.array([0.0, 2, 1, 1])))
     assert metrics._metric(model, sample, "scaled_brier", np.array([1.0, 1, 1, 1])) < 1
+
+
+def test_an_interval_holds_as_much_of_the_truth_as_it_does():
+    low, high = np.array([0.1, 0.2, 0.3, 0.4]), np.array([0.2, 0.3, 0.4, 0.6])
+    true, weights = np.array([0.15, 0.31, 0.3, 0.9]), np.array([1.0, 1.0, 1.0, 3.0])
+    found = {row["metric"]: row["value"] for row in interval_figures(low, high, true, weights)}
+    assert found == pytest.approx({"interval_coverage": 2 / 6, "interval_width": 0.9 / 6})
