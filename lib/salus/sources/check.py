@@ -17,7 +17,6 @@ from pyspark.sql.pandas.types import from_arrow_schema
 
 from salus.errors import Refused
 from salus.privacy.settings import policy_of
-from salus.settings import load_yaml
 from salus.sources import formats
 from salus.sources.batch import Batch, placed, staged_rows
 from salus.sources.declaration import (
@@ -26,10 +25,10 @@ from salus.sources.declaration import (
     Source,
     columns_in,
     expressions,
-    line_of,
     load_source,
     needed_columns,
     source_path,
+    written_source,
 )
 from salus.sources.files import hashed, inspect, listed
 from salus.sources.identifying import refuse_identifying
@@ -77,13 +76,17 @@ def check_source(spark: SparkSession, source: Source, path: Path) -> int:
     for kind, record in source.records.items():
         wrong += _wrong_columns(spark, source, kind, record)
     if wrong:
-        content = load_yaml(path)
-        where, why = min(wrong, key=lambda one: line_of(content, one[0]))
-        others = sorted({line_of(content, one) for one, _ in wrong} - {line_of(content, where)})
-        also = f"; so are those in the lines {', '.join(map(str, others))}" if others else ""
-        raise Refused(
-            f"{path}:{line_of(content, where)}: received `{'.'.join(map(str, where))}`: {why}. Mend it{also}."
-        )
+        found = written_source(path)
+        where, why = min(wrong, key=lambda one: found.order(one[0]))
+        first = found.place(where)
+        places = {found.order(one): found.place(one) for one, _ in wrong}
+        others = [
+            str(place.line) if place.path == first.path else f"{place.path.name}:{place.line}"
+            for _, place in sorted(places.items())
+            if place != first
+        ]
+        also = f"; so are those in the lines {', '.join(others)}" if others else ""
+        raise Refused(f"{first}: received `{'.'.join(map(str, where))}`: {why}. Mend it{also}.")
     return len(expressions(source)) + len(source.times)
 
 

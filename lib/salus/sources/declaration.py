@@ -15,9 +15,10 @@ from typing import Literal
 from pydantic import Field, field_validator, model_validator
 
 from salus.errors import Refused
-from salus.settings import Strict, conf_dir, load_yaml, validated
+from salus.settings import Strict, conf_dir, validated
 from salus.sources import formats
 from salus.sources.macros import MacroError, Macros, names_in
+from salus.sources.written import Written, written
 
 LINES = ("ndjson", "csv")
 """Formats whose files are lines of text, each file of one record type; those with code tell each record's type."""
@@ -272,14 +273,15 @@ EXPRESSIONS = (
 )
 """Keys of a record type whose values are expressions."""
 
-NOT_MAPPING = ("refuse_above", "missing_above", "settle_seconds", "expected")
-"""What a source says of its deliveries, and not of what a record becomes."""
+NOT_MAPPING = ("extends", "refuse_above", "missing_above", "settle_seconds", "expected")
+"""What a source says of its deliveries and its file, and not of what a record becomes."""
 
 
 class Source(Strict):
     """A source of records: where they come from and what they become."""
 
     name: str
+    extends: str | None = Field(None, description="the source of which this file says only what is otherwise")
     format: str = Field(description="ndjson, csv, parquet, delta, jdbc, or a module of salus.sources.formats")
     type_field: str | None = Field(None, description="NDJSON: the field that names the record type")
     delimiter: str = Field(",", min_length=1, description="CSV: what stands between columns; may be several characters")
@@ -401,18 +403,24 @@ def read_source(path: Path) -> Source:
     Raises:
         Refused: its YAML is wrong; the line is named.
     """
-    content = load_yaml(path)
-    content.setdefault("name", path.stem)
-    source = validated(Source, content, path)
+    found = written_source(path)
+    content = {"name": path.stem} | found.content
+    if content.get("extends"):
+        read_source(path.parent / f"{content['extends']}.yml")  # what is wrong in it is told of it, and not of this one
+    source = validated(Source, content, path, found.place)
     for where, text in expressions(source):
         try:
             source.macro.expand(text)
         except MacroError as error:
             raise Refused(
-                f"{path}:{line_of(content, where)}: received `{'.'.join(map(str, where))}`: {error}. "
-                "Mend that expression."
+                f"{found.place(where)}: received `{'.'.join(map(str, where))}`: {error}. Mend that expression."
             ) from error
     return source
+
+
+def written_source(path: Path) -> Written:
+    """What the source's file ``path`` says, with what it extends."""
+    return written(path, columns_of)
 
 
 def expressions(source: Source) -> list[tuple[tuple, str]]:
@@ -437,21 +445,14 @@ def expressions(source: Source) -> list[tuple[tuple, str]]:
     return found
 
 
-def line_of(content, where) -> int:
-    """The line of ``content``, a YAML's, on which ``where`` stands; of the deepest part of it that is there."""
-    line = 1
-    for part in where:
-        holds = isinstance(part, int) and isinstance(content, list) and part < len(content)
-        if not holds and not (isinstance(content, dict) and part in content):
-            break
-        line = (content.lc.item(part) if holds else content.lc.key(part))[0] + 1
-        content = content[part]
-    return line
-
-
 def columns_in(source: Source, text: str) -> dict[str, str]:
-    """The columns that a ``schema`` of a CSV file or a table names, each with its type; a text where it states none."""
-    if source.format == "csv":
+    """The columns that a ``schema`` of ``source`` names, each with its type; a text where it states none."""
+    return columns_of(source.format, text)
+
+
+def columns_of(form: str, text: str) -> dict[str, str]:
+    """The columns that a ``schema`` of a source in the format ``form`` names, each with its type."""
+    if form == "csv":
         return {name.strip(): "STRING" for name in text.split(",") if name.strip()}
     parts, depth = [""], 0
     for character in text:
