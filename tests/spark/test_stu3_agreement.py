@@ -9,7 +9,7 @@ import os
 from argparse import Namespace
 from collections import Counter
 from datetime import datetime
-from decimal import Decimal
+from decimal import ROUND_HALF_UP, Decimal
 from pathlib import Path
 
 import pytest
@@ -22,8 +22,11 @@ from salus.sources.ingest import ingest
 pytestmark = [pytest.mark.real_data, pytest.mark.slow]
 SOURCES = {"fhir_r4": "fhir", "fhir_stu3": "fhir_stu3"}
 KINDS = ["Patient", "Encounter", "Condition", "Observation", "MedicationAdministration", "Procedure", "Immunization"]
-KINDS += ["AllergyIntolerance", "CarePlan", "Device", "ImagingStudy", "ExplanationOfBenefit"]
-"""Record types of which Synthea writes the same facts in both."""
+KINDS += ["AllergyIntolerance", "CarePlan", "Device", "ImagingStudy"]
+"""Record types of which Synthea writes the same facts in both; claims of pharmacies it writes as R4 only."""
+
+CENT = Decimal("0.0001")
+"""To what an amount is kept."""
 
 
 @pytest.fixture(scope="module")
@@ -97,6 +100,10 @@ def test_payments_are_those_of_the_stu3_file(both, population):
         of_source(both, "costs", "fhir_stu3", "ExplanationOfBenefit").groupBy("currency").agg(*columns[1:]).collect()
     )
     claims = raw(population, "ExplanationOfBenefit")
-    charged = sum((Decimal(str(one["totalCost"]["value"])) for one in claims), Decimal())
-    paid = sum((Decimal(str(one["payment"]["amount"]["value"])) for one in claims if "payment" in one), Decimal())
-    assert [(row["currency"], row["charge"], row["paid"]) for row in costs] == [("USD", charged, paid or None)]
+    charged = sum((kept(one["totalCost"]) for one in claims), Decimal())
+    paid = sum((kept(one["payment"]["amount"]) for one in claims), Decimal())
+    assert [(row["currency"], row["charge"], row["paid"]) for row in costs] == [("USD", charged, paid)]
+
+
+def kept(amount):
+    return Decimal(str(amount["value"])).quantize(CENT, ROUND_HALF_UP)

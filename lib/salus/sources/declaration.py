@@ -17,6 +17,7 @@ from pydantic import Field, field_validator, model_validator
 from salus.errors import Refused
 from salus.settings import Strict, conf_dir, validated
 from salus.sources import formats
+from salus.sources.linkage_model import read_model
 from salus.sources.macros import MacroError, Macros, names_in
 from salus.sources.written import Written, written
 
@@ -217,6 +218,9 @@ class Record(Strict):
     image: Image | None = None
     compound: Compound | None = None
     identifiers: list[Identifier] = Field(default_factory=list)
+    linkage: dict[str, str] = Field(
+        default_factory=dict, description="field of conf/linkage/splink.json: text, which lands as a keyed hash"
+    )
 
     @field_validator("encoding")
     @classmethod
@@ -225,7 +229,18 @@ class Record(Strict):
 
     @model_validator(mode="after")
     def _a_way_to_the_person(self):
-        of_people = ("events", "person", "coverage", "cost", "note", "recording", "image", "identifiers", "visit")
+        of_people = (
+            "events",
+            "person",
+            "coverage",
+            "cost",
+            "note",
+            "recording",
+            "image",
+            "identifiers",
+            "linkage",
+            "visit",
+        )
         if self.is_nobodys and (not self.compound or any(getattr(self, key) for key in of_people)):
             raise ValueError(
                 "a record needs `subject`, or `subject_of` where another record says whose it is; only a compound, "
@@ -233,6 +248,8 @@ class Record(Strict):
             )
         if self.cost and not self.cost.incurred and not self.subject_of:
             raise ValueError("`cost` needs `incurred`, unless another record says when it was")
+        if self.linkage and not self.declares_subject:
+            raise ValueError("`linkage` needs `declares_subject`: whoever is linked must be known")
         if self.declares_subject and not self.subject:
             raise ValueError("`declares_subject` needs `subject`: another record's person is declared by that record")
         return self
@@ -299,6 +316,10 @@ class Source(Strict):
     settle_seconds: int = Field(0, ge=0, description="a file that was changed since is left for the next run")
     expected: Expected | None = Field(None, description="when the next delivery is due")
     clock: Literal["backfill", "live"] = "backfill"
+    link: Literal["splink"] | None = Field(
+        None, description="also link people who share no identifier, by the fields under `linkage`"
+    )
+    link_above: float = Field(0.999, gt=0.5, lt=1, description="match probability from which on two are linked")
     refuse_above: float = Field(0.05, ge=0, le=1, description="share of refused records that holds a batch")
     times: list[TimeFormat] = Field(min_length=1)
     macros: dict[str, str] = Field(default_factory=dict)
@@ -318,6 +339,12 @@ class Source(Strict):
     @classmethod
     def _encoding_is_known(cls, named):
         return _known_encoding(named)
+
+    @model_validator(mode="after")
+    def _links_by_something(self):
+        if self.link and not any(record.linkage for record in self.records.values()):
+            raise ValueError("`link` needs a record type with `linkage`: the fields by which people are compared")
+        return self
 
     @model_validator(mode="after")
     def _owners_are_declared(self):
@@ -408,6 +435,7 @@ def read_source(path: Path) -> Source:
     if content.get("extends"):
         read_source(path.parent / f"{content['extends']}.yml")  # what is wrong in it is told of it, and not of this one
     source = validated(Source, content, path, found.place)
+    _refuse_unknown_fields(source, found)
     for where, text in expressions(source):
         try:
             source.macro.expand(text)
@@ -416,6 +444,18 @@ def read_source(path: Path) -> Source:
                 f"{found.place(where)}: received `{'.'.join(map(str, where))}`: {error}. Mend that expression."
             ) from error
     return source
+
+
+def _refuse_unknown_fields(source: Source, found: Written) -> None:
+    """Refuse a field under `linkage` that the model of linkage does not know, where the source links by it."""
+    known = read_model().fields if source.link else []
+    for kind, record in source.records.items():
+        for name in record.linkage:
+            if source.link and name not in known:
+                raise Refused(
+                    f"{found.place(('records', kind, 'linkage', name))}: received the field `{name}`; expected one "
+                    f"that conf/linkage/splink.json compares: {', '.join(known)}. Mend that key."
+                )
 
 
 def written_source(path: Path) -> Written:
@@ -430,6 +470,7 @@ def expressions(source: Source) -> list[tuple[tuple, str]]:
         at: tuple = ("records", kind)
         found += [((*at, "accept", rule), text) for rule, text in record.accept.items()]
         found += [((*at, "subject_of", kind), text) for kind, text in record.subject_of.items()]
+        found += [((*at, "linkage", field), text) for field, text in record.linkage.items()]
         for key in EXPRESSIONS:
             found += [((*at, key), text) for text in [getattr(record, key)] if text and isinstance(text, str)]
         parts: dict[tuple, Strict | None] = {("events", name): event for name, event in record.events.items()}

@@ -10,7 +10,7 @@ from salus.privacy.settings import Policy
 from salus.sources.declaration import Record, Source, expressions, written_source
 from salus.sources.macros import names_in
 
-HASHED = ("id", "replaces", "subject", "subject_of", "visit", "identifiers")
+HASHED = ("id", "replaces", "subject", "subject_of", "visit", "identifiers", "linkage")
 """Keys of a record type whose values become pseudonyms."""
 
 ASKED = ("accept", "void", "declares_subject")

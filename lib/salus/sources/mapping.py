@@ -12,7 +12,7 @@ from salus.privacy.door import admitted
 from salus.privacy.pseudonyms import pseudonym_of
 from salus.privacy.scrub import without_names
 from salus.privacy.settings import Policy
-from salus.schemas import COSTS, COVERAGE, NOTES, PERSONS, VOID_CODE
+from salus.schemas import COSTS, COVERAGE, LINKAGE, NOTES, PERSONS, VOID_CODE
 from salus.schemas.landed import PROVENANCE
 from salus.sources import contents
 from salus.sources.declaration import Event, Note, Record, Source
@@ -75,6 +75,7 @@ STAGED = [
     "note",
     *contents.CONTENTS,
     "identifiers",
+    "linkage",
 ]
 """What a mapped record is: a row for each of its events, the first of which (``is_head``) carries all else.
 
@@ -159,6 +160,8 @@ def _raw_columns(source, record, policy) -> list[Column]:
         _events(source, record).alias("_events"),
         _identifiers(source, record).alias("_identifiers"),
     ]
+    if source.link and record.linkage:
+        columns.append(_linkage(source, record).alias("_linkage"))
     person, coverage, cost, note = record.person, record.coverage, record.cost, record.note
     if person:
         columns += [
@@ -257,6 +260,21 @@ def _identifiers(source, record) -> Column:
     )
 
 
+def _linkage(source, record) -> Column:
+    """What the record says of its person for linkage: letters and figures alone, whatever their case."""
+    told = [
+        F.struct(
+            F.lit(name).alias("name"),
+            F.nullif(
+                F.upper(F.regexp_replace(F.expr(f"CAST({_sql(source, text)} AS STRING)"), r"[^\p{L}\p{N}]", "")),
+                F.lit(""),
+            ).alias("text"),
+        )
+        for name, text in record.linkage.items()
+    ]
+    return F.filter(F.array(*told), lambda one: one["text"].isNotNull())
+
+
 def _with_times(raw: DataFrame, times: Times) -> DataFrame:
     """``raw`` with, for each text ``t_x``, its first instant ``s_x`` and the first instant after it, ``e_x``."""
     names = [column[2:] for column in raw.columns if column.startswith("t_")]
@@ -328,9 +346,23 @@ def _with_ids(rows: DataFrame, source: Source, kind: str, record: Record, site: 
                 "content_hash": F.when(F.col("_void"), F.lit(0)).otherwise(F.xxhash64(F.to_json(F.struct(*content)))),
                 "_replaces": pseudonym_of(site, own, F.col("_replaces")),
                 "identifiers": F.transform("_identifiers", lambda one: pseudonym_of("", "identifier", one)),
+                "linkage": _tokens(rows),
             }
         )
-        .drop("_inner_pad", "_outer_pad", "_identifiers", "_subject", "_id", "_visit", *_owners(record))
+        .drop("_inner_pad", "_outer_pad", "_identifiers", "_linkage", "_subject", "_id", "_visit", *_owners(record))
+    )
+
+
+def _tokens(rows: DataFrame) -> Column:
+    """``LINKAGE.fields``: keyed hashes that hold for every site, so that people of two sites can be compared."""
+    if "_linkage" not in rows.columns:
+        return F.lit(None).cast(LINKAGE["fields"].dataType)
+    return F.transform(
+        "_linkage",
+        lambda one: F.struct(
+            one["name"].alias("name"),
+            pseudonym_of("", "linkage", F.concat(one["name"], F.lit(":"), one["text"])).alias("token"),
+        ),
     )
 
 
@@ -472,6 +504,7 @@ def _staged(rows, kind, record) -> DataFrame:
         "numeric_value": value.cast("float"),
         "unit": F.coalesce(F.col("_scale.unit"), F.col("_unit")),
         "identifiers": F.when(head, F.col("identifiers")),
+        "linkage": F.when(head, F.col("linkage")),
     }
     built = rows.withColumn("_record_available", record_available)
     for name, schema in PAYLOADS.items():
