@@ -177,6 +177,7 @@ TABLES = {
         "file_id",
         "record",
     ],
+    "definitions": ["code", "version", "file_id", "record"],
     "quarantine": ["file_id", "record", "record_type", "rule"],
     "ingested_files": [
         "file",

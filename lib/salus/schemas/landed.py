@@ -161,6 +161,14 @@ COMPOUNDS = StructType(
 )
 """A compound is its own subject: ``source_subject_id`` equals ``record_id`` and names nobody."""
 
+DEFINITIONS = StructType(
+    [
+        *PROVENANCE,
+        field("code", STRING, "vocabulary/code that a record names by this one's id, e.g. RxNorm/860975"),
+    ]
+)
+"""A definition is nobody's: ``source_subject_id`` equals ``record_id``, as of a compound."""
+
 RECORDS = StructType(
     [
         field("record_id", LONG, "keyed hash of site, source, record type and the record's own id", True),

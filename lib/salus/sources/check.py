@@ -17,6 +17,7 @@ from pyspark.sql.pandas.types import from_arrow_schema
 
 from salus.errors import Refused
 from salus.privacy.settings import policy_of
+from salus.schemas import DEFINITIONS, RECORDS
 from salus.sources import formats
 from salus.sources.batch import Batch, placed, staged_rows
 from salus.sources.declaration import (
@@ -34,6 +35,8 @@ from salus.sources.files import hashed, inspect, listed
 from salus.sources.identifying import refuse_identifying
 from salus.sources.ingest import refuse_unusable
 from salus.sources.values import TEXT
+from salus.sources.verdicts import coded
+from salus.storage.small import small_frame
 
 EVENTS_SHOWN = 20
 COLUMNS = ["file", "record", "code", "time", "available_time", "numeric_value", "unit", "text_value"]
@@ -160,7 +163,10 @@ def _literal(text: str) -> str:
 
 def sample(spark: SparkSession, batch: Batch) -> str:
     """The first events that a batch gives, and how many of its records are refused by themselves, as a text."""
-    rows = placed(spark, batch, staged_rows(spark, batch, secrets.token_bytes(32))).cache()
+    rows = placed(spark, batch, staged_rows(spark, batch, secrets.token_bytes(32)))
+    if naming := [kind for kind, record in batch.kinds.items() if record.codes_of]:
+        rows = coded(rows, naming, small_frame(spark, [], DEFINITIONS), small_frame(spark, [], RECORDS))
+    rows = rows.cache()
     names = F.create_map(*[F.lit(one) for file in batch.mapped for one in (file.file_id, file.name)])
     events = rows.where("code IS NOT NULL AND rule IS NULL").orderBy("file_order", "record", "ordinal")
     shown = events.select(names[F.col("file_id")].alias("file"), *COLUMNS[1:]).limit(EVENTS_SHOWN).collect()

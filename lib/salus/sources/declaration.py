@@ -30,7 +30,7 @@ TABLES = ("parquet", "delta", "jdbc")
 """Formats whose files are tables, each of one record type."""
 
 
-PAYLOADS = ("person", "coverage", "cost", "note", "recording", "image", "compound")
+PAYLOADS = ("person", "coverage", "cost", "note", "recording", "image", "compound", "definition")
 """What a record gives beside events."""
 
 
@@ -66,6 +66,10 @@ class Event(Strict):
     text_value: str | None = None
     unit: str | None = Field(None, description="unit as the source writes it")
     each: str | None = Field(None, description="array; the event is given for each `item` of it")
+    code_of: dict[str, str] = Field(
+        default_factory=dict,
+        description="record type: id of a record that defines the code, where `code` is null",
+    )
 
 
 class Person(Strict):
@@ -169,6 +173,12 @@ class Compound(Strict):
     outcomes: str = Field(description="map from an outcome's name to its number")
 
 
+class Definition(Strict):
+    """Columns of ``definitions``: what other records name by this one's id, with `code_of`."""
+
+    code: str = Field(description="vocabulary/code")
+
+
 class Identifier(Strict):
     """Identifiers that a person shares with other systems."""
 
@@ -217,6 +227,7 @@ class Record(Strict):
     recording: Recording | None = None
     image: Image | None = None
     compound: Compound | None = None
+    definition: Definition | None = None
     identifiers: list[Identifier] = Field(default_factory=list)
     linkage: dict[str, str] = Field(
         default_factory=dict, description="field of conf/linkage/splink.json: text, which lands as a keyed hash"
@@ -241,11 +252,16 @@ class Record(Strict):
             "linkage",
             "visit",
         )
-        if self.is_nobodys and (not self.compound or any(getattr(self, key) for key in of_people)):
+        of_nobody = self.compound or self.definition
+        if self.is_nobodys and (not of_nobody or any(getattr(self, key) for key in of_people)):
             raise ValueError(
-                "a record needs `subject`, or `subject_of` where another record says whose it is; only a compound, "
-                "which is nobody's and gives nothing else, has neither"
+                "a record needs `subject`, or `subject_of` where another record says whose it is; only a compound or "
+                "a definition, which is nobody's and gives nothing else, has neither"
             )
+        if self.definition and not self.is_nobodys:
+            raise ValueError("`definition` has a subject; expected none: what a code means is nobody's")
+        if len(self.codes_of) > 1 or any(event.each for event in self.events.values() if event.code_of):
+            raise ValueError("`code_of` is given twice, or with `each`; expected one other record for a record's code")
         if self.cost and not self.cost.incurred and not self.subject_of:
             raise ValueError("`cost` needs `incurred`, unless another record says when it was")
         if self.linkage and not self.declares_subject:
@@ -265,8 +281,13 @@ class Record(Strict):
 
     @property
     def is_nobodys(self) -> bool:
-        """Whether such a record is about no person: a compound is its own subject."""
+        """Whether such a record is about no person: a compound or a definition is its own subject."""
         return not (self.subject or self.subject_of)
+
+    @property
+    def codes_of(self) -> list[tuple[str, str]]:
+        """The record types whose records define a code of this one, each with the expression of the id."""
+        return [one for event in self.events.values() for one in event.code_of.items()]
 
 
 class Expected(Strict):
@@ -352,6 +373,12 @@ class Source(Strict):
             if unknown := [owner for owner in record.subject_of if owner not in self.records]:
                 raise ValueError(
                     f"`subject_of` of {kind} names {', '.join(unknown)}; expected a record type of this file"
+                )
+            defined = [other for other, _ in record.codes_of]
+            if unknown := [one for one in defined if one not in self.records or not self.records[one].definition]:
+                raise ValueError(
+                    f"`code_of` of {kind} names {', '.join(unknown)}; expected a record type of this file with "
+                    "`definition`"
                 )
         return self
 
@@ -483,6 +510,8 @@ def expressions(source: Source) -> list[tuple[tuple, str]]:
                     for key, text in part.model_dump().items()
                     if isinstance(text, str) and key not in ("at", "known")
                 ]
+                for other, text in getattr(part, "code_of", {}).items():
+                    found.append(((*at, *place, "code_of", other), text))
     return found
 
 

@@ -22,7 +22,7 @@ from salus.sources.linkage_model import model_path
 from salus.sources.parsing import header_columns
 from salus.sources.retry import refused_before, retried
 from salus.sources.units import units_text
-from salus.sources.verdicts import index, verdicts_on, with_owners
+from salus.sources.verdicts import index, verdicts_on, with_others
 from salus.storage.ledger import now
 
 FACTS = ("events", *PAYLOAD_TABLES, "records", "links", "linkage")
@@ -164,7 +164,7 @@ def _hold_empty_snapshot(batch: Batch):
 def _landed(job: Job, batch: Batch, delivery: Delivery, key: bytes, stale: Sequence[int]) -> list[dict]:
     """Land what is accepted of ``batch``, quarantine the rest; rows of ``ingested_files``."""
     with landed_rows(job.tables, batch, key) as staged:
-        placed_rows = with_owners(job.tables, batch, placed(job.spark, batch, staged))
+        placed_rows = with_others(job.tables, batch, placed(job.spark, batch, staged))
         slim = index(placed_rows).persist()
         verdicts, is_any = verdicts_on(job.tables, batch, slim, stale)
         counts, events = by_file(slim, verdicts, is_any)

@@ -7,6 +7,7 @@ from salus.schemas import (
     COMPOUNDS,
     COSTS,
     COVERAGE,
+    DEFINITIONS,
     EVENTS,
     IMAGES,
     LINKAGE,
@@ -25,6 +26,7 @@ PAYLOAD_TABLES = {
     "recordings": ("recording", RECORDINGS),
     "images": ("image", IMAGES),
     "compounds": ("compound", COMPOUNDS),
+    "definitions": ("definition", DEFINITIONS),
 }
 """Table: the column of a head row that fills it, and its schema."""
 

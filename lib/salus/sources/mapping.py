@@ -21,6 +21,9 @@ from salus.sources.parsing import PLACE
 from salus.sources.units import conversion_of
 from salus.sources.values import Times, money, number
 
+NAMED_ELSEWHERE = "SALUS_CODE_OF"
+"""Stands for the code of an event until the record that defines it is looked up."""
+
 RAW_EVENT = (
     "struct<code:string,time:string,at_end:boolean,static:boolean,known:boolean,available:string,"
     "number:string,text_value:string,unit:string>"
@@ -57,6 +60,7 @@ STAGED = [
     "declares_subject",
     "source_subject_id",
     "owner_id",
+    "definition_id",
     "record_id",
     "version",
     "content_hash",
@@ -80,7 +84,8 @@ STAGED = [
 """What a mapped record is: a row for each of its events, the first of which (``is_head``) carries all else.
 
 ``rule`` is what the record broke, seen so far; ``owner_id`` is the record whose person it is of, where it does not name
-the person itself; ``code`` is null where a row is no event.
+the person itself; ``code`` is null where a row is no event, and ``NAMED_ELSEWHERE`` where the record ``definition_id``
+defines it.
 """
 
 
@@ -150,6 +155,7 @@ def _raw_columns(source, record, policy) -> list[Column]:
         unless_blank(record.id if record.is_nobodys else record.subject, "_subject"),
         *[unless_blank(owner, f"_owner_{kind}") for kind, owner in record.subject_of.items()],
         unless_blank(record.visit, "_visit"),
+        unless_blank(next((text for _, text in record.codes_of), None), "_definition"),
         unless_blank(record.replaces, "_replaces"),
         text(record.version, "_version"),
         F.expr(f"coalesce({_sql(source, record.void)}, false)").alias("_void"),
@@ -234,8 +240,11 @@ def _event(source, event: Event) -> str:
     def text(expression):
         return f"CAST({_sql(source, expression)} AS STRING)"
 
+    code = text(event.code)
+    for other in event.code_of.values():
+        code = f"coalesce({code}, CASE WHEN nullif({text(other)}, '') IS NOT NULL THEN '{NAMED_ELSEWHERE}' END)"
     return (
-        f"named_struct('code', {text(event.code)}, 'time', {text(event.time)}, 'at_end', {event.at == 'end'}, "
+        f"named_struct('code', {code}, 'time', {text(event.time)}, 'at_end', {event.at == 'end'}, "
         f"'static', {event.static}, "
         f"'known', {event.static or event.known == 'always'}, 'available', {text(event.available_time)}, "
         f"'number', {text(event.numeric_value)}, 'text_value', {text(event.text_value)}, 'unit', {text(event.unit)})"
@@ -341,6 +350,7 @@ def _with_ids(rows: DataFrame, source: Source, kind: str, record: Record, site: 
                         for owner in record.subject_of
                     ],
                 ),
+                "definition_id": _definition(source, record, site),
                 "record_id": pseudonym_of(site, own, F.col("_id")),
                 "visit_id": pseudonym_of(site, f"record:{visit}", F.col("_visit")),
                 "content_hash": F.when(F.col("_void"), F.lit(0)).otherwise(F.xxhash64(F.to_json(F.struct(*content)))),
@@ -349,8 +359,25 @@ def _with_ids(rows: DataFrame, source: Source, kind: str, record: Record, site: 
                 "linkage": _tokens(rows),
             }
         )
-        .drop("_inner_pad", "_outer_pad", "_identifiers", "_linkage", "_subject", "_id", "_visit", *_owners(record))
+        .drop(
+            "_inner_pad",
+            "_outer_pad",
+            "_identifiers",
+            "_linkage",
+            "_definition",
+            "_subject",
+            "_id",
+            "_visit",
+            *_owners(record),
+        )
     )
+
+
+def _definition(source: Source, record: Record, site: str) -> Column:
+    """The record that defines this one's code, where it does not say it itself."""
+    for other, _ in record.codes_of:
+        return pseudonym_of(site, f"record:{source.name}/{other}", F.col("_definition"))
+    return F.lit(None).cast("bigint")
 
 
 def _tokens(rows: DataFrame) -> Column:
@@ -377,7 +404,8 @@ def _events_or_void(record: Record) -> Column:
         "'static', false, 'known', false, 'available', CAST(NULL AS STRING), 'number', CAST(NULL AS STRING), "
         "'text_value', CAST(NULL AS STRING), 'unit', CAST(NULL AS STRING)))"
     ).cast(f"array<{RAW_EVENT}>")
-    said = F.when(F.col("_void"), withdrawn).otherwise(F.col("_events"))
+    gone = nothing if record.is_nobodys else withdrawn
+    said = F.when(F.col("_void"), gone).otherwise(F.col("_events"))
     if record.replaces:
         said = F.when(_replaces_another(), F.concat(said, withdrawn)).otherwise(said)
     return F.when(F.col("_rule").isNotNull(), nothing).otherwise(said)
