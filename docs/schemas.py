@@ -17,7 +17,38 @@ def schemas() -> dict[str, dict[str, Any]]:
     source = Source.model_json_schema(by_alias=True)
     source["required"].remove("name")  # a source is named after its file
     del source["properties"]["name"]
-    return {"source.json": source, "task.json": Task.model_json_schema(by_alias=True)}
+    return {"source.json": either(source), "task.json": Task.model_json_schema(by_alias=True)}
+
+
+def either(source: dict[str, Any]) -> dict[str, Any]:
+    """The schema of a file that says all of a source (``source``), or only what differs from one that it extends."""
+    named = source.pop("$defs")
+    changes = {f"{name}Changes": changed(part) for name, part in named.items()}
+    return {
+        "if": {"required": ["extends"]},
+        "then": changed(source),
+        "else": source,
+        "$defs": named | changes,
+    }
+
+
+def changed(schema: dict[str, Any]) -> dict[str, Any]:
+    """``schema`` of what another file says already: nothing is required, and null takes a key away. Lists are whole."""
+    if "$ref" in schema:
+        return {"$ref": f"{schema['$ref']}Changes"}
+    if "anyOf" in schema:
+        return schema | {"anyOf": [changed(one) for one in schema["anyOf"]]}
+    found = {key: value for key, value in schema.items() if key not in ("required", "minProperties")}
+    if "properties" in found:
+        found["properties"] = {key: or_null(value) for key, value in found["properties"].items()}
+    if isinstance(found.get("additionalProperties"), dict):
+        found["additionalProperties"] = or_null(found["additionalProperties"])
+    return found
+
+
+def or_null(schema: dict[str, Any]) -> dict[str, Any]:
+    """``changed`` ``schema``, or null."""
+    return {"anyOf": [changed(schema), {"type": "null"}]}
 
 
 def written(schema: dict[str, Any]) -> str:

@@ -4,6 +4,7 @@ Every YAML that a person writes goes through ``load_yaml`` and ``validated``, so
 """
 
 import os
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -42,30 +43,39 @@ def load_yaml(path: Path) -> CommentedMap:
     return content
 
 
-def validated(model: type[Model], content: CommentedMap, path: Path) -> Model:
+def validated(
+    model: type[Model], content: Mapping[str, Any], path: Path, place: Callable[[tuple], object] | None = None
+) -> Model:
     """``content`` as a ``model``.
+
+    Args:
+        model: what it should be.
+        content: what was written.
+        path: the file that it was read from.
+        place: the file and line of what is wrong, by its keys, where ``content`` was put together of several files.
 
     Raises:
         Refused: a key is unknown or missing, or a value is of the wrong kind; file, line and key are named.
     """
     try:
-        return model.model_validate(_plain(content))
+        return model.model_validate(plain(content))
     except ValidationError as error:
         # A misspelt key is an unknown one and, where it is required, a missing one too: name what was written.
         first = min(error.errors(include_url=False), key=lambda one: one["type"] != "extra_forbidden")
         where = first["loc"]
         key = ".".join(str(part) for part in where)
         raise Refused(
-            f"{path}:{_line(content, where)}: received `{key}`: {first['msg']}. "
+            f"{place(where) if place else f'{path}:{_line(content, where)}'}: received `{key}`: {first['msg']}. "
             f"Mend that key ({len(error.errors())} to mend in this file)."
         ) from error
 
 
-def _plain(node: Any) -> Any:
+def plain(node: Any) -> Any:
+    """``node`` of a YAML as dictionaries and lists, without its lines."""
     if isinstance(node, CommentedMap):
-        return {key: _plain(value) for key, value in node.items()}
+        return {key: plain(value) for key, value in node.items()}
     if isinstance(node, CommentedSeq):
-        return [_plain(value) for value in node]
+        return [plain(value) for value in node]
     return node
 
 

@@ -32,6 +32,7 @@ DATA = Path(__file__).resolve().parents[1] / "data"
 DELIVERED = datetime(2021, 12, 1)
 SYSTEMS = {
     "fhir_r4": "fhir",
+    "fhir_stu3": "fhir_stu3",
     "payer_extract": "payer",
     "wearable_daily": "wearable",
     "cms_rif": "medicare",
@@ -176,6 +177,7 @@ TABLES = {
         "file_id",
         "record",
     ],
+    "definitions": ["code", "version", "file_id", "record"],
     "quarantine": ["file_id", "record", "record_type", "rule"],
     "ingested_files": [
         "file",

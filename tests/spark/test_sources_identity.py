@@ -148,9 +148,9 @@ def test_records_that_say_the_same_are_one_span(spark):
     spans = identity.carried(spark.createDataFrame([*days, *withdrawn], LINKS)).collect()
     clocks = {at: int(at.replace(tzinfo=UTC).timestamp() * 1e6) for at in (SEEN, NOW)}
     assert sorted(map(tuple, spans)) == [
-        (1, 1, clocks[NOW], NEVER, 1),
-        (1, 9, clocks[SEEN], clocks[NOW], 1),
-        (1, 9, clocks[SEEN], NEVER, 1),
+        (1, 1, clocks[NOW], NEVER, 1, None, None),
+        (1, 9, clocks[SEEN], clocks[NOW], 1, None, None),
+        (1, 9, clocks[SEEN], NEVER, 1, None, None),
     ]
 
 

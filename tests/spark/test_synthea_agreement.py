@@ -75,11 +75,10 @@ def test_both_know_the_same_people(both):
     assert len(known[0]) >= 20
 
 
-def test_only_medications_that_name_another_resource_are_refused(both, population):
-    refused = Counter(map(tuple, both.read("quarantine").select("source", "record_type", "rule").collect()))
+def test_nothing_is_refused_whichever_file_names_the_medication(both, population):
     requests = (population / "fhir" / "MedicationRequest.ndjson").read_text(encoding="utf-8")
-    elsewhere = requests.count('"medicationReference"')
-    assert refused == Counter({("fhir_r4", "MedicationRequest", "has_code"): elsewhere} if elsewhere else {})
+    assert requests.count('"medicationReference"') > 0
+    assert both.read("quarantine").isEmpty()
 
 
 @pytest.mark.parametrize("kind", SHARED)
@@ -94,11 +93,7 @@ def test_events_agree_by_person_code_and_time(both, kind):
         )
         told.append(Counter({tuple(row)[:3]: row["count"] for row in counted}))
     assert told[0].total() > 0
-    if kind == "RxNorm":
-        assert told[0] <= told[1]
-        assert (told[1] - told[0]).total() == both.read("quarantine").count()
-    else:
-        assert told[0] == told[1]
+    assert told[0] == told[1]
 
 
 def test_values_of_observations_agree(both):

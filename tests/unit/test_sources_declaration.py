@@ -6,7 +6,7 @@ import pytest
 
 from salus.errors import Refused
 from salus.settings import conf_dir
-from salus.sources.declaration import columns_in, load_source, read_source
+from salus.sources.declaration import columns_in, expressions, load_source, read_source
 
 SOUND = """\
 format: csv
@@ -117,3 +117,38 @@ def test_a_cost_needs_a_day_or_a_record_that_has_one(tmp_path):
         read_source(written(tmp_path, SOUND + cost))
     owned = SOUND.replace("    declares_subject: true\n", "").replace("subject: person", "subject_of: {visit: person}")
     assert read_source(written(tmp_path, owned + cost)).records["visit"].cost.incurred is None
+
+
+DEFINED = (
+    SOUND.replace("      visit: {code: \"'VISIT/' || code\"}\n", "      visit: {code: 'NULL', code_of: {drug: code}}\n")
+    + """\
+  drug:
+    files: ['drug*']
+    schema: code, rxnorm
+    id: code
+    definition: {code: "'RxNorm/' || rxnorm"}
+"""
+)
+
+
+def test_a_code_is_defined_by_a_record_that_is_nobodys(tmp_path):
+    source = read_source(written(tmp_path, DEFINED))
+    assert source.records["visit"].codes_of == [("drug", "code")]
+    assert source.records["drug"].is_nobodys
+    assert (("records", "visit", "events", "visit", "code_of", "drug"), "code") in expressions(source)
+
+
+@pytest.mark.parametrize(
+    ("right", "wrong", "named"),
+    [
+        ("{drug: code}", "{visit: code}", "`code_of` of visit names visit"),
+        ("{drug: code}", "{brand: code}", "`code_of` of visit names brand"),
+        ("{drug: code}}", "{drug: code}, each: array(1)}", "with `each`"),
+        ("    id: code\n", "    id: code\n    subject: code\n", "`definition` has a subject"),
+        ("    definition: {code: \"'RxNorm/' || rxnorm\"}\n", "", "needs `subject`"),
+    ],
+)
+def test_a_code_that_nothing_can_define_is_refused(tmp_path, right, wrong, named):
+    assert right in DEFINED
+    with pytest.raises(Refused, match=named):
+        read_source(written(tmp_path, DEFINED.replace(right, wrong)))

@@ -21,7 +21,7 @@ from salus.schemas import schema_of
 from salus.storage.purge import purge
 from salus.storage.tables import Tables
 
-PERSON_COLUMNS = ("source_subject_id", "subject_id")
+PERSON_COLUMNS = ("source_subject_id", "other_subject_id", "subject_id")
 ALSO_TOLD = ("identity_conflicts", "codes")
 """Tables without a column of the person that can tell of one: by a list of ids, by a code that nobody else has."""
 

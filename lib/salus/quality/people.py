@@ -43,8 +43,9 @@ def person_findings(tables: Tables, checks: dict[str, declared.Check], people: D
 
 
 def _conflicts(name: str, tables: Tables) -> Finding:
-    """Source subjects that share an identifier with somebody who cannot be the same person."""
-    listed = tables.read("identity_conflicts").select("source_subject_ids", "subjects").collect()
+    """Source subjects that share an identifier, which a match is not, with somebody who cannot be the same person."""
+    shared = tables.read("identity_conflicts").where("reason NOT LIKE 'match%'")
+    listed = shared.select("source_subject_ids", "subjects").collect()
     known = tables.read("identity").where("known_until IS NULL").select("source_subject_id").distinct().count()
     concerned = sorted({subject for row in listed for subject in row["source_subject_ids"]})
     return Finding(name, EVERYTHING, sum(row["subjects"] for row in listed), known, tuple(concerned[:EXAMPLES]))

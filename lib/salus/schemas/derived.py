@@ -26,6 +26,18 @@ IDENTITY = StructType(
     ]
 )
 
+MATCHES = StructType(
+    [
+        field("source_subject_id", LONG, "a person as one source knows them; the lesser id", True),
+        field("other_subject_id", LONG, "a person as another source knows them", True),
+        field("match_weight", DOUBLE, "bits: log2 of the odds that both are one person, by the linkage model", True),
+        field("match_probability", DOUBLE, "0 to 1: the same as a probability", True),
+        field("is_link", BOOLEAN, "the probability reaches what both sources ask for", True),
+        field("known_from", TIME, "UTC; null = always"),
+        field("known_until", TIME, "UTC; null = current"),
+    ]
+)
+
 TIMELINES = StructType(
     [
         field("subject_id", LONG, "the person", True),

@@ -161,6 +161,14 @@ COMPOUNDS = StructType(
 )
 """A compound is its own subject: ``source_subject_id`` equals ``record_id`` and names nobody."""
 
+DEFINITIONS = StructType(
+    [
+        *PROVENANCE,
+        field("code", STRING, "vocabulary/code that a record names by this one's id, e.g. RxNorm/860975"),
+    ]
+)
+"""A definition is nobody's: ``source_subject_id`` equals ``record_id``, as of a compound."""
+
 RECORDS = StructType(
     [
         field("record_id", LONG, "keyed hash of site, source, record type and the record's own id", True),
@@ -188,9 +196,29 @@ LINKS = StructType(
     ]
 )
 
+LINKAGE = StructType(
+    [
+        field("source_subject_id", LONG, "whom the record is about", True),
+        field("dataset", STRING, "site/system: within one, a person has one id", True),
+        field("fields", array_of(name=STRING, token=LONG), "what the record says, as keyed hashes", True),
+        field("threshold", DOUBLE, "match probability from which on its source links", True),
+        field("record_id", LONG, "the record that says so, until a newer version of it", True),
+        field("version", LONG, "version of the record", True),
+        field("known_from", TIME, "UTC; null = always"),
+        field("file_id", LONG, "hash of the file's content", True),
+        field("record", LONG, "position of the record in its file, from 0; -1 = missing from it", True),
+    ]
+)
+
 IDENTITY_CONFLICTS = StructType(
     [
-        field("reason", STRING, "identifier_joins_too_many, two_birth_dates, two_sexes", True),
+        field(
+            "reason",
+            STRING,
+            "identifier_joins_too_many, two_birth_dates, two_sexes; of a match that joins nobody: "
+            "match_of_two_birth_dates, match_of_two_sexes, match_of_two_people, match_joins_too_many",
+            True,
+        ),
         field("identifier_id", LONG, "the suspended identifier, where one is"),
         field("source_subject_ids", LONGS, "up to 20 of the subjects that stay apart", True),
         field("subjects", LONG, "how many source subjects are concerned", True),

@@ -55,11 +55,14 @@ def append(
     if declaring:
         people = accepted.where(F.col("record_type").isin(declaring))
         links = rows["links"] = landing.links(people, source.system_priority, source.clock)
+        if source.link:
+            dataset = f"{batch.site}/{source.system}"
+            rows["linkage"] = landing.linkage(people, dataset, source.link_above, source.clock)
     tables.append_all(rows)
     if steps and steps.copies is not None:
         _hold_again(job, steps.copies, source.clock == "live")
     if links is not None:
-        join_people(tables, before, links, is_anew)
+        join_people(tables, before, links, is_anew, is_compared=bool(source.link))
     for frame in steps.kept if steps else ():
         frame.unpersist()
     return events
@@ -75,7 +78,7 @@ def _hold_again(job, copies, is_live):
     copies = copies.localCheckpoint()
     if copies.isEmpty():
         return
-    for table in ("events", *landing.PAYLOAD_TABLES, "records", "links"):
+    for table in ("events", *landing.PAYLOAD_TABLES, "records", "links", "linkage"):
         if job.tables.version(table) is not None:
             again = copied(job.tables.read(table), copies, is_live).localCheckpoint()
             if not again.isEmpty():

@@ -17,7 +17,7 @@ from pyspark.sql.pandas.types import from_arrow_schema
 
 from salus.errors import Refused
 from salus.privacy.settings import policy_of
-from salus.settings import load_yaml
+from salus.schemas import DEFINITIONS, RECORDS
 from salus.sources import formats
 from salus.sources.batch import Batch, placed, staged_rows
 from salus.sources.declaration import (
@@ -26,15 +26,17 @@ from salus.sources.declaration import (
     Source,
     columns_in,
     expressions,
-    line_of,
     load_source,
     needed_columns,
     source_path,
+    written_source,
 )
 from salus.sources.files import hashed, inspect, listed
 from salus.sources.identifying import refuse_identifying
 from salus.sources.ingest import refuse_unusable
 from salus.sources.values import TEXT
+from salus.sources.verdicts import coded
+from salus.storage.small import small_frame
 
 EVENTS_SHOWN = 20
 COLUMNS = ["file", "record", "code", "time", "available_time", "numeric_value", "unit", "text_value"]
@@ -77,13 +79,17 @@ def check_source(spark: SparkSession, source: Source, path: Path) -> int:
     for kind, record in source.records.items():
         wrong += _wrong_columns(spark, source, kind, record)
     if wrong:
-        content = load_yaml(path)
-        where, why = min(wrong, key=lambda one: line_of(content, one[0]))
-        others = sorted({line_of(content, one) for one, _ in wrong} - {line_of(content, where)})
-        also = f"; so are those in the lines {', '.join(map(str, others))}" if others else ""
-        raise Refused(
-            f"{path}:{line_of(content, where)}: received `{'.'.join(map(str, where))}`: {why}. Mend it{also}."
-        )
+        found = written_source(path)
+        where, why = min(wrong, key=lambda one: found.order(one[0]))
+        first = found.place(where)
+        places = {found.order(one): found.place(one) for one, _ in wrong}
+        others = [
+            str(place.line) if place.path == first.path else f"{place.path.name}:{place.line}"
+            for _, place in sorted(places.items())
+            if place != first
+        ]
+        also = f"; so are those in the lines {', '.join(others)}" if others else ""
+        raise Refused(f"{first}: received `{'.'.join(map(str, where))}`: {why}. Mend it{also}.")
     return len(expressions(source)) + len(source.times)
 
 
@@ -157,7 +163,10 @@ def _literal(text: str) -> str:
 
 def sample(spark: SparkSession, batch: Batch) -> str:
     """The first events that a batch gives, and how many of its records are refused by themselves, as a text."""
-    rows = placed(spark, batch, staged_rows(spark, batch, secrets.token_bytes(32))).cache()
+    rows = placed(spark, batch, staged_rows(spark, batch, secrets.token_bytes(32)))
+    if naming := [kind for kind, record in batch.kinds.items() if record.codes_of]:
+        rows = coded(rows, naming, small_frame(spark, [], DEFINITIONS), small_frame(spark, [], RECORDS))
+    rows = rows.cache()
     names = F.create_map(*[F.lit(one) for file in batch.mapped for one in (file.file_id, file.name)])
     events = rows.where("code IS NOT NULL AND rule IS NULL").orderBy("file_order", "record", "ordinal")
     shown = events.select(names[F.col("file_id")].alias("file"), *COLUMNS[1:]).limit(EVENTS_SHOWN).collect()

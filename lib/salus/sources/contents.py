@@ -1,4 +1,4 @@
-"""Content that is no event: the recording, image or compound that a record holds, as a row of that table.
+"""Content that is no event: the recording, image, compound or definition that a record holds, as a row of that table.
 
 Samples and pixels stay in their file; the row says where they lie and how they are to be read.
 """
@@ -6,11 +6,11 @@ Samples and pixels stay in their file; the row says where they lie and how they 
 from pyspark.sql import Column
 from pyspark.sql import functions as F
 
-from salus.schemas import COMPOUNDS, IMAGES, RECORDINGS
+from salus.schemas import COMPOUNDS, DEFINITIONS, IMAGES, RECORDINGS
 from salus.schemas.landed import CHANNELS, MEASURES
 from salus.sources.values import number
 
-CONTENTS = {"recording": RECORDINGS, "image": IMAGES, "compound": COMPOUNDS}
+CONTENTS = {"recording": RECORDINGS, "image": IMAGES, "compound": COMPOUNDS, "definition": DEFINITIONS}
 """The mapping's key, and the table's schema."""
 
 TEXTS = {
@@ -25,6 +25,7 @@ TEXTS = {
         "burned_in_annotation",
     ],
     "compound": ["dataset", "smiles", "inchi_key", "formula"],
+    "definition": ["code"],
 }
 NUMBERS = {
     "recording": ["seconds"],
@@ -41,11 +42,13 @@ NUMBERS = {
         "column_spacing",
     ],
     "compound": ["molecular_weight"],
+    "definition": [],
 }
 TYPED = {
     "recording": {"channels": CHANNELS.simpleString()},
     "image": dict.fromkeys(("is_compressed", "is_signed", "may_identify"), "boolean"),
     "compound": {"outcomes": MEASURES.simpleString()},
+    "definition": {},
 }
 TIMES = {"recording": "recording_datetime", "image": "image_datetime"}
 """The column that says when."""

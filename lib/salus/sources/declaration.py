@@ -15,9 +15,11 @@ from typing import Literal
 from pydantic import Field, field_validator, model_validator
 
 from salus.errors import Refused
-from salus.settings import Strict, conf_dir, load_yaml, validated
+from salus.settings import Strict, conf_dir, validated
 from salus.sources import formats
+from salus.sources.linkage_model import read_model
 from salus.sources.macros import MacroError, Macros, names_in
+from salus.sources.written import Written, written
 
 LINES = ("ndjson", "csv")
 """Formats whose files are lines of text, each file of one record type; those with code tell each record's type."""
@@ -28,7 +30,7 @@ TABLES = ("parquet", "delta", "jdbc")
 """Formats whose files are tables, each of one record type."""
 
 
-PAYLOADS = ("person", "coverage", "cost", "note", "recording", "image", "compound")
+PAYLOADS = ("person", "coverage", "cost", "note", "recording", "image", "compound", "definition")
 """What a record gives beside events."""
 
 
@@ -64,6 +66,10 @@ class Event(Strict):
     text_value: str | None = None
     unit: str | None = Field(None, description="unit as the source writes it")
     each: str | None = Field(None, description="array; the event is given for each `item` of it")
+    code_of: dict[str, str] = Field(
+        default_factory=dict,
+        description="record type: id of a record that defines the code, where `code` is null",
+    )
 
 
 class Person(Strict):
@@ -167,6 +173,12 @@ class Compound(Strict):
     outcomes: str = Field(description="map from an outcome's name to its number")
 
 
+class Definition(Strict):
+    """Columns of ``definitions``: what other records name by this one's id, with `code_of`."""
+
+    code: str = Field(description="vocabulary/code")
+
+
 class Identifier(Strict):
     """Identifiers that a person shares with other systems."""
 
@@ -215,7 +227,11 @@ class Record(Strict):
     recording: Recording | None = None
     image: Image | None = None
     compound: Compound | None = None
+    definition: Definition | None = None
     identifiers: list[Identifier] = Field(default_factory=list)
+    linkage: dict[str, str] = Field(
+        default_factory=dict, description="field of conf/linkage/splink.json: text, which lands as a keyed hash"
+    )
 
     @field_validator("encoding")
     @classmethod
@@ -224,14 +240,32 @@ class Record(Strict):
 
     @model_validator(mode="after")
     def _a_way_to_the_person(self):
-        of_people = ("events", "person", "coverage", "cost", "note", "recording", "image", "identifiers", "visit")
-        if self.is_nobodys and (not self.compound or any(getattr(self, key) for key in of_people)):
+        of_people = (
+            "events",
+            "person",
+            "coverage",
+            "cost",
+            "note",
+            "recording",
+            "image",
+            "identifiers",
+            "linkage",
+            "visit",
+        )
+        of_nobody = self.compound or self.definition
+        if self.is_nobodys and (not of_nobody or any(getattr(self, key) for key in of_people)):
             raise ValueError(
-                "a record needs `subject`, or `subject_of` where another record says whose it is; only a compound, "
-                "which is nobody's and gives nothing else, has neither"
+                "a record needs `subject`, or `subject_of` where another record says whose it is; only a compound or "
+                "a definition, which is nobody's and gives nothing else, has neither"
             )
+        if self.definition and not self.is_nobodys:
+            raise ValueError("`definition` has a subject; expected none: what a code means is nobody's")
+        if len(self.codes_of) > 1 or any(event.each for event in self.events.values() if event.code_of):
+            raise ValueError("`code_of` is given twice, or with `each`; expected one other record for a record's code")
         if self.cost and not self.cost.incurred and not self.subject_of:
             raise ValueError("`cost` needs `incurred`, unless another record says when it was")
+        if self.linkage and not self.declares_subject:
+            raise ValueError("`linkage` needs `declares_subject`: whoever is linked must be known")
         if self.declares_subject and not self.subject:
             raise ValueError("`declares_subject` needs `subject`: another record's person is declared by that record")
         return self
@@ -247,8 +281,13 @@ class Record(Strict):
 
     @property
     def is_nobodys(self) -> bool:
-        """Whether such a record is about no person: a compound is its own subject."""
+        """Whether such a record is about no person: a compound or a definition is its own subject."""
         return not (self.subject or self.subject_of)
+
+    @property
+    def codes_of(self) -> list[tuple[str, str]]:
+        """The record types whose records define a code of this one, each with the expression of the id."""
+        return [one for event in self.events.values() for one in event.code_of.items()]
 
 
 class Expected(Strict):
@@ -272,14 +311,15 @@ EXPRESSIONS = (
 )
 """Keys of a record type whose values are expressions."""
 
-NOT_MAPPING = ("refuse_above", "missing_above", "settle_seconds", "expected")
-"""What a source says of its deliveries, and not of what a record becomes."""
+NOT_MAPPING = ("extends", "refuse_above", "missing_above", "settle_seconds", "expected")
+"""What a source says of its deliveries and its file, and not of what a record becomes."""
 
 
 class Source(Strict):
     """A source of records: where they come from and what they become."""
 
     name: str
+    extends: str | None = Field(None, description="the source of which this file says only what is otherwise")
     format: str = Field(description="ndjson, csv, parquet, delta, jdbc, or a module of salus.sources.formats")
     type_field: str | None = Field(None, description="NDJSON: the field that names the record type")
     delimiter: str = Field(",", min_length=1, description="CSV: what stands between columns; may be several characters")
@@ -297,6 +337,10 @@ class Source(Strict):
     settle_seconds: int = Field(0, ge=0, description="a file that was changed since is left for the next run")
     expected: Expected | None = Field(None, description="when the next delivery is due")
     clock: Literal["backfill", "live"] = "backfill"
+    link: Literal["splink"] | None = Field(
+        None, description="also link people who share no identifier, by the fields under `linkage`"
+    )
+    link_above: float = Field(0.999, gt=0.5, lt=1, description="match probability from which on two are linked")
     refuse_above: float = Field(0.05, ge=0, le=1, description="share of refused records that holds a batch")
     times: list[TimeFormat] = Field(min_length=1)
     macros: dict[str, str] = Field(default_factory=dict)
@@ -318,11 +362,23 @@ class Source(Strict):
         return _known_encoding(named)
 
     @model_validator(mode="after")
+    def _links_by_something(self):
+        if self.link and not any(record.linkage for record in self.records.values()):
+            raise ValueError("`link` needs a record type with `linkage`: the fields by which people are compared")
+        return self
+
+    @model_validator(mode="after")
     def _owners_are_declared(self):
         for kind, record in self.records.items():
             if unknown := [owner for owner in record.subject_of if owner not in self.records]:
                 raise ValueError(
                     f"`subject_of` of {kind} names {', '.join(unknown)}; expected a record type of this file"
+                )
+            defined = [other for other, _ in record.codes_of]
+            if unknown := [one for one in defined if one not in self.records or not self.records[one].definition]:
+                raise ValueError(
+                    f"`code_of` of {kind} names {', '.join(unknown)}; expected a record type of this file with "
+                    "`definition`"
                 )
         return self
 
@@ -401,18 +457,37 @@ def read_source(path: Path) -> Source:
     Raises:
         Refused: its YAML is wrong; the line is named.
     """
-    content = load_yaml(path)
-    content.setdefault("name", path.stem)
-    source = validated(Source, content, path)
+    found = written_source(path)
+    content = {"name": path.stem} | found.content
+    if content.get("extends"):
+        read_source(path.parent / f"{content['extends']}.yml")  # what is wrong in it is told of it, and not of this one
+    source = validated(Source, content, path, found.place)
+    _refuse_unknown_fields(source, found)
     for where, text in expressions(source):
         try:
             source.macro.expand(text)
         except MacroError as error:
             raise Refused(
-                f"{path}:{line_of(content, where)}: received `{'.'.join(map(str, where))}`: {error}. "
-                "Mend that expression."
+                f"{found.place(where)}: received `{'.'.join(map(str, where))}`: {error}. Mend that expression."
             ) from error
     return source
+
+
+def _refuse_unknown_fields(source: Source, found: Written) -> None:
+    """Refuse a field under `linkage` that the model of linkage does not know, where the source links by it."""
+    known = read_model().fields if source.link else []
+    for kind, record in source.records.items():
+        for name in record.linkage:
+            if source.link and name not in known:
+                raise Refused(
+                    f"{found.place(('records', kind, 'linkage', name))}: received the field `{name}`; expected one "
+                    f"that conf/linkage/splink.json compares: {', '.join(known)}. Mend that key."
+                )
+
+
+def written_source(path: Path) -> Written:
+    """What the source's file ``path`` says, with what it extends."""
+    return written(path, columns_of)
 
 
 def expressions(source: Source) -> list[tuple[tuple, str]]:
@@ -422,6 +497,7 @@ def expressions(source: Source) -> list[tuple[tuple, str]]:
         at: tuple = ("records", kind)
         found += [((*at, "accept", rule), text) for rule, text in record.accept.items()]
         found += [((*at, "subject_of", kind), text) for kind, text in record.subject_of.items()]
+        found += [((*at, "linkage", field), text) for field, text in record.linkage.items()]
         for key in EXPRESSIONS:
             found += [((*at, key), text) for text in [getattr(record, key)] if text and isinstance(text, str)]
         parts: dict[tuple, Strict | None] = {("events", name): event for name, event in record.events.items()}
@@ -434,24 +510,19 @@ def expressions(source: Source) -> list[tuple[tuple, str]]:
                     for key, text in part.model_dump().items()
                     if isinstance(text, str) and key not in ("at", "known")
                 ]
+                for other, text in getattr(part, "code_of", {}).items():
+                    found.append(((*at, *place, "code_of", other), text))
     return found
 
 
-def line_of(content, where) -> int:
-    """The line of ``content``, a YAML's, on which ``where`` stands; of the deepest part of it that is there."""
-    line = 1
-    for part in where:
-        holds = isinstance(part, int) and isinstance(content, list) and part < len(content)
-        if not holds and not (isinstance(content, dict) and part in content):
-            break
-        line = (content.lc.item(part) if holds else content.lc.key(part))[0] + 1
-        content = content[part]
-    return line
-
-
 def columns_in(source: Source, text: str) -> dict[str, str]:
-    """The columns that a ``schema`` of a CSV file or a table names, each with its type; a text where it states none."""
-    if source.format == "csv":
+    """The columns that a ``schema`` of ``source`` names, each with its type; a text where it states none."""
+    return columns_of(source.format, text)
+
+
+def columns_of(form: str, text: str) -> dict[str, str]:
+    """The columns that a ``schema`` of a source in the format ``form`` names, each with its type."""
+    if form == "csv":
         return {name.strip(): "STRING" for name in text.split(",") if name.strip()}
     parts, depth = [""], 0
     for character in text:

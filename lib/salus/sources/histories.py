@@ -1,4 +1,4 @@
-"""Who was who, and when: people by the identifiers that they shared at each moment.
+"""Who was who, and when: people by the identifiers that they shared at each moment, and the matches that held.
 
 Pure Python over the few subjects of one component; salus.sources.identity finds them, and says what a link is.
 """
@@ -7,12 +7,20 @@ from collections.abc import Iterable, Sequence
 from datetime import date
 from typing import NamedTuple
 
+from salus.sources.pairing import Match, Traits, paired
+
+MOST_JOINED = 20
+"""Source subjects that one identifier joins, or matches make one person of, at most."""
+
 ALWAYS, NEVER = -(2**63), 2**63 - 1
 """Clocks of what was known before everything, and of what ends after everything; the rest is microseconds, UTC."""
 
 
 class Span(NamedTuple):
-    """A source subject carried an identifier, as was known from ``since`` until ``until``."""
+    """A source subject carried an identifier, as was known from ``since`` until ``until``.
+
+    A match is such a span with a ``weight``: its identifier is the other subject's own id.
+    """
 
     source_subject_id: int
     identifier_id: int
@@ -21,6 +29,8 @@ class Span(NamedTuple):
     priority: int
     birth: date | None
     sex: int | None
+    weight: float | None = None
+    dataset: str | None = None
 
 
 class Was(NamedTuple):
@@ -66,17 +76,29 @@ def histories(spans: Sequence[Span]) -> tuple[list[Was], list[Apart]]:
 
 
 def _people(spans) -> tuple[dict[int, int], list[Apart]]:
-    """The person of each subject, by the identifiers that they share now; and who is kept apart."""
+    """The person of each subject, by what they share now; and who is kept apart."""
     about = {span.source_subject_id: span for span in spans}
+    traits = {member: Traits(span.birth, span.sex, span.dataset) for member, span in about.items()}
     named: dict[int, int] = {}
     conflicts: list[Apart] = []
-    for members in components((span.source_subject_id, span.identifier_id) for span in spans):
+    groups: list[set[int]] = []
+    for members in components((span.source_subject_id, span.identifier_id) for span in spans if span.weight is None):
         births = {about[member].birth for member in members} - {None}
         sexes = {about[member].sex for member in members} - {None}
         reasons = [reason for reason, values in (("two_birth_dates", births), ("two_sexes", sexes)) if len(values) > 1]
         conflicts += [Apart(reason, tuple(sorted(members))) for reason in reasons]
+        if reasons:
+            named |= {member: member for member in members}
+        else:
+            groups.append(members)
+    matches = [
+        Match(span.source_subject_id, span.identifier_id, span.weight) for span in spans if span.weight is not None
+    ]
+    people, aside = paired(groups, matches, traits, MOST_JOINED) if matches else (groups, [])
+    conflicts += [Apart(*one) for one in aside]
+    for members in people:
         first = min(members, key=lambda member: (about[member].priority, member))
-        named |= {member: member if reasons else first for member in members}
+        named |= dict.fromkeys(members, first)
     return named, sorted(conflicts)
 
 

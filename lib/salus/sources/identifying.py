@@ -7,11 +7,10 @@ from pathlib import Path
 
 from salus.errors import Refused
 from salus.privacy.settings import Policy
-from salus.settings import load_yaml
-from salus.sources.declaration import Record, Source, expressions, line_of
+from salus.sources.declaration import Record, Source, expressions, written_source
 from salus.sources.macros import names_in
 
-HASHED = ("id", "replaces", "subject", "subject_of", "visit", "identifiers")
+HASHED = ("id", "replaces", "subject", "subject_of", "visit", "identifiers", "linkage")
 """Keys of a record type whose values become pseudonyms."""
 
 ASKED = ("accept", "void", "declares_subject")
@@ -51,12 +50,12 @@ def refuse_identifying(source: Source, policy: Policy, path: Path) -> None:
     """
     for where, text in expressions(source):
         _, kind, key, *_ = where
-        if key in (*HASHED, *ASKED) or where[-1] in ("names", "when"):
+        if key in (*HASHED, *ASKED) or where[-1] in ("names", "when") or "code_of" in where:
             continue
         found = policy.landed_by(kind, _fields(source, text), _hashed_fields(source, source.records[kind]))
         if found:
             raise Refused(
-                f"{path}:{line_of(load_yaml(path), where)}: received `{'.'.join(map(str, where))}`, which would land "
+                f"{written_source(path).place(where)}: received `{'.'.join(map(str, where))}`, which would land "
                 f"{', '.join(found)}, fields that say who somebody is; expected them in ids only, which are hashed. "
                 f"Leave them out, or list them under `lands: {{{kind}: [...]}}` in conf/privacy/{source.name}.yml."
             )

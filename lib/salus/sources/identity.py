@@ -19,9 +19,16 @@ from pyspark.sql.types import StructType
 
 from salus.schemas import IDENTITY, IDENTITY_CONFLICTS
 from salus.schemas.fields import LONG, LONGS, STRING, field
-from salus.sources.histories import ALWAYS, NEVER, Span, histories
-from salus.sources.identity_of_few import MOST_JOINED, SHOWN, Carried, spans_by_component
+from salus.sources.histories import ALWAYS, MOST_JOINED, NEVER, Span, histories
+from salus.sources.identity_of_few import SHOWN, Carried, spans_by_component
+from salus.sources.matching import moment
 from salus.storage.small import small_frame
+
+OWN = ("source_subject_id", "other_subject_id", "known_from IS NULL", "known_from", "known_until")
+"""What names a match: a hash passes nulls over, so that one says which of the clocks there is."""
+
+LOWEST = 2**31 - 1
+"""The rank of a match: a person is named after none."""
 
 FEW = 200_000
 """Spans that the driver derives by itself, in seconds and 200 MB: the two dozen jobs of the tasks would take longer."""
@@ -64,17 +71,59 @@ def as_of(identity: DataFrame, at: datetime) -> DataFrame:
     return identity.where(begun & going_on).select("source_subject_id", "subject_id")
 
 
+def with_matches(links: DataFrame, matches: DataFrame, datasets: DataFrame) -> DataFrame:
+    """``links`` (``LINKS``) and those of ``matches`` (``MATCHES``) that link: ``LINKS`` with ``weight``, ``dataset``.
+
+    A match is a link of a kind of its own: one subject carries the other's own id, and the weight of the evidence. It
+    is told by a record of its own, whose second version ends it.
+
+    Args:
+        links: what records say.
+        matches: what the linkage model says.
+        datasets: ``source_subject_id``, ``dataset``: within a dataset nobody has two ids.
+    """
+    joined = matches.where("is_link").withColumns(
+        {
+            "record_id": F.expr(f"-1 - (xxhash64({', '.join(OWN)}) & {NEVER})"),  # below 0, where no record is
+            "weight": F.col("match_weight"),
+        }
+    )
+    told = joined.selectExpr("*", "other_subject_id AS identifier_id", "1L AS version").unionByName(
+        joined.where("known_until IS NOT NULL")
+        .drop("known_from")
+        .selectExpr("*", "known_until AS known_from", "source_subject_id AS identifier_id", "2L AS version"),
+    )
+    rows = told.selectExpr(
+        "source_subject_id",
+        "identifier_id",
+        f"{LOWEST} AS system_priority",
+        "record_id",
+        "version",
+        "known_from",
+        "0L AS file_id",
+        "0L AS record",
+        "CASE WHEN version = 1 THEN weight END AS weight",
+    )
+    both = links.withColumn("weight", F.lit(None).cast("double")).unionByName(rows)
+    return both.join(datasets, "source_subject_id", "left")
+
+
 def carried(links: DataFrame) -> DataFrame:
-    """``source_subject_id, identifier_id, since, until, priority``: what each subject carried, and for how long.
+    """``Carried``: what each subject carried, and for how long.
 
     A version replaces all of its record's links. A thousand records that say the same are one row.
+
+    Args:
+        links: ``LINKS``, or what ``with_matches`` gives.
     """
+    absent = {name: kind for name, kind in (("weight", "double"), ("dataset", "string")) if name not in links.columns}
+    links = links.withColumns({name: F.lit(None).cast(kind) for name, kind in absent.items()})
     newer = Window.partitionBy("record_id").orderBy(F.desc("version")).rangeBetween(Window.unboundedPreceding, -1)
     since = F.coalesce(F.unix_micros(F.col("known_from").cast("timestamp")), F.lit(ALWAYS))
     told = links.withColumn("since", since).withColumn("until", F.coalesce(F.min("since").over(newer), F.lit(NEVER)))
     return (
         told.where("since < until")
-        .groupBy("source_subject_id", "identifier_id", "until")
+        .groupBy("source_subject_id", "identifier_id", "until", "weight", "dataset")
         .agg(F.min("since").alias("since"), F.min("system_priority").alias("priority"))
         .select(*Carried._fields)
     )
@@ -90,7 +139,9 @@ def standing(links: DataFrame) -> DataFrame:
 
 def crowded(spans: DataFrame) -> DataFrame:
     """``identifier_id``, ``crowded_at``, ``subjects`` of the identifiers that join too many people."""
-    first = spans.groupBy("identifier_id", "source_subject_id").agg(F.min("since").alias("first"))
+    first = (
+        spans.where("weight IS NULL").groupBy("identifier_id", "source_subject_id").agg(F.min("since").alias("first"))
+    )
     per_identifier = first.groupBy("identifier_id").agg(
         F.count("*").alias("subjects"), F.sort_array(F.collect_list("first")).alias("firsts")
     )
@@ -115,21 +166,21 @@ def identities(links: DataFrame, persons: DataFrame, only: DataFrame | None = No
     joining = cut.groupBy("identifier_id").agg(F.count_distinct("source_subject_id").alias("subjects"))
     shared = cut.join(joining.where("subjects > 1").select("identifier_id"), "identifier_id").persist()
     subjects = spans.groupBy("source_subject_id").agg(
-        F.min("since").alias("since"), F.min("priority").alias("priority")
+        F.min("since").alias("since"), F.min("priority").alias("priority"), F.min("dataset").alias("dataset")
     )
     involved = shared.select("source_subject_id").distinct()
     alone = subjects.join(involved, "source_subject_id", "left_anti").select(
         "source_subject_id",
         F.col("source_subject_id").alias("subject_id"),
-        _time("since").alias("known_from"),
+        moment("since").alias("known_from"),
         F.lit(None).cast("timestamp_ntz").alias("known_until"),
     )
     found = _found(links.sparkSession, shared, subjects, persons).persist()
     rows = found.where("reason IS NULL").select(
         "source_subject_id",
         "subject_id",
-        _time("known_from").alias("known_from"),
-        _time("known_until").alias("known_until"),
+        moment("known_from").alias("known_from"),
+        moment("known_until").alias("known_until"),
     )
     apart = found.where("reason IS NOT NULL").select(
         "reason",
@@ -142,11 +193,6 @@ def identities(links: DataFrame, persons: DataFrame, only: DataFrame | None = No
     )
 
 
-def _time(clock: str):
-    is_bound = (F.col(clock) != ALWAYS) & (F.col(clock) != NEVER)
-    return F.when(is_bound, F.timestamp_micros(F.col(clock)).cast("timestamp_ntz"))
-
-
 def _found(spark, shared, subjects, persons) -> DataFrame:
     """``FOUND`` of the subjects who share identifiers: by the driver where they are few, else in tasks."""
     own = subjects.join(shared.select("source_subject_id").distinct(), "source_subject_id").select(
@@ -155,8 +201,12 @@ def _found(spark, shared, subjects, persons) -> DataFrame:
         "since",
         F.lit(NEVER).alias("until"),
         "priority",
+        F.lit(None).cast("double").alias("weight"),
+        "dataset",
     )
-    every = shared.drop("priority").join(subjects.select("source_subject_id", "priority"), "source_subject_id")
+    every = shared.drop("priority", "dataset").join(
+        subjects.select("source_subject_id", "priority", "dataset"), "source_subject_id"
+    )
     spans = every.select(own.columns).unionByName(own)
     told_of = about(persons)
     few = spans.limit(FEW + 1).collect()
@@ -166,7 +216,10 @@ def _found(spark, shared, subjects, persons) -> DataFrame:
         involved = small_frame(spark, [(row["source_subject_id"],) for row in few], "source_subject_id long")
         told = told_of.join(F.broadcast(involved.distinct()), "source_subject_id").collect()
         known = {row["source_subject_id"]: row[1:] for row in told}
-        rows = [Span(*row, *known.get(row["source_subject_id"], (None, None))) for row in few]
+        rows = []
+        for row in few:
+            birth, sex = known.get(row["source_subject_id"], (None, None))
+            rows.append(Span(**row.asDict(), birth=birth, sex=sex))
         found = [one for members in spans_by_component(rows) for one in _rows_of(members)]
         return small_frame(spark, found, FOUND).coalesce(1)
     labels = labelled(shared.select("source_subject_id", "identifier_id"))
@@ -254,7 +307,7 @@ def too_many(links: DataFrame) -> DataFrame:
     """``IDENTITY_CONFLICTS`` of the identifiers of ``links`` that join too many people."""
     concerned = (
         standing(links)
-        .where(F.col("crowded_at") != NEVER)
+        .where((F.col("crowded_at") != NEVER) & F.col("weight").isNull())
         .groupBy("identifier_id")
         .agg(F.sort_array(F.collect_set("source_subject_id")).alias("everybody"))
     )

@@ -9,9 +9,8 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import NamedTuple
 
-from salus.sources.histories import ALWAYS, NEVER, Span, components, histories
+from salus.sources.histories import ALWAYS, MOST_JOINED, NEVER, Span, components, histories
 
-MOST_JOINED = 20
 SHOWN = 20
 EPOCH = datetime(1970, 1, 1)
 
@@ -24,6 +23,8 @@ class Carried(NamedTuple):
     since: int
     until: int
     priority: int
+    weight: float | None = None
+    dataset: str | None = None
 
 
 class Stood(NamedTuple):
@@ -34,6 +35,8 @@ class Stood(NamedTuple):
     since: int
     until: int
     priority: int
+    weight: float | None
+    dataset: str | None
     crowded_at: int
 
 
@@ -58,9 +61,11 @@ def standing_of(spans: Sequence[Carried]) -> list[Stood]:
 def _crowded(spans) -> dict[int, int]:
     """From when on each identifier that joins too many people does."""
     first: dict[int, dict[int, int]] = {}
-    for subject, identifier, since, _, _ in spans:
-        of_identifier = first.setdefault(identifier, {})
-        of_identifier[subject] = min(since, of_identifier.get(subject, NEVER))
+    for span in spans:
+        if span.weight is None:
+            of_identifier = first.setdefault(span.identifier_id, {})
+            subject = span.source_subject_id
+            of_identifier[subject] = min(span.since, of_identifier.get(subject, NEVER))
     return {
         identifier: sorted(subjects.values())[MOST_JOINED]
         for identifier, subjects in first.items()
@@ -87,6 +92,7 @@ def people_of(spans: Sequence[Stood], shared: Sequence[Stood], about: About) -> 
     """
     since: dict[int, int] = {}
     priority: dict[int, int] = {}
+    datasets = {span.source_subject_id: span.dataset for span in spans if span.dataset is not None}
     for span in spans:
         subject = span.source_subject_id
         since[subject] = min(span.since, since.get(subject, NEVER))
@@ -100,11 +106,22 @@ def people_of(spans: Sequence[Stood], shared: Sequence[Stood], about: About) -> 
             span.until,
             priority[span.source_subject_id],
             *about.get(span.source_subject_id, (None, None)),
+            span.weight,
+            datasets.get(span.source_subject_id),
         )
         for span in shared
     ]
     joining += [
-        Span(subject, subject, since[subject], NEVER, priority[subject], *about.get(subject, (None, None)))
+        Span(
+            subject,
+            subject,
+            since[subject],
+            NEVER,
+            priority[subject],
+            *about.get(subject, (None, None)),
+            None,
+            datasets.get(subject),
+        )
         for subject in involved
     ]
     rows: list[tuple] = [
@@ -132,7 +149,7 @@ def spans_by_component(spans: Sequence[Span]) -> list[list[Span]]:
 def _too_many(spans) -> list[tuple]:
     everybody: dict[int, set[int]] = {}
     for span in spans:
-        if span.crowded_at != NEVER:
+        if span.crowded_at != NEVER and span.weight is None:
             everybody.setdefault(span.identifier_id, set()).add(span.source_subject_id)
     return [
         ("identifier_joins_too_many", identifier, sorted(subjects)[:SHOWN], len(subjects))

@@ -18,13 +18,14 @@ from salus.sources.expected import timing
 from salus.sources.files import Found, Landed, found, inspected
 from salus.sources.identifying import refuse_identifying
 from salus.sources.landing import PAYLOAD_TABLES
+from salus.sources.linkage_model import model_path
 from salus.sources.parsing import header_columns
 from salus.sources.retry import refused_before, retried
 from salus.sources.units import units_text
-from salus.sources.verdicts import index, verdicts_on, with_owners
+from salus.sources.verdicts import index, verdicts_on, with_others
 from salus.storage.ledger import now
 
-FACTS = ("events", *PAYLOAD_TABLES, "records", "links")
+FACTS = ("events", *PAYLOAD_TABLES, "records", "links", "linkage")
 """The tables that a file's records become rows of."""
 
 
@@ -55,7 +56,8 @@ def ingest(
     source, policy = load_source(source_name), policy_of(source_name)
     refuse_identifying(source, policy, source_path(source_name))
     site = site or job.settings.site
-    mapping_hash = source.mapping_hash(site, units_text(), policy.hash)
+    rules = [units_text(), policy.hash, *([model_path().read_text(encoding="utf-8")] if source.link else [])]
+    mapping_hash = source.mapping_hash(site, *rules)
     noted, number = _noted(job, source, site)
     taken = [row._replace(mapping_hash=mapping_hash) for row in noted] if retry_quarantine else noted
     there = found(job.spark, source, folder)
@@ -162,7 +164,7 @@ def _hold_empty_snapshot(batch: Batch):
 def _landed(job: Job, batch: Batch, delivery: Delivery, key: bytes, stale: Sequence[int]) -> list[dict]:
     """Land what is accepted of ``batch``, quarantine the rest; rows of ``ingested_files``."""
     with landed_rows(job.tables, batch, key) as staged:
-        placed_rows = with_owners(job.tables, batch, placed(job.spark, batch, staged))
+        placed_rows = with_others(job.tables, batch, placed(job.spark, batch, staged))
         slim = index(placed_rows).persist()
         verdicts, is_any = verdicts_on(job.tables, batch, slim, stale)
         counts, events = by_file(slim, verdicts, is_any)

@@ -6,14 +6,18 @@ from functools import partial
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from salus.sources.identity import about, few_spans, identities, reached, too_many
+from salus.sources.identity import about, few_spans, identities, reached, too_many, with_matches
 from salus.sources.identity_of_few import Carried, people_of, sharing, standing_of
+from salus.sources.linkage_model import read_model
+from salus.sources.matching import datasets, matches
 from salus.storage.at_once import at_once
 from salus.storage.small import small_frame
 from salus.storage.tables import Tables
 
+ENDS = ("source_subject_id", "other_subject_id")
 
-def join_people(tables: Tables, before: DataFrame, new: DataFrame, is_anew: bool) -> None:
+
+def join_people(tables: Tables, before: DataFrame, new: DataFrame, is_anew: bool, is_compared: bool = False) -> None:
     """Bring ``identity`` and ``identity_conflicts`` up to what ``links`` says now.
 
     Args:
@@ -21,14 +25,33 @@ def join_people(tables: Tables, before: DataFrame, new: DataFrame, is_anew: bool
         before: ``links`` without the batch.
         new: the batch's ``LINKS`` rows.
         is_anew: links were taken back too, so that everybody is concerned.
+        is_compared: the batch's people are compared with all others by the linkage model.
     """
-    few = few_spans(tables.read("links"))
+    links, touched = tables.read("links"), new.select("source_subject_id")
+    if tables.version("linkage") is not None:
+        links, before, rematched = _compared(tables, links, before, is_anew or is_compared)
+        touched = touched.unionByName(rematched)
+    few = few_spans(links)
     if few is not None:
         _derive_few(tables, few)
     elif is_anew or tables.version("identity") is None:
-        _derive(tables, None)
+        _derive(tables, links, None)
     else:
-        _derive(tables, reached(tables.read("links"), before, new.select("source_subject_id")))
+        _derive(tables, links, reached(links, before, touched))
+
+
+def _compared(tables, links, before, is_anew) -> tuple[DataFrame, DataFrame, DataFrame]:
+    """``links`` and ``before`` with the matches of now and of before, and the subjects whose matches changed."""
+    linkage, old, model = tables.read("linkage"), tables.read("matches"), read_model()
+    known_to = datasets(linkage).where(F.lit(model.link_type == "link_only"))
+    if is_anew:
+        found = matches(linkage, model)
+        if _differ(found, old):
+            tables.replace("matches", found)
+    now = tables.read("matches")
+    changed = now.exceptAll(old).unionByName(old.exceptAll(now))
+    ends = [changed.select(F.col(name).alias("source_subject_id")) for name in ENDS]
+    return with_matches(links, now, known_to), with_matches(before, old, known_to), ends[0].unionByName(ends[1])
 
 
 def _derive_few(tables, carried: Sequence[Carried]):
@@ -55,9 +78,9 @@ def _replace_few(tables, name, rows: list[tuple]):
         tables.replace(name, tables.frame(name, [dict(zip(columns, row)) for row in rows]))
 
 
-def _derive(tables, only):
+def _derive(tables, links, only):
     """Derive the people of ``only``, or all, and write them where they are others than before."""
-    links, before = tables.read("links"), tables.read("identity")
+    before = tables.read("identity")
     found = identities(links, tables.read("persons"), only)
     rows = found.rows.localCheckpoint()
     old = before if only is None else before.join(only, "source_subject_id", "left_semi")

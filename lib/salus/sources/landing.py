@@ -1,9 +1,22 @@
 """From accepted records to the rows of each table."""
 
-from pyspark.sql import DataFrame
+from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
-from salus.schemas import COMPOUNDS, COSTS, COVERAGE, EVENTS, IMAGES, LINKS, NOTES, PERSONS, RECORDINGS, RECORDS
+from salus.schemas import (
+    COMPOUNDS,
+    COSTS,
+    COVERAGE,
+    DEFINITIONS,
+    EVENTS,
+    IMAGES,
+    LINKAGE,
+    LINKS,
+    NOTES,
+    PERSONS,
+    RECORDINGS,
+    RECORDS,
+)
 
 PAYLOAD_TABLES = {
     "persons": ("person", PERSONS),
@@ -13,6 +26,7 @@ PAYLOAD_TABLES = {
     "recordings": ("recording", RECORDINGS),
     "images": ("image", IMAGES),
     "compounds": ("compound", COMPOUNDS),
+    "definitions": ("definition", DEFINITIONS),
 }
 """Table: the column of a head row that fills it, and its schema."""
 
@@ -72,15 +86,48 @@ def links(rows: DataFrame, priority: int, clock: str) -> DataFrame:
             )
         ),
     )
-    received = F.coalesce("record_available", "delivered_at")
-    is_known_since = F.lit(clock == "live") | (F.col("record") < 0)
     return carried.select(
         "source_subject_id",
         "identifier_id",
         F.lit(priority).alias("system_priority"),
         "record_id",
         "version",
-        F.when(is_known_since, received).alias("known_from"),
+        _known_from(clock),
         "file_id",
         "record",
     ).select(*LINKS.names)
+
+
+def linkage(rows: DataFrame, dataset: str, threshold: float, clock: str) -> DataFrame:
+    """``LINKAGE``: what each version of a declaring record says of its person, to be compared with others.
+
+    A version that withdraws its record says nothing. It is known since when its links are.
+
+    Args:
+        rows: accepted rows of declaring record types.
+        dataset: the site and system whose ids the subjects are.
+        threshold: the match probability from which on the source links.
+        clock: the source's.
+    """
+    return (
+        rows.where("is_head AND declares_subject")
+        .select(
+            "source_subject_id",
+            F.lit(dataset).alias("dataset"),
+            F.coalesce("linkage", F.array().cast(LINKAGE["fields"].dataType)).alias("fields"),
+            F.lit(threshold).alias("threshold"),
+            "record_id",
+            "version",
+            _known_from(clock),
+            "file_id",
+            "record",
+        )
+        .select(*LINKAGE.names)
+    )
+
+
+def _known_from(clock: str) -> Column:
+    """Since when it is known what a record says of who somebody is."""
+    received = F.coalesce("record_available", "delivered_at")
+    is_known_since = F.lit(clock == "live") | (F.col("record") < 0)
+    return F.when(is_known_since, received).alias("known_from")

@@ -12,7 +12,7 @@ from salus.privacy.door import admitted
 from salus.privacy.pseudonyms import pseudonym_of
 from salus.privacy.scrub import without_names
 from salus.privacy.settings import Policy
-from salus.schemas import COSTS, COVERAGE, NOTES, PERSONS, VOID_CODE
+from salus.schemas import COSTS, COVERAGE, LINKAGE, NOTES, PERSONS, VOID_CODE
 from salus.schemas.landed import PROVENANCE
 from salus.sources import contents
 from salus.sources.declaration import Event, Note, Record, Source
@@ -20,6 +20,9 @@ from salus.sources.landing import PAYLOAD_TABLES
 from salus.sources.parsing import PLACE
 from salus.sources.units import conversion_of
 from salus.sources.values import Times, money, number
+
+NAMED_ELSEWHERE = "SALUS_CODE_OF"
+"""Stands for the code of an event until the record that defines it is looked up."""
 
 RAW_EVENT = (
     "struct<code:string,time:string,at_end:boolean,static:boolean,known:boolean,available:string,"
@@ -57,6 +60,7 @@ STAGED = [
     "declares_subject",
     "source_subject_id",
     "owner_id",
+    "definition_id",
     "record_id",
     "version",
     "content_hash",
@@ -75,11 +79,13 @@ STAGED = [
     "note",
     *contents.CONTENTS,
     "identifiers",
+    "linkage",
 ]
 """What a mapped record is: a row for each of its events, the first of which (``is_head``) carries all else.
 
 ``rule`` is what the record broke, seen so far; ``owner_id`` is the record whose person it is of, where it does not name
-the person itself; ``code`` is null where a row is no event.
+the person itself; ``code`` is null where a row is no event, and ``NAMED_ELSEWHERE`` where the record ``definition_id``
+defines it.
 """
 
 
@@ -149,6 +155,7 @@ def _raw_columns(source, record, policy) -> list[Column]:
         unless_blank(record.id if record.is_nobodys else record.subject, "_subject"),
         *[unless_blank(owner, f"_owner_{kind}") for kind, owner in record.subject_of.items()],
         unless_blank(record.visit, "_visit"),
+        unless_blank(next((text for _, text in record.codes_of), None), "_definition"),
         unless_blank(record.replaces, "_replaces"),
         text(record.version, "_version"),
         F.expr(f"coalesce({_sql(source, record.void)}, false)").alias("_void"),
@@ -159,6 +166,8 @@ def _raw_columns(source, record, policy) -> list[Column]:
         _events(source, record).alias("_events"),
         _identifiers(source, record).alias("_identifiers"),
     ]
+    if source.link and record.linkage:
+        columns.append(_linkage(source, record).alias("_linkage"))
     person, coverage, cost, note = record.person, record.coverage, record.cost, record.note
     if person:
         columns += [
@@ -231,8 +240,11 @@ def _event(source, event: Event) -> str:
     def text(expression):
         return f"CAST({_sql(source, expression)} AS STRING)"
 
+    code = text(event.code)
+    for other in event.code_of.values():
+        code = f"coalesce({code}, CASE WHEN nullif({text(other)}, '') IS NOT NULL THEN '{NAMED_ELSEWHERE}' END)"
     return (
-        f"named_struct('code', {text(event.code)}, 'time', {text(event.time)}, 'at_end', {event.at == 'end'}, "
+        f"named_struct('code', {code}, 'time', {text(event.time)}, 'at_end', {event.at == 'end'}, "
         f"'static', {event.static}, "
         f"'known', {event.static or event.known == 'always'}, 'available', {text(event.available_time)}, "
         f"'number', {text(event.numeric_value)}, 'text_value', {text(event.text_value)}, 'unit', {text(event.unit)})"
@@ -255,6 +267,21 @@ def _identifiers(source, record) -> Column:
     return F.expr(
         f"filter(concat({', '.join(parts)}), one -> one IS NOT NULL)" if parts else "CAST(NULL AS array<string>)"
     )
+
+
+def _linkage(source, record) -> Column:
+    """What the record says of its person for linkage: letters and figures alone, whatever their case."""
+    told = [
+        F.struct(
+            F.lit(name).alias("name"),
+            F.nullif(
+                F.upper(F.regexp_replace(F.expr(f"CAST({_sql(source, text)} AS STRING)"), r"[^\p{L}\p{N}]", "")),
+                F.lit(""),
+            ).alias("text"),
+        )
+        for name, text in record.linkage.items()
+    ]
+    return F.filter(F.array(*told), lambda one: one["text"].isNotNull())
 
 
 def _with_times(raw: DataFrame, times: Times) -> DataFrame:
@@ -323,14 +350,46 @@ def _with_ids(rows: DataFrame, source: Source, kind: str, record: Record, site: 
                         for owner in record.subject_of
                     ],
                 ),
+                "definition_id": _definition(source, record, site),
                 "record_id": pseudonym_of(site, own, F.col("_id")),
                 "visit_id": pseudonym_of(site, f"record:{visit}", F.col("_visit")),
                 "content_hash": F.when(F.col("_void"), F.lit(0)).otherwise(F.xxhash64(F.to_json(F.struct(*content)))),
                 "_replaces": pseudonym_of(site, own, F.col("_replaces")),
                 "identifiers": F.transform("_identifiers", lambda one: pseudonym_of("", "identifier", one)),
+                "linkage": _tokens(rows),
             }
         )
-        .drop("_inner_pad", "_outer_pad", "_identifiers", "_subject", "_id", "_visit", *_owners(record))
+        .drop(
+            "_inner_pad",
+            "_outer_pad",
+            "_identifiers",
+            "_linkage",
+            "_definition",
+            "_subject",
+            "_id",
+            "_visit",
+            *_owners(record),
+        )
+    )
+
+
+def _definition(source: Source, record: Record, site: str) -> Column:
+    """The record that defines this one's code, where it does not say it itself."""
+    for other, _ in record.codes_of:
+        return pseudonym_of(site, f"record:{source.name}/{other}", F.col("_definition"))
+    return F.lit(None).cast("bigint")
+
+
+def _tokens(rows: DataFrame) -> Column:
+    """``LINKAGE.fields``: keyed hashes that hold for every site, so that people of two sites can be compared."""
+    if "_linkage" not in rows.columns:
+        return F.lit(None).cast(LINKAGE["fields"].dataType)
+    return F.transform(
+        "_linkage",
+        lambda one: F.struct(
+            one["name"].alias("name"),
+            pseudonym_of("", "linkage", F.concat(one["name"], F.lit(":"), one["text"])).alias("token"),
+        ),
     )
 
 
@@ -345,7 +404,8 @@ def _events_or_void(record: Record) -> Column:
         "'static', false, 'known', false, 'available', CAST(NULL AS STRING), 'number', CAST(NULL AS STRING), "
         "'text_value', CAST(NULL AS STRING), 'unit', CAST(NULL AS STRING)))"
     ).cast(f"array<{RAW_EVENT}>")
-    said = F.when(F.col("_void"), withdrawn).otherwise(F.col("_events"))
+    gone = nothing if record.is_nobodys else withdrawn
+    said = F.when(F.col("_void"), gone).otherwise(F.col("_events"))
     if record.replaces:
         said = F.when(_replaces_another(), F.concat(said, withdrawn)).otherwise(said)
     return F.when(F.col("_rule").isNotNull(), nothing).otherwise(said)
@@ -472,6 +532,7 @@ def _staged(rows, kind, record) -> DataFrame:
         "numeric_value": value.cast("float"),
         "unit": F.coalesce(F.col("_scale.unit"), F.col("_unit")),
         "identifiers": F.when(head, F.col("identifiers")),
+        "linkage": F.when(head, F.col("linkage")),
     }
     built = rows.withColumn("_record_available", record_available)
     for name, schema in PAYLOADS.items():

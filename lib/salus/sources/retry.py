@@ -17,8 +17,11 @@ from salus.sources.appending import accepted_of, append
 from salus.sources.batch import Batch, landed_rows, placed
 from salus.sources.deliveries import Noted, next_after
 from salus.sources.parsing import UNCHANGED
-from salus.sources.verdicts import RECORD, index, verdicts_on, with_owners
+from salus.sources.verdicts import RECORD, index, verdicts_on, with_others
 from salus.storage.small import small_frame
+
+WAITING = ("unknown_person", "unknown_definition")
+"""Rules of records that another record may yet mend."""
 
 
 def refused_before(
@@ -30,7 +33,7 @@ def refused_before(
         job: the run.
         files: the files that are at hand.
         noted: the rows of ``ingested_files`` of the source and site; of a file the newest counts.
-        mapping_hash: those refused for want of their person, under this mapping; None = all.
+        mapping_hash: those refused for want of another record, under this mapping; None = all.
     """
     newest: dict[int, Noted] = {}
     for row in sorted(noted, key=lambda row: row.batch_id):
@@ -41,7 +44,7 @@ def refused_before(
     pairs = small_frame(job.spark, [(row.file_id, row.batch_id) for row in at_hand], "file_id long, batch_id long")
     waiting = job.tables.read("quarantine").join(F.broadcast(pairs), ["file_id", "batch_id"], "left_semi")
     if mapping_hash:
-        waiting = waiting.where("rule = 'unknown_person'")
+        waiting = waiting.where(F.col("rule").isin(*WAITING))
     ids = {row["file_id"] for row in waiting.select("file_id").distinct().collect()} if at_hand else set()
     return waiting, [row for row in at_hand if row.file_id in ids]
 
@@ -65,7 +68,7 @@ def retried(
     at = {row.record_type: row.delivered_at for row in rows}
     stale = [row.file_id for row in noted if row.mapping_hash != batch.mapping_hash]
     with landed_rows(job.tables, batch, key) as staged_again:
-        rows_again = with_owners(job.tables, batch, placed(job.spark, batch, staged_again))
+        rows_again = with_others(job.tables, batch, placed(job.spark, batch, staged_again))
         again = rows_again.join(waiting.select(*RECORD), RECORD, "left_semi")
         slim = index(again).persist()
         verdicts, is_any = verdicts_on(job.tables, batch, slim, stale)

@@ -4,11 +4,13 @@ A verdict needs the batch and what is known already: whose the record is, and wh
 """
 
 from collections.abc import Sequence
+from functools import reduce
 
 from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F
 
 from salus.sources.batch import Batch
+from salus.sources.mapping import NAMED_ELSEWHERE
 from salus.sources.parsing import UNCHANGED
 from salus.storage.tables import Tables
 
@@ -69,6 +71,7 @@ REASONS = {
     "no_time": "expected the time of each event",
     "not_a_number": "expected a finite decimal number",
     "unknown_unit": "expected a unit that conf/codesets/units.csv lists for the code",
+    "unknown_definition": "expected a record that defines the code, in this delivery or an earlier one",
     "unknown_person": "expected a person whom this delivery or an earlier one declares",
     "conflicting_version": "expected one content under an id and version; an earlier record says something else",
 }
@@ -81,11 +84,13 @@ def reason(rule: Column) -> Column:
     return F.coalesce(F.try_element_at(known, rule), own)
 
 
-def with_owners(tables: Tables, batch: Batch, rows: DataFrame) -> DataFrame:
-    """Placed ``rows`` of ``batch`` with the person of those that are known by another record."""
-    if not any(record.subject_of for record in batch.kinds.values()):
-        return rows
-    return owned(rows, tables.read("records"))
+def with_others(tables: Tables, batch: Batch, rows: DataFrame) -> DataFrame:
+    """Placed ``rows`` of ``batch`` with the person, and the code, of those that are known by another record."""
+    if any(record.subject_of for record in batch.kinds.values()):
+        rows = owned(rows, tables.read("records"))
+    if naming := [kind for kind, record in batch.kinds.items() if record.codes_of]:
+        rows = coded(rows, naming, tables.read("definitions"), tables.read("records"))
+    return rows
 
 
 def verdicts_on(tables: Tables, batch: Batch, rows: DataFrame, stale: Sequence[int]) -> tuple[DataFrame, bool]:
@@ -154,6 +159,49 @@ def owned(rows: DataFrame, records: DataFrame) -> DataFrame:
             "record_available": F.greatest("record_available", "_known"),
         }
     ).drop("_owner", "_known")
+
+
+def coded(rows: DataFrame, naming: Sequence[str], definitions: DataFrame, records: DataFrame) -> DataFrame:
+    """``rows`` with the codes that other records define, in the batch or before it; else a ``rule``.
+
+    Of a definition its newest version counts, of those that are known when the batch is taken in.
+
+    Args:
+        rows: placed rows.
+        naming: the record types that name definitions; no other takes part in the join.
+        definitions: ``DEFINITIONS`` that were known before the batch.
+        records: ``RECORDS`` of before, which tell what was withdrawn.
+    """
+    is_named = F.col("record_type").isin(*naming) & (F.col("code") == NAMED_ELSEWHERE)
+    named = rows.where(F.coalesce(is_named, F.lit(False)))
+    if named.isEmpty():
+        return rows
+    wanted = named.select(F.col("definition_id").alias("record_id")).distinct()
+    heads = rows.where("is_head AND rule IS NULL AND (definition IS NOT NULL OR is_void)")
+    told = [
+        heads.select(
+            "record_id", "version", F.expr("-file_order AS earlier"), F.expr("-record AS before"), _own_code()
+        ),
+        definitions.selectExpr("record_id", "version", "1 AS earlier", "0L AS before", "code AS _code"),
+        records.where("is_void").selectExpr("record_id", "version", "1 AS earlier", "0L AS before", "NULL AS _code"),
+    ]
+    newest = F.max_by("_code", F.struct("version", "earlier", "before"))
+    found = (
+        reduce(DataFrame.unionByName, [one.join(wanted, "record_id", "left_semi") for one in told])
+        .groupBy(F.col("record_id").alias("definition_id"))
+        .agg(newest.alias("_code"))
+    )
+    resolved = named.join(found, "definition_id", "left").withColumns(
+        {
+            "code": F.col("_code"),
+            "rule": F.coalesce("rule", F.when(F.col("_code").isNull(), "unknown_definition")),
+        }
+    )
+    return rows.where(F.coalesce(~is_named, F.lit(True))).unionByName(resolved.select(*rows.columns))
+
+
+def _own_code() -> Column:
+    return F.when(~F.col("is_void"), F.col("definition.code")).alias("_code")
 
 
 def of_known_people(heads: DataFrame, persons: DataFrame | None) -> DataFrame:
