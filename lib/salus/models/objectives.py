@@ -1,8 +1,9 @@
 """What training makes small, for each kind of label, and what its progress is told by.
 
-An event is learnt by the log loss and its variations (``losses``), a count, a cost and a time to event by the likelihood
-of their heads (``heads``). Counts and costs are taken in units of everybody's mean: a Tweedie deviance of power p changes with the
-labels' unit as unit ** (2 - p) and in no other way, so learning rate and penalties mean the same in dollars and cents.
+An event is learnt by the log loss and its variations (``losses``), a count, a cost and a time to event by the
+likelihood of their heads (``heads``). Counts and costs are taken in units of everybody's mean: a Tweedie deviance of
+power p changes with the labels' unit as unit ** (2 - p) and in no other way, so learning rate and penalties mean the
+same in dollars and cents.
 """
 
 import math

@@ -89,7 +89,7 @@ COHORT = StructType(
         field(
             "event_type",
             INT,
-            "what ended a time to event: 1 = the event, -1 = a competing death, 0 = the horizon, or leaving the insurer",
+            "what ended a time to event: 1 = the event, -1 = a competing death, 0 = horizon or disenrolment",
         ),
         field("observed_days", INT, "whole days until then"),
         field("weight", DOUBLE, "inverse probability of being observed to the label's end", True),
@@ -124,7 +124,7 @@ MODELS = StructType(
         field(
             "prevalence",
             DOUBLE,
-            "share of positive labels in training; of a time to event, its incidence by the horizon; of a number, the mean label",
+            "share of positive labels in training; of a time, the incidence by the horizon; of a number, the mean",
             True,
         ),
         field("trained_at", TIME, "UTC", True),
