@@ -217,6 +217,24 @@ def test_a_good_model_is_told_from_its_baseline_and_its_tiers_are_what_they_were
     assert told["curve_y"][-1] < found["model", "observed_incidence_high: high"]["curve_y"][-1] * 1.1
 
 
+@given(st.lists(st.tuples(row, st.integers(0, 9), st.integers(0, 9)), min_size=2, max_size=15))
+def test_a_brier_score_is_its_definition_row_by_row(rows):
+    (kinds, days) = ended([*(each for each, _, _ in rows), (1, 3)])
+    told = np.sort([*((a / 10, b / 10) for _, a, b in rows), (0.5, 0.6)], axis=1)
+    at_ends = [0.0]
+    for place, end in enumerate((10, HORIZON)):
+        total = 0.0
+        for kind, day, said in zip(kinds, days, told[:, place]):
+            if day >= end:
+                total += said**2 / staying_slowly(kinds, days, end)
+            elif kind != 0:
+                total += ((kind == 1) - said) ** 2 / staying_slowly(kinds, days, day)
+        at_ends.append(total / days.size)
+    measured = measured_times(times_of(kinds, days), (10, HORIZON), {"model": told}, TIERS, 2)
+    found = next(each["value"] for each in measured if each["metric"] == "integrated_brier")
+    assert found == pytest.approx((at_ends[0] + 2 * at_ends[1] + at_ends[2]) / 4)
+
+
 def test_a_brier_score_where_nobody_leaves_is_the_mean_squared_error_over_the_horizon():
     kinds, days = np.array([1, 0, -1]), np.array([4, HORIZON, 12])
     told = np.array([[0.5, 0.8], [0.1, 0.2], [0.0, 0.3]])
