@@ -112,7 +112,7 @@ def package(folder, feature, weight, spec=SPEC_OF_WORLD, **info):
 def dataset(warehouse, people, samples, task=TASK, spec=SPEC_OF_WORLD, times=None, facts=None):
     """The samples as an export would have written them; returns the manifest's hash.
 
-    ``times`` are (event type, days) of each sample, where the label is a time to event; ``facts`` stand in the manifest.
+    ``times`` are (event type, days) of each sample, of a time to event; ``facts`` stand in the manifest.
     """
     batch = pa.RecordBatch.from_arrays(
         [

@@ -71,9 +71,8 @@ def evaluate(job: Job, task: Task) -> None:
         calibrations = _calibrate(job, measures.fitted[task.calibration.method], split, (model, baseline))
         job.progress(f"calibrated on {calibrations[0].rows:,} rows of {calibrations[0].people:,} people")
         held_out = _predicted(job, dataset, HELD_OUT, packages, task.id)
-        rows = _times(
-            task, held_out, calibrations, _held_out_rows(measures, predicted_at_horizon(task, held_out), calibrations)
-        )
+        rows = _held_out_rows(measures, predicted_at_horizon(task, held_out), calibrations)
+        rows = _in_place(rows, _over_horizon(task, held_out, calibrations))
         job.progress(f"measured on {held_out.labels.size:,} rows of people held out")
         rows += _price(job, task, measures, packages[0])
     finally:
@@ -159,13 +158,10 @@ def _held_out_rows(measures: Measures, held_out: Predicted, calibrations: list[C
     return rows + _sized(measures.of_models(sample, told | truth, over_truth_only=models), sample)
 
 
-def _times(
-    task: Task, held_out: Predicted, calibrations: list[Calibration], rows: list[dict[str, Any]]
-) -> list[dict[str, Any]]:
-    """``rows``, and of a time to event what is measured over its horizon, of everybody held out."""
-    intervals = task.label.intervals
-    if intervals is None:
-        return rows
+def _over_horizon(task: Task, held_out: Predicted, calibrations: list[Calibration]) -> list[dict[str, Any]]:
+    """Both models of a time to event, over its horizon, on everybody held out; nothing of other labels."""
+    if task.label.intervals is None:
+        return []
     models = {
         name: told_curves(expit(curves.astype(np.float64)), calibration.calibrated(logits))
         for name, calibration, logits, curves in zip(
@@ -173,11 +169,14 @@ def _times(
         )
     }
     times = times_of(held_out, task.label.horizon_days)
-    found = measured_times(times, intervals.ends, models, task.tiers)
-    measured = {(row["model_name"], row["metric"]) for row in found}
-    sample = Sample(held_out.people, held_out.labels, held_out.weights)
-    others = [row for row in rows if row.get("subgroup") or (row["model_name"], row["metric"]) not in measured]
-    return others + _sized(found, sample)
+    found = measured_times(times, task.label.intervals.ends, models, task.tiers)
+    return _sized(found, Sample(held_out.people, held_out.labels, held_out.weights))
+
+
+def _in_place(rows: list[dict[str, Any]], found: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """``rows`` with ``found`` in the place of those of everybody that measure the same."""
+    same = {(row["model_name"], row["metric"]) for row in found}
+    return [row for row in rows if row.get("subgroup") or (row["model_name"], row["metric"]) not in same] + found
 
 
 def _price(job: Job, task: Task, measures: Measures, package: "Broadcast[bytes]") -> list[dict[str, Any]]:
