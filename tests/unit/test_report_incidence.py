@@ -6,6 +6,7 @@ import pytest
 from salus.cohorts.task import Task, Tier
 from salus.evaluation.survival import measured_times
 from salus.evaluation.times import Times
+from salus.report.card import Found, attributes
 from salus.report.incidence import incidence_section
 from salus.report.measured import Measure
 from salus.report.overview import overview_section
@@ -93,3 +94,10 @@ def test_it_is_told_as_a_probability():
         "12.3 %",
         "incidence in training, by the horizon",
     )
+
+
+def test_the_card_says_how_well_times_are_told(measured):
+    text = {each.number: each.text for each in attributes(TASK, Found(None, None, [], measured, {}, {}))}
+    assert text["(1)(iii)"].startswith("Probability, 0 to 1")
+    index = measured["model", "c_index"]
+    assert f"C-index {index.value:.3f} ({index.low:.3f} to {index.high:.3f})" in text["(7)(i)"]
