@@ -31,7 +31,7 @@ def travelled(folder, people, sources, files, tasks, ranks=1):
         sources: names of those that are ingested.
         files: how the names of their files begin, up to the first full stop; what else there is costs minutes.
         tasks: id to the texts of its file that give way to others; a task that does not ship follows from the one that
-            its first change names by ``id: ``.
+            its first change names by ``id: ``, as that was changed before.
         ranks: of the training.
 
     Yields:
