@@ -97,8 +97,11 @@ class Samples:
         """The rows of ``table``, which holds keys, outcomes and ``blocks``; read-only, and not copied.
 
         Raises:
-            Refused: a block is not one value of its size a sample.
+            Refused: a column is missing, as in what an earlier version exported, or a block is not one value of its
+                size a sample.
         """
+        if missing := [name for name in KEPT if name not in table.column_names]:
+            raise Refused(f"Received samples without {missing[0]}; expected {', '.join(KEPT)}. Export again.")
         kept = {name: _whole(table[name]).to_numpy() for name in KEPT}
         return cls(inputs={name: _shaped(table[name], name, block) for name, block in blocks.items()}, **kept)
 
