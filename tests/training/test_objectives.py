@@ -78,7 +78,7 @@ def test_a_time_starts_at_the_hazards_of_training_from_which_nothing_pulls_it_aw
     asked = objective("time_to_event", 0.5, PLAIN, Timed(intervals, intervals.hazards(targets, np.ones(5000))))
     same = np.broadcast_to(asked.start, (5000, 3 * causes))
     assert asked.outputs == 3 * causes
-    # half an event is added a cause and interval, which is nothing beside hundreds
+    # somebody is added to each interval, who is nothing beside hundreds
     np.testing.assert_allclose(gradient(asked, targets, same).sum(axis=0), 0, atol=5e-4)
     assert (asked.metric, asked.measure(targets, same, np.ones(5000))) == ("d2", pytest.approx(0, abs=1e-9))
     better = same + 2 * (targets[:, 1:] == 1) * (targets[:, :1] == np.arange(3 * causes))

@@ -32,18 +32,19 @@ def test_who_leaves_went_through_an_interval_if_they_were_there_for_half_of_it(e
 
 @pytest.mark.parametrize("causes", [1, 2])
 @given(st.lists(st.tuples(row, st.integers(1, 4)), min_size=1, max_size=20))
-def test_hazards_are_shares_of_those_at_risk_with_half_an_event_more(causes, rows):
+def test_hazards_are_shares_of_those_at_risk_and_of_one_more_who_has_everybodys(causes, rows):
     kinds, days = np.array([each for each, _ in rows]).T
     kinds = np.abs(kinds) if causes == 1 else kinds
     weights = np.array([weight for _, weight in rows], float)
     intervals = Intervals(ENDS, causes)
     targets = intervals.targets(kinds, days)
-    expected = np.empty((causes, 3))
-    for interval, cause in np.ndindex(3, causes):
-        happened = (targets[:, 0] == interval) & (targets[:, 1] == cause + 1)
-        at_risk = (targets[:, 0] > interval) | ((targets[:, 0] == interval) & (targets[:, 1] > 0))
-        share = (weights @ happened + 0.5) / (weights @ at_risk + 0.5 * (causes + 1))
-        expected[cause, interval] = share
+    events, at_risk = np.empty((causes, 3)), np.empty(3)
+    for interval in range(3):
+        here = targets[:, 0] == interval
+        at_risk[interval] = weights @ ((targets[:, 0] > interval) | (here & (targets[:, 1] > 0)))
+        events[:, interval] = [weights @ (here & (targets[:, 1] == cause + 1)) for cause in range(causes)]
+    usual = [(events[cause].sum() + 0.5) / (at_risk.sum() + (causes + 1) / 2) for cause in range(causes)]
+    expected = [(events[cause] + usual[cause]) / (at_risk + 1) for cause in range(causes)]
     found = intervals.hazards(targets, weights)
     np.testing.assert_allclose(found, expected)
     assert (found.sum(axis=0) < 1).all()

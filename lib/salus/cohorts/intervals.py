@@ -50,8 +50,8 @@ class Intervals:
     def hazards(self, targets: np.ndarray, weights: np.ndarray) -> np.ndarray:
         """The share of those at risk whom each cause befell in each interval: float64 (causes, intervals).
 
-        Half an event of each cause, and half a person without any, are added: where nobody had any, the logit of the
-        hazard is finite.
+        One person is added to each interval who has the hazard of all intervals together, itself with half an event
+        more: where nobody had any, the logit of the hazard is finite, and the incidence stays what it was.
 
         Args:
             targets: (rows, 2), of ``targets``.
@@ -63,7 +63,8 @@ class Intervals:
         passed = np.bincount(through, weights, self.count + 1)
         at_risk = passed[::-1].cumsum()[::-1][: self.count] - ended[0][: self.count]
         events = np.stack([each[: self.count] for each in ended[1:]])
-        return (events + 0.5) / (at_risk + 0.5 * (self.causes + 1))
+        usual = (events.sum(axis=1) + 0.5) / (at_risk.sum() + 0.5 * (self.causes + 1))
+        return (events + usual[:, None]) / (at_risk + 1)
 
 
 def incidence(hazards: np.ndarray | Sequence[Sequence[float]]) -> np.ndarray:
