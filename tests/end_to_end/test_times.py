@@ -146,7 +146,7 @@ def test_the_night_tells_probabilities_that_the_evaluation_vouches_for(warehouse
     columns = (train[name].to_numpy() for name in ("subject_id", "event_type", "observed_days", "prediction_time"))
     times = Times.of(*columns, 365)
     observed = observed_incidence(times, np.zeros(len(train), int), np.ones(len(train)))[0, -1]
-    assert prior == pytest.approx(observed, rel=0.05)
+    assert prior == pytest.approx(observed, rel=0.02)
     assert 0.4 * prior < told["probability"].mean() < 2.5 * prior
     assert np.corrcoef(told["score_raw"], told["percentile"])[0, 1] > 0.8
 
