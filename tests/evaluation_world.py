@@ -112,8 +112,11 @@ def package(folder, feature, weight, spec=SPEC_OF_WORLD, **info):
     return write_package(folder, content | {"training.json": json.dumps(info).encode()})
 
 
-def dataset(warehouse, people, samples, task=TASK, spec=SPEC_OF_WORLD):
-    """The samples as an export would have written them; returns the manifest's hash."""
+def dataset(warehouse, people, samples, task=TASK, spec=SPEC_OF_WORLD, times=None, facts=None):
+    """The samples as an export would have written them; returns the manifest's hash.
+
+    ``times`` are (event type, days) of each sample, of a time to event; ``facts`` stand in the manifest.
+    """
     batch = pa.RecordBatch.from_arrays(
         [
             pa.array(column, field.type)
@@ -123,11 +126,13 @@ def dataset(warehouse, people, samples, task=TASK, spec=SPEC_OF_WORLD):
     )
     folder, splits = Folder(f"{warehouse}/{DATASETS}/{task.id}/one"), {}
     for split in SPLITS:
-        mine = [sample for sample in samples if sample[3] == split]
+        place = [at for at, sample in enumerate(samples) if sample[3] == split]
+        mine = [samples[at] for at in place]
         row, at = np.array([sample[0] for sample in mine]), np.array([sample[1] for sample in mine])
         inputs = standardise(model_inputs(batch, row, at, spec), spec)
-        label = np.array([sample[2] for sample in mine], np.float32)
-        whole = Samples(row, at, inputs, label, np.ones(len(mine), np.float32))
+        ends = [times[at] if times else (samples[at][2], 0) for at in place]
+        label, days = np.array(ends, np.float32).T
+        whole = Samples(row, at, inputs, label, np.ones(len(mine), np.float32), days)
         half = len(mine) // 2
         content = written([whole[:half], whole[half:]])
         (folder / split).write("part-0.parquet", content)
@@ -137,10 +142,10 @@ def dataset(warehouse, people, samples, task=TASK, spec=SPEC_OF_WORLD):
             "bytes": content.size,
             "groups": [half, len(mine) - half],
         }
-        splits[split] = {"rows": len(mine), "positives": int(label.sum()), "files": [file]}
+        splits[split] = {"rows": len(mine), "positives": int((label > 0).sum()), "files": [file]}
     folder.write(SPEC, spec.to_json().encode())
-    facts = {"format": 1, "blocks": stated(spec.blocks), "spec_hash": spec.hash, "tables": {}}
-    folder.write_json(MANIFEST, facts | {"splits": splits})
+    stated_facts = {"format": 1, "blocks": stated(spec.blocks), "spec_hash": spec.hash, "tables": {}}
+    folder.write_json(MANIFEST, stated_facts | (facts or {}) | {"splits": splits})
     Folder(f"{warehouse}/{DATASETS}/{task.id}").write_json(NEWEST, {"hash": "one"})
     return open_dataset(folder.url).hash
 
@@ -173,7 +178,7 @@ def fill(spark, folder):
             f"cohorts/{TASK.id}",
             spark.createDataFrame(
                 [
-                    (number, at, label, None, None, None, 1.0, split, 0)
+                    (number, at, label, *[None] * 5, 1.0, split, 0)
                     for number, at, label, split in (
                         (number, datetime.fromisoformat(str(np.datetime64(at, "us"))), label, split)
                         for number, at, label, split, _ in samples

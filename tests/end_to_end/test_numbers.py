@@ -1,58 +1,32 @@
 """What people cost, from an insurer's files to a night's estimates: the whole road of a label that is a number."""
 
-import shutil
-from datetime import date, timedelta
+from datetime import timedelta
 
 import numpy as np
 import pandas as pd
 import pytest
 from pyspark.sql import functions as F
 
-import cohort
-import evaluate
-import export
-import ingest
 import report
-import salus.settings
 import score
-import simulate
-import timelines
-import train
+from road import AS_OF, travelled
 from salus.report.report import default_path
 from salus.storage import Tables
 
 pytestmark = pytest.mark.slow  # every job once, on the files of some hundreds of people
 
 TASK = "cost_1y"
-AS_OF = date(2026, 6, 30)
 FILES = ("eligibility", "medical_claim", "pharmacy_claim")
 
 
 @pytest.fixture(scope="module")
 def warehouse(spark, tmp_path_factory):
-    """A warehouse in which every job up to a report of costs has run, and its folder."""
+    """A warehouse in which every job up to a report of costs has run."""
     folder = tmp_path_factory.mktemp("numbers")
-    shutil.copytree(salus.settings.conf_dir(), folder / "conf")
-    path = folder / "conf" / "tasks" / f"{TASK}.yml"
-    text = path.read_text(encoding="utf-8")
-    assert "epochs: 20" in text
-    path.write_text(text.replace("epochs: 20", "epochs: 8"), encoding="utf-8")
-    (folder / "key").write_text("5a" * 32, encoding="ascii")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("SALUS_CONF", str(folder / "conf"))
-        patch.setenv("SALUS_RANKS", "1")
-        patch.setenv("SALUS_KEY_FILE", str(folder / "key"))
-        where, of_task, of_night = [f"--warehouse={folder / 'warehouse'}"], f"--task={TASK}", f"--as-of={AS_OF}"
-        simulate.main(["--people=600", "--seed=7", of_night, f"--out={folder / 'landing'}"])
-        for path in (folder / "landing" / "payer").iterdir():
-            if path.name.partition(".")[0] not in FILES:
-                path.unlink()
-        ingest.main([*where, "--source=payer_extract", f"--input={folder / 'landing' / 'payer'}"])
-        timelines.main(where)
-        for phase in (cohort, export, train, evaluate):
-            phase.main([*where, of_task])
+    tasks = {TASK: (("epochs: 20", "epochs: 8"),)}
+    with travelled(folder, 600, ["payer_extract"], FILES, tasks) as run:
         for phase in (score, report):
-            phase.main([*where, of_task, of_night])
+            run(phase, f"--task={TASK}", f"--as-of={AS_OF}")
         yield Tables(spark, str(folder / "warehouse"))
 
 

@@ -1,21 +1,13 @@
 """Readmission after a discharge, from raw files to a night's scores: the whole road of a task that an event indexes."""
 
-import shutil
-from datetime import date, datetime, timedelta
+from datetime import datetime, timedelta
 
 import pandas as pd
 import pytest
 from pyspark.sql import functions as F
 
-import cohort
-import evaluate
-import export
-import ingest
-import salus.settings
 import score
-import simulate
-import timelines
-import train
+from road import AS_OF, travelled
 from salus.cohorts.cohort import eligible
 from salus.cohorts.grid import data_end, grid
 from salus.cohorts.task import Task
@@ -24,7 +16,6 @@ from salus.storage import Tables
 pytestmark = pytest.mark.slow  # every job once, on the files of some hundreds of people
 
 TASK = "readmission_30d"
-AS_OF = date(2026, 6, 30)
 # These people have a few dozen readmissions: enough for both classes in every split, if these are even.
 CHANGES = (
     (
@@ -44,30 +35,11 @@ DAY = timedelta(days=1)
 def warehouse(spark, tmp_path_factory):
     """A warehouse in which every job up to a model of readmissions has run."""
     folder = tmp_path_factory.mktemp("readmission")
-    shutil.copytree(salus.settings.conf_dir(), folder / "conf")
-    path = folder / "conf" / "tasks" / f"{TASK}.yml"
-    text = path.read_text(encoding="utf-8")
-    for old, new in CHANGES:
-        assert old in text
-        text = text.replace(old, new)
-    path.write_text(text, encoding="utf-8")
-    # Who is in which split follows from the key: with one of its own, each run would have other readmissions to learn.
-    (folder / "key").write_text("5a" * 32, encoding="ascii")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("SALUS_CONF", str(folder / "conf"))
-        patch.setenv("SALUS_RANKS", "1")
-        patch.setenv("SALUS_KEY_FILE", str(folder / "key"))
-        where, of_task = [f"--warehouse={folder / 'warehouse'}"], f"--task={TASK}"
-        simulate.main(["--people=1500", "--seed=7", f"--as-of={AS_OF}", f"--out={folder / 'landing'}"])
-        for source, kind in (("fhir_r4", "ehr"), ("payer_extract", "payer")):
-            for path in (folder / "landing" / kind).iterdir():
-                if path.name.partition(".")[0] not in FILES:
-                    path.unlink()
-            ingest.main([*where, f"--source={source}", f"--input={folder / 'landing' / kind}"])
-        timelines.main(where)
-        for phase in (cohort, export, train, evaluate):
-            phase.main([*where, of_task])
-        yield Tables(spark, str(folder / "warehouse")), lambda night: score.main([*where, of_task, f"--as-of={night}"])
+    with travelled(folder, 1500, ["fhir_r4", "payer_extract"], FILES, {TASK: CHANGES}) as run:
+        yield (
+            Tables(spark, str(folder / "warehouse")),
+            lambda night: run(score, f"--task={TASK}", f"--as-of={night}"),
+        )
 
 
 @pytest.fixture(scope="module")

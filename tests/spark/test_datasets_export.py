@@ -112,7 +112,7 @@ def task():
         "sequence": {"length": 8, "min_people": 2},
         "daily": {"days": 60, "channels": ["hba1c"]},
     }
-    label = SimpleNamespace(kind=EVENT, unit=None)
+    label = SimpleNamespace(kind=EVENT, unit=None, intervals=None)
     return SimpleNamespace(id="tiny", cohort_hash="c", features=FeatureSettings(**features), label=label)
 
 
@@ -177,7 +177,7 @@ def test_what_is_written_is_plain_parquet_without_a_pickle(population, job_in, t
     assert set(dataset.folder.names()) == {"manifest.json", "spec.json", *SPLITS}
     assert set((dataset.folder / "train").names()) == set(dataset.split("train").files)
     file = pq.ParquetFile((dataset.folder / "train").open(dataset.split("train").files[0]))
-    assert file.schema_arrow.names == ["subject_id", "prediction_time", *BLOCKS, "label", "weight"]
+    assert file.schema_arrow.names == ["subject_id", "prediction_time", *BLOCKS, "label", "weight", "observed_days"]
     assert json.loads(dataset.folder.read("manifest.json"))["tables"] == tables.versions(
         ["cohorts/tiny", "timelines", "codes"]
     )
@@ -195,8 +195,8 @@ def test_labels_of_one_class_are_refused_before_anything_is_written(population, 
 def test_a_sample_whose_person_has_no_timeline_is_an_error_and_no_gap(population, tmp_path):
     tables, _ = population
     samples = tables.spark.createDataFrame(
-        [(1, 5, 0.0, 1.0, "train"), (2, 5, 1.0, 1.0, "train")],
-        "subject_id long, prediction_time long, label float, weight float, split string",
+        [(1, 5, 0.0, 1.0, 0.0, "train"), (2, 5, 1.0, 1.0, 0.0, "train")],
+        "subject_id long, prediction_time long, label float, weight float, observed_days float, split string",
     )
     timelines = tables.read("timelines").limit(1).selectExpr("1L AS subject_id", "time")
     with pytest.raises(Exception, match="expected"):

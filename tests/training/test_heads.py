@@ -1,5 +1,6 @@
 """Heads: each loss against the field's own libraries, and its lowest point where the outcome is told best."""
 
+import warnings
 from types import SimpleNamespace
 
 import keras
@@ -10,7 +11,7 @@ from scipy.stats import poisson
 from sklearn.metrics import log_loss, mean_pinball_loss, mean_tweedie_deviance
 
 from salus.models import build
-from salus.models.heads import cost, count, hazard, multi_task, quantiles
+from salus.models.heads import cost, count, hazard, incidence_logit, multi_task, quantiles
 from salus.models.parts import LINEAR
 from salus.timelines.blocks import Block
 
@@ -93,6 +94,48 @@ def test_a_hazard_for_everybody_is_kaplan_meiers():
     told = fitted(hazard(6), np.stack([through, happened], axis=1).astype(float))
     survival = KaplanMeierFitter().fit(np.minimum(event, end), happened).survival_function_at_times(range(1, 7))
     np.testing.assert_allclose(1 - told, survival, atol=2e-3)
+
+
+def test_with_a_competing_cause_a_hazard_is_lost_by_the_likelihood_of_both():
+    logits = RANDOM.normal(size=(4, 2, 3))
+    h = np.exp(logits) / (1 + np.exp(logits).sum(axis=1, keepdims=True))
+    on = 1 - h.sum(axis=1)
+    labels = np.array([[1.0, 1.0], [1.0, 2.0], [2.0, 0.0], [3.0, 0.0]])  # event, death, censored, to the horizon
+    expected = [
+        -np.log(on[0, 0] * h[0, 0, 1]),
+        -np.log(on[1, 0] * h[1, 1, 1]),
+        -np.log(on[2, 0] * on[2, 1]),
+        -np.log(np.prod(on[3])),
+    ]
+    raw = logits.reshape(4, 6)
+    np.testing.assert_allclose(loss_of(hazard(3, causes=2), labels, raw), expected, rtol=1e-6)
+    there = np.cumprod(np.c_[np.ones(4), on[:, :-1]], axis=1)
+    told = np.asarray(hazard(3, causes=2).estimate(tf.constant(raw)))
+    np.testing.assert_allclose(told, np.cumsum(h[:, 0] * there, axis=1), rtol=1e-6)
+
+
+def test_hazards_of_two_causes_for_everybody_are_aalen_and_johansens():
+    from lifelines import AalenJohansenFitter
+
+    ends = [RANDOM.geometric(chance, 600) for chance in (0.15, 0.1)] + [RANDOM.integers(1, 7, 600)]
+    first, cause = np.min(ends, axis=0), np.argmin(ends, axis=0)
+    through, kind = np.where(cause == 2, first, first - 1), np.where(cause == 2, 0, cause + 1)
+    told = fitted(hazard(6, causes=2), np.stack([through, kind], axis=1).astype(float))
+    ordered = first + np.where(kind == 0, 0.5, 0)  # who leaves at the end of an interval was there for its events
+    fitter = AalenJohansenFitter(calculate_variance=False, seed=1)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # it moves tied times apart, and says so
+        curve = fitter.fit(ordered, kind, event_of_interest=1).cumulative_density_
+    observed = [curve[curve.index < at + 0.5].iloc[-1, 0] for at in range(1, 7)]
+    np.testing.assert_allclose(told, observed, atol=4e-3)
+
+
+def test_neither_a_tiny_incidence_nor_one_near_one_loses_its_logit():
+    for causes in (1, 2):
+        low = np.full((1, causes * 2), -40.0, np.float32)
+        assert np.asarray(incidence_logit(tf.constant(low), causes))[0] == pytest.approx([-40, -40 + np.log(2)])
+    high = np.array([[30.0, 30.0]], np.float32)
+    assert np.asarray(incidence_logit(tf.constant(high), 1))[0] == pytest.approx([30, 60])
 
 
 @pytest.mark.parametrize(("head", "expected"), [(count(), np.mean), (cost(), np.mean)])

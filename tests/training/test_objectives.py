@@ -2,13 +2,26 @@
 
 from types import SimpleNamespace
 
+import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 from scipy.special import expit
 
+from salus.cohorts.intervals import Intervals, incidence
+from salus.datasets.manifest import Timed
+from salus.evaluation.inference import Network
+from salus.models import ARCHITECTURES, build
 from salus.models.losses import binary_loss
 from salus.models.objectives import objective
+from salus.timelines.blocks import EVENT_COLUMNS, Block
+
+BLOCKS = {
+    "inputs": Block((3,)),
+    "event_codes": Block((4,), "int32", 5),
+    "event_values": Block((4, len(EVENT_COLUMNS))),
+    "days": Block((14, 2)),
+}
 
 RANDOM = np.random.default_rng(9)
 PLAIN = SimpleNamespace(label_smoothing=0.0, positive_weight=1.0, focal_gamma=0.0)
@@ -49,3 +62,39 @@ def test_dollars_and_cents_are_learnt_alike():
     np.testing.assert_allclose(
         gradient(in_cents, 100 * dollars, RAW + in_cents.start), gradient(in_dollars, dollars, RAW + in_dollars.start)
     )
+
+
+def times_of(rows, causes):
+    """Everybody's type and days within a horizon of 90, some censored."""
+    days = RANDOM.integers(0, 91, rows)
+    kinds = RANDOM.choice([1, 0, -1] if causes == 2 else [1, 0], rows)
+    return np.where(days == 90, 0, kinds), days
+
+
+@pytest.mark.parametrize("causes", [1, 2])
+def test_a_time_starts_at_the_hazards_of_training_from_which_nothing_pulls_it_away(causes):
+    intervals = Intervals((30, 60, 90), causes)
+    targets = intervals.targets(*times_of(5000, causes)).astype(float)
+    asked = objective("time_to_event", 0.5, PLAIN, Timed(intervals, intervals.hazards(targets, np.ones(5000))))
+    same = np.broadcast_to(asked.start, (5000, 3 * causes))
+    assert asked.outputs == 3 * causes
+    # somebody is added to each interval, who is nothing beside hundreds
+    np.testing.assert_allclose(gradient(asked, targets, same).sum(axis=0), 0, atol=5e-4)
+    assert (asked.metric, asked.measure(targets, same, np.ones(5000))) == ("d2", pytest.approx(0, abs=1e-9))
+    better = same + 2 * (targets[:, 1:] == 1) * (targets[:, :1] == np.arange(3 * causes))
+    assert asked.measure(targets, better, np.ones(5000)) > 0.1
+
+
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+def test_every_architecture_tells_the_incidence_by_the_end_of_each_interval(architecture, tmp_path):
+    intervals = Intervals((30, 365), 2)
+    hazards = [[0.02, 0.1], [0.01, 0.2]]
+    asked = objective("time_to_event", 0.1, PLAIN, Timed(intervals, hazards))
+    settings = SimpleNamespace(hidden=[4], units=4, layers=1, attention_heads=2, dropout=0.0, l2=0.0, seed=1)
+    told = asked.told(build(architecture, BLOCKS, settings, asked.start, asked.outputs))
+    told.save(tmp_path / "model.keras")
+    again = keras.saving.load_model(tmp_path / "model.keras", compile=False, safe_mode=True)
+    nobody = {name: np.zeros((3, *block.shape), block.dtype) for name, block in BLOCKS.items()}
+    network = Network(again, batch=4)
+    np.testing.assert_allclose(expit(network.curves(nobody)), [incidence(hazards)] * 3, rtol=1e-4)
+    np.testing.assert_allclose(expit(network.logits(nobody)), [0.02 + 0.97 * 0.1] * 3, rtol=1e-4)

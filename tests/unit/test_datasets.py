@@ -170,11 +170,19 @@ def test_samples_come_out_of_a_part_of_a_table_as_they_went_in(start, rows, widt
     inputs = {
         name: np.arange(20 * block.size, dtype=block.dtype).reshape(20, *block.shape) for name, block in blocks.items()
     }
-    samples = Samples(np.arange(20), -np.arange(20), inputs, np.ones(20, np.float32), np.zeros(20, np.float32))
+    numbers = [np.full(20, 1, np.float32), np.zeros(20, np.float32), np.arange(20, dtype=np.float32)]
+    samples = Samples(np.arange(20), -np.arange(20), inputs, *numbers)
     part = Samples.from_arrow(samples.to_arrow().slice(start, rows), blocks)
-    for name in ("subject_id", "prediction_time", "label", "weight"):
+    for name in ("subject_id", "prediction_time", "label", "weight", "observed_days"):
         np.testing.assert_array_equal(getattr(part, name), getattr(samples, name)[start : start + rows])
     same_blocks(part.inputs, {name: block[start : start + rows] for name, block in inputs.items()})
+
+
+def test_samples_that_an_earlier_version_exported_are_refused(dataset):
+    split = dataset.split("train")
+    table = RowGroups(split.folder, split.blocks).read(split.files[0], 0).drop_columns(["observed_days"])
+    with pytest.raises(Refused, match=r"without observed_days; expected .* Export again"):
+        Samples.from_arrow(table, split.blocks)
 
 
 def test_inputs_of_another_form_are_refused(dataset):

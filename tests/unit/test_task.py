@@ -109,7 +109,7 @@ def test_a_label_that_would_leak_or_drift_is_refused(tmp_path, old, new, said):
     assert f"{path}:{line_of(path, 'label:')}: " in str(refused.value)
 
 
-NUMBERS = ("emergency_visits_1y", "cost_1y", "high_cost_1y")
+KINDS = ("emergency_visits_1y", "cost_1y", "high_cost_1y", "mortality_1y")
 
 
 @pytest.mark.parametrize(
@@ -126,7 +126,7 @@ NUMBERS = ("emergency_visits_1y", "cost_1y", "high_cost_1y")
         ("emergency_visits_1y", "{method: scale}", "{method: platt}", "id:", "one of scale, none for the count"),
         ("cost_1y", "{currency: USD}", "{currency: dollars}", "cost:", "label.cost.currency"),
         ("cost_1y", "  cost:", "  aces: {predicates: {}}\n  cost:", "label:", "not aces and cost"),
-        ("cost_1y", "  cost: {currency: USD}\n", "", "label:", "exactly one of aces, count and cost, not none"),
+        ("cost_1y", "  cost: {currency: USD}\n", "", "label:", "cost and time_to_event, not none"),
         ("cost_1y", "death: no_event", "death: composite", "label:", "a cost ends with a death"),
         ("cost_1y", "from_percentile: 95", "from_probability: 0.5", "id:", "expected tiers to begin from_percentile"),
         ("cost_1y", "dropout: 0.2", "focal_gamma: 2.0", "id:", "focal_gamma are of events"),
@@ -152,12 +152,61 @@ def test_a_number_is_declared_as_one_and_a_mistake_is_named_with_its_line(tmp_pa
 
 
 def test_a_label_knows_how_it_is_kept_and_told():
-    told = [(label.kind.name, label.kind.column, label.unit) for label in (Task.load(name).label for name in NUMBERS)]
+    told = [(label.kind.name, label.kind.column, label.unit) for label in (Task.load(name).label for name in KINDS)]
     assert told == [
         ("count", "integer_value", "visits"),
         ("cost", "float_value", "USD"),
         ("event", "boolean_value", None),
+        ("time_to_event", "event_type", None),
     ]
+
+
+TIMED = "time_to_event:\n    intervals_days: [61, 122, 183, 243, 304, 365]"
+CODES = "time_to_event:\n    codes: [CLAIM/INPATIENT/1]"
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "where", "said"),
+    [
+        (
+            "[61, 122",
+            "[122, 61",
+            "intervals_days",
+            "are 122, 61, 183, 243, 304, 365; expected days above 0 that ascend",
+        ),
+        ("[61, 122", "[0, 122", "intervals_days", "expected days above 0 that ascend"),
+        ("304, 365]", "304]", "label:", "the last of intervals_days is 304, horizon_days says 365"),
+        ("intervals_days: [61, 122, 183, 243, 304, 365]", "codes: [X]", "time_to_event:", "intervals_days"),
+        ("death: event ", "death: competing ", "label:", "without codes, which is of death; expected death: event"),
+        ("time_to_event:", CODES, "label:", "death: event of a time_to_event with codes; expected death: competing or"),
+        (TIMED, "count: {codes: [X], unit: visits}", "label:", "a count ends with a death"),
+        (
+            TIMED + "\n",
+            TIMED + "\n  cost: {currency: USD}\n",
+            "label:",
+            "not cost and time_to_event",
+        ),
+        ("{method: platt}", "{method: scale}", "id:", "isotonic, none for the time_to_event"),
+        ("dropout: 0.2", "positive_weight: 2.0", "id:", "positive_weight are of events"),
+        ("gates:", "gates:\n  sample_size: riley", "id:", "neither `tune` nor gates.sample_size"),
+    ],
+)
+def test_a_time_to_event_is_declared_as_one_and_a_mistake_is_named_with_its_line(tmp_path, old, new, where, said):
+    path = changed(tmp_path, (old, new), name="mortality_1y")
+    with pytest.raises(Refused) as refused:
+        Task.from_file(path)
+    line = 1 if where == "id:" else line_of(path, where)
+    assert str(refused.value).startswith(f"{path}:{line}: ")
+    assert said in str(refused.value)
+
+
+def test_death_competes_with_a_time_to_event_and_with_nothing_else(tmp_path):
+    competing = changed(
+        tmp_path, ("time_to_event:", CODES), ("death: event ", "death: competing "), name="mortality_1y"
+    )
+    assert Task.from_file(competing).label.death == "competing"
+    with pytest.raises(Refused, match="competing is of a time_to_event"):
+        Task.from_file(changed(tmp_path, ("death: no_event", "death: competing"), name="cost_1y"))
 
 
 def test_its_hash_knows_everything_and_the_cohorts_hash_only_what_makes_a_cohort(tmp_path):

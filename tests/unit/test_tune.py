@@ -21,8 +21,8 @@ OWN = {"settings": {"hidden": [512], "units": 1, "learning_rate": 0.5}, "tuning_
 
 
 def declared(tmp_path, text):
-    shipped = (tasks_dir() / "mortality_1y.yml").read_text(encoding="utf-8")
-    path = tmp_path / "mortality_1y.yml"
+    shipped = (tasks_dir() / "diabetes_onset_1y.yml").read_text(encoding="utf-8")
+    path = tmp_path / "diabetes_onset_1y.yml"
     path.write_text(f"{shipped}\ntune:\n  {text}\n", encoding="utf-8")
     return path
 

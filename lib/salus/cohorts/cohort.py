@@ -51,7 +51,9 @@ SAMPLES = StructType(
         *ELIGIBLE.fields[:2],
         field("step_lost", INT, "0 = labelled, i = lost at the i-th of eligibility_steps and label_steps", True),
         field("is_positive", BOOLEAN, "whether the label is yes, or above nought; null = none"),
-        field("value", DOUBLE, "the label, in days or currency units where it is a number; null = none"),
+        field(
+            "value", DOUBLE, "the label, in days or currency units where it is a number; of a time to event its type"
+        ),
         field("observed_days", INT, "days to the event, death, horizon or censoring; -1 = not at risk", True),
         field("is_censored", BOOLEAN, "left the insurer before the label's end", True),
     ]
@@ -226,9 +228,16 @@ def _as_cohort(label):
         "boolean_value": {"boolean_value": F.col("is_positive")},
         "integer_value": {"integer_value": F.col("value").cast("long")},
         "float_value": {},
+        "event_type": {
+            "boolean_value": F.when(F.col("value") != 0, F.col("is_positive")).when(
+                F.col("observed_days") == label.horizon_days, F.lit(False)
+            ),
+            "event_type": F.col("value").cast("int"),
+            "observed_days": F.col("observed_days"),
+        },
     }[label.kind.column]
     if label.cost is not None:
         known["float_value"] = F.col("value")
-    values = ("boolean_value", "integer_value", "float_value", "categorical_value")
+    values = ("boolean_value", "integer_value", "float_value", "categorical_value", "event_type", "observed_days")
     absent = {column.name: F.lit(None).cast(column.dataType) for column in COHORT if column.name in values}
     return [(absent | known).get(name, F.col(name)).alias(name) for name in COHORT.names]

@@ -34,8 +34,9 @@ def totals(figures: Figures, kind: Kind) -> dict[str, float]:
     rows, people, positives, total = (
         sum(figure[name] for figure in figures.values()) for name in ("rows", "people", "positives", "total")
     )
-    told = {"above_nought": positives, "mean": total / rows} if kind.is_number else {}
-    return {"rows": rows, "people": people} | (told or {"positives": positives, "prevalence": positives / rows})
+    told = {"above_nought": positives, "mean": total / rows} if kind.is_number else {"positives": positives}
+    share = {"prevalence": positives / rows} if kind.is_event else {}
+    return {"rows": rows, "people": people, **told, **share}
 
 
 def check_gates(task: Task, figures: Figures, steps: Sequence[Mapping[str, Any]]) -> None:

@@ -1,12 +1,14 @@
-"""What a task predicts: whether something happens, on how many days it does, or what somebody costs.
+"""What a task predicts: whether something happens, when it first does, on how many days, or what somebody costs.
 
 The layers after the cohort ask a label's ``kind`` how it is kept and told, and nothing else about it.
 """
 
+from itertools import pairwise
 from typing import Any, Literal, NamedTuple
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
+from salus.cohorts.intervals import Intervals
 from salus.cohorts.label_windows import check_label_windows
 from salus.settings import Strict
 
@@ -15,12 +17,12 @@ class Kind(NamedTuple):
     """A kind of label.
 
     Attributes:
-        name: ``event``, ``count`` or ``cost``.
-        column: of ``COHORT``, in which the label stands.
+        name: ``event``, ``time_to_event``, ``count`` or ``cost``.
+        column: of ``COHORT``, in which the label stands; of a time to event, what ended it.
         is_number: it is told as an estimate in a unit; else as a probability.
         positives: what a label that is not nought is called.
         power: of a number's variance, which grows as mean ** power: 1 = Poisson's, between 1 and 2 = a mass at 0 and a
-            long tail (Tweedie); None for an event.
+            long tail (Tweedie); None for what has a probability.
     """
 
     name: str
@@ -32,13 +34,19 @@ class Kind(NamedTuple):
     @property
     def is_positive(self) -> str:
         """SQL over ``COHORT``: whether the label is more than nought."""
-        return f"{self.column} > 0" if self.is_number else self.column
+        return self.column if self.is_event else f"{self.column} > 0"
+
+    @property
+    def is_event(self) -> bool:
+        """Whether the label is yes or no."""
+        return self.column == "boolean_value"
 
 
 EVENT = Kind("event", "boolean_value", False, "positive labels")
+TIME_TO_EVENT = Kind("time_to_event", "event_type", False, "events")
 COUNT = Kind("count", "integer_value", True, "labels above nought", 1.0)
 COST = Kind("cost", "float_value", True, "labels above nought", 1.5)
-KINDS = {kind.name: kind for kind in (EVENT, COUNT, COST)}
+KINDS = {kind.name: kind for kind in (EVENT, TIME_TO_EVENT, COUNT, COST)}
 
 
 class Count(Strict):
@@ -71,43 +79,93 @@ class Cost(Strict):
         return self.high_from is not None or self.high_from_percentile is not None
 
 
+class TimeToEvent(Strict):
+    """When something first happens, in intervals of the horizon."""
+
+    codes: tuple[str, ...] = Field(
+        default=(), description="how the codes of the event begin; none = death is the event"
+    )
+    intervals_days: tuple[int, ...] = Field(
+        min_length=1, description="where the intervals end, days after the prediction; the last one at the horizon"
+    )
+
+    @field_validator("intervals_days")
+    @classmethod
+    def _ends_ascend(cls, ends):
+        if any(before >= after for before, after in pairwise((0, *ends))):
+            raise ValueError(f"intervals_days are {', '.join(map(str, ends))}; expected days above 0 that ascend")
+        return ends
+
+
 class Label(Strict):
-    """What is predicted: an ACES configuration, a count or a cost, and what surrounds it."""
+    """What is predicted: an ACES configuration, a time to event, a count or a cost, and what surrounds it."""
 
     horizon_days: int = Field(ge=1, description="the label looks at [T, T + horizon)")
     run_out_days: int = Field(default=90, ge=0, description="days after the horizon in which late facts still arrive")
-    death: Literal["event", "no_event", "composite"] = Field(
-        description="event: death is what the label's predicates name; no_event: a death before the event is a "
-        "negative, and nothing is added to a count or a cost after it; composite: death counts as the event"
+    death: Literal["event", "no_event", "composite", "competing"] = Field(
+        description="event: death is what the label's predicates name, or what is timed; no_event: a death before the "
+        "event is a negative, and nothing is added to a count or a cost after it; composite: death counts as the "
+        "event; competing: of a time to event, nobody has the event after it"
     )
-    censor_at_disenrolment: bool = Field(default=True, description="no label where coverage ends before it")
+    censor_at_disenrolment: bool = Field(
+        default=True, description="no label where coverage ends before it; a time to event is known until then"
+    )
     aces: dict[str, Any] | None = Field(
         default=None, description="ACES predicates and windows; the trigger is the prediction time"
     )
     count: Count | None = Field(default=None, description="on how many days something happens")
     cost: Cost | None = Field(default=None, description="what somebody costs, or whether it is much")
+    time_to_event: TimeToEvent | None = Field(default=None, description="when something first happens")
 
     @model_validator(mode="after")
     def _says_one_thing(self):
-        said = [name for name in ("aces", "count", "cost") if getattr(self, name) is not None]
+        said = [name for name in ("aces", "count", "cost", "time_to_event") if getattr(self, name) is not None]
         if len(said) != 1:
-            raise ValueError(f"a label needs exactly one of aces, count and cost, not {' and '.join(said) or 'none'}")
-        if self.aces is not None:
+            raise ValueError(
+                f"a label needs exactly one of aces, count, cost and time_to_event, not {' and '.join(said) or 'none'}"
+            )
+        if self.time_to_event is not None:
+            self._check_time_to_event(self.time_to_event)
+        elif self.death == "competing":
+            raise ValueError("death: competing is of a time_to_event; expected event, no_event or composite")
+        elif self.aces is not None:
             check_label_windows(self.aces, self.horizon_days, self.death)
         elif self.death != "no_event":
             raise ValueError(f"death: {self.death} is of events; a {said[0]} ends with a death: expected no_event")
         return self
 
+    def _check_time_to_event(self, timed):
+        if timed.intervals_days[-1] != self.horizon_days:
+            raise ValueError(
+                f"the last of intervals_days is {timed.intervals_days[-1]}, horizon_days says {self.horizon_days}; "
+                "expected the same"
+            )
+        expected = ("competing", "composite") if timed.codes else ("event",)
+        if self.death not in expected:
+            of_what = "with codes" if timed.codes else "without codes, which is of death"
+            raise ValueError(
+                f"death: {self.death} of a time_to_event {of_what}; expected death: {' or '.join(expected)}"
+            )
+
     @property
     def kind(self) -> Kind:
         """How the label is kept and told."""
+        if self.time_to_event is not None:
+            return TIME_TO_EVENT
         if self.count is not None:
             return COUNT
         return COST if self.cost is not None and not self.cost.is_high else EVENT
 
     @property
+    def intervals(self) -> Intervals | None:
+        """The intervals of a time to event; None for the others."""
+        if self.time_to_event is None:
+            return None
+        return Intervals(self.time_to_event.intervals_days, 2 if self.death == "competing" else 1)
+
+    @property
     def unit(self) -> str | None:
-        """The unit of a count or a cost; None for an event."""
+        """The unit of a count or a cost; None for the others."""
         if self.count is not None:
             return self.count.unit
         return self.cost.currency if self.cost is not None and self.kind.is_number else None

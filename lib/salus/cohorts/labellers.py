@@ -1,6 +1,6 @@
-"""Which labeller makes a task's labels: ACES those of events, sums by day those that are numbers.
+"""Which labeller makes a task's labels: ACES those of events, sums by day numbers, and first days times to event.
 
-Both look at shards of whole people. A labeller travels to the workers, and ACES, which takes seconds to import, is
+All look at shards of whole people. A labeller travels to the workers, and ACES, which takes seconds to import, is
 imported where an event's is asked and nowhere else.
 """
 
@@ -14,6 +14,7 @@ from pyspark.sql import DataFrame
 from salus.cohorts.label import Label
 from salus.cohorts.named_codes import named_codes
 from salus.cohorts.number_labels import NUMBER_STEPS, NumberLabeller
+from salus.cohorts.time_labels import TIME_STEPS, TimeLabeller
 
 if TYPE_CHECKING:
     from salus.cohorts.labels import Labels
@@ -52,7 +53,7 @@ class EventLabeller:
         return label_samples(batch, sample_row, prediction_times, self.label, self.codes, self.largest_gap_days)
 
 
-def labeller(label: Label, codes: DataFrame, largest_gap_days: int) -> EventLabeller | NumberLabeller:
+def labeller(label: Label, codes: DataFrame, largest_gap_days: int) -> EventLabeller | NumberLabeller | TimeLabeller:
     """What labels samples by ``label``: its ``columns``, its ``steps`` and its ``samples``.
 
     Args:
@@ -60,6 +61,8 @@ def labeller(label: Label, codes: DataFrame, largest_gap_days: int) -> EventLabe
         codes: table ``codes``, of the size of the vocabulary, looked up on the driver.
         largest_gap_days: a gap in coverage of at most so many days is no disenrolment.
     """
+    if label.time_to_event is not None:
+        return TimeLabeller(label, named_codes(codes, label.time_to_event.codes), largest_gap_days)
     if label.aces is None:
         return NumberLabeller(label, named_codes(codes, label.count.codes if label.count else ()), largest_gap_days)
     import polars as pl
@@ -77,6 +80,8 @@ def labeller(label: Label, codes: DataFrame, largest_gap_days: int) -> EventLabe
 
 def label_steps(label: Label) -> tuple[str, ...]:
     """What each step of labelling asks, in order; the last step's losses are censored."""
+    if label.time_to_event is not None:
+        return TIME_STEPS
     if label.aces is None:
         return NUMBER_STEPS
     from salus.cohorts.labels import LABEL_STEPS

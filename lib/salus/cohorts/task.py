@@ -237,7 +237,7 @@ class Task(Strict):
         return self
 
     @model_validator(mode="after")
-    def _numbers_are_told_as_numbers(self):
+    def _label_is_learnt_and_told_as_its_kind(self):
         kind, method = self.label.kind, self.calibration.method
         fitting = ("scale", "none") if kind.is_number else ("platt", "beta", "isotonic", "venn_abers", "none")
         if method not in fitting:
@@ -246,11 +246,12 @@ class Task(Strict):
             )
         if kind.is_number and any(tier.from_percentile is None for tier in self.tiers):
             raise ValueError(f"a {kind.name} has no probability; expected tiers to begin from_percentile")
-        if kind.is_number and (self.tune or self.gates.sample_size):
+        if not kind.is_event and (self.tune or self.gates.sample_size):
             raise ValueError(
-                f"a {kind.name} has no AUROC and no prevalence; expected neither `tune` nor gates.sample_size"
+                f"a {kind.name} has no log loss and no prevalence to plan by; expected neither `tune` nor "
+                "gates.sample_size"
             )
-        asked = [each.settings.of_events for each in (self.model, self.baseline) if kind.is_number]
+        asked = [each.settings.of_events for each in (self.model, self.baseline) if not kind.is_event]
         if any(asked):
             raise ValueError(
                 f"{' and '.join(asked[0] or asked[1])} are of events; expected none of them for a {kind.name}"

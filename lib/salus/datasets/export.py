@@ -68,7 +68,7 @@ def write_samples(job, task: Task, samples: DataFrame, datasets: str) -> Dataset
     facts = {
         "task": task.id,
         "task_hash": task.cohort_hash,
-        "label": {"kind": task.label.kind.name, "unit": task.label.unit},
+        "label": {"kind": task.label.kind.name, "unit": task.label.unit, **_timed(samples, task)},
         "spec_hash": spec.hash,
         "tables": job.tables.versions(reads),
     }
@@ -99,6 +99,7 @@ def labelled(cohort: DataFrame, *kept: str, kind: Kind = EVENT) -> DataFrame:
         F.expr("unix_micros(CAST(prediction_time AS TIMESTAMP))").alias("prediction_time"),
         F.col(kind.column).cast("float").alias("label"),
         F.col("weight").cast("float").alias("weight"),
+        F.coalesce("observed_days", F.lit(0)).cast("float").alias("observed_days"),
         "split",
         *kept,
     )
@@ -117,6 +118,17 @@ def labels_by(samples: DataFrame, column: str) -> dict[Any, tuple[int, int]]:
     """How many of ``samples`` there are, and of how many the label is above 0, by a ``column`` of few values."""
     counted = samples.groupBy(column).agg(F.count("*").alias("rows"), F.count_if(F.col("label") > 0).alias("positives"))
     return {row[column]: (row["rows"], row["positives"]) for row in counted.collect()}
+
+
+def _timed(samples, task):
+    """Intervals and training hazards of a time to event, for the manifest; counted by day, of which there are few."""
+    intervals = task.label.intervals
+    if intervals is None:
+        return {}
+    counts = samples.where("split = 'train'").groupBy("label", "observed_days").count().collect()
+    event_type, days, rows = np.array(counts, np.float64).T
+    hazards = intervals.hazards(intervals.targets(event_type, days), rows)
+    return {"intervals_days": list(intervals.ends), "causes": intervals.causes, "hazards": hazards.tolist()}
 
 
 def _learnable(samples, task):

@@ -4,11 +4,12 @@ It is committed last, so a folder without one is no data set, and a file that it
 Its own SHA-256 is the data set's hash.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any
+from typing import Any, NamedTuple
 
+from salus.cohorts.intervals import Intervals, incidence
 from salus.datasets.folder import Folder, sha256
 from salus.errors import Refused
 from salus.timelines.blocks import Block
@@ -94,6 +95,18 @@ class Split:
                 )
 
 
+class Timed(NamedTuple):
+    """What a data set of times to event says of them.
+
+    Attributes:
+        intervals: of the horizon.
+        hazards: of each cause, in each interval, in the training split.
+    """
+
+    intervals: Intervals
+    hazards: Sequence[Sequence[float]]
+
+
 @dataclass(frozen=True)
 class Dataset:
     """An exported data set, as its manifest states it."""
@@ -124,6 +137,19 @@ class Dataset:
     def inputs(self) -> dict[str, int]:
         """Delta versions of the tables that it was made from."""
         return dict(self.content["tables"])
+
+    @property
+    def timed(self) -> Timed | None:
+        """Intervals and hazards of a time to event; None of other labels."""
+        label = self.content.get("label", {})
+        if "hazards" not in label:
+            return None
+        return Timed(Intervals(tuple(label["intervals_days"]), label["causes"]), label["hazards"])
+
+    @property
+    def mean_label(self) -> float:
+        """The mean of the training labels: of an event, the share of positives; of a time to event, the incidence."""
+        return self.split("train").mean_label if self.timed is None else float(incidence(self.timed.hazards)[-1])
 
     def split(self, name: str) -> Split:
         """Its split ``name``."""

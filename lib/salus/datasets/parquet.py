@@ -13,8 +13,7 @@ from salus.timelines.blocks import Block, taken
 KEYS = (pa.field("subject_id", pa.int64(), nullable=False), pa.field("prediction_time", pa.int64(), nullable=False))
 """Who, and microseconds since the epoch, UTC."""
 
-OUTCOMES = (pa.field("label", pa.float32(), nullable=False), pa.field("weight", pa.float32(), nullable=False))
-
+OUTCOMES = tuple(pa.field(name, pa.float32(), nullable=False) for name in ("label", "weight", "observed_days"))
 
 KEPT = tuple(field.name for field in (*KEYS, *OUTCOMES))
 PLAIN = {"use_dictionary": False, "write_statistics": False, "store_schema": False}
@@ -40,15 +39,19 @@ class Samples:
         subject_id: int64 (samples,).
         prediction_time: int64 (samples,), microseconds since the epoch, UTC.
         inputs: named blocks (samples, *shape), standardised.
-        label: float32 (samples,): 0 or 1, or a number.
+        label: float32 (samples,): 0 or 1, or a number; of a time to event, what ended it.
         weight: float32 (samples,).
+        observed_days: float32 (samples,), of a time to event; None = 0 for all.
     """
 
-    __slots__ = ("inputs", "label", "prediction_time", "subject_id", "weight")
+    __slots__ = ("inputs", "label", "observed_days", "prediction_time", "subject_id", "weight")
 
-    def __init__(self, subject_id, prediction_time, inputs: Mapping[str, np.ndarray], label, weight):
+    def __init__(
+        self, subject_id, prediction_time, inputs: Mapping[str, np.ndarray], label, weight, observed_days=None
+    ):
         self.subject_id, self.prediction_time, self.inputs = subject_id, prediction_time, dict(inputs)
         self.label, self.weight = label, weight
+        self.observed_days = np.zeros(len(label), np.float32) if observed_days is None else observed_days
 
     def __len__(self) -> int:
         return len(self.label)
@@ -60,6 +63,7 @@ class Samples:
             taken(self.inputs, rows),
             self.label[rows],
             self.weight[rows],
+            self.observed_days[rows],
         )
 
     @classmethod
@@ -67,11 +71,9 @@ class Samples:
         """``parts`` in one, in their order."""
         if len(parts) == 1:
             return parts[0]
-        subject_id, prediction_time, label, weight = (
-            np.concatenate([getattr(part, name) for part in parts]) for name in KEPT
-        )
+        kept = {name: np.concatenate([getattr(part, name) for part in parts]) for name in KEPT}
         inputs = {name: np.concatenate([part.inputs[name] for part in parts]) for name in parts[0].inputs}
-        return cls(subject_id, prediction_time, inputs, label, weight)
+        return cls(inputs=inputs, **kept)
 
     def __setitem__(self, rows, samples: "Samples") -> None:
         for name in KEPT:
@@ -87,8 +89,7 @@ class Samples:
             np.empty(rows, np.int64),
             np.empty(rows, np.int64),
             inputs,
-            np.empty(rows, np.float32),
-            np.empty(rows, np.float32),
+            *(np.empty(rows, np.float32) for _ in OUTCOMES),
         )
 
     @classmethod
@@ -96,8 +97,11 @@ class Samples:
         """The rows of ``table``, which holds keys, outcomes and ``blocks``; read-only, and not copied.
 
         Raises:
-            Refused: a block is not one value of its size a sample.
+            Refused: a column is missing, as in what an earlier version exported, or a block is not one value of its
+                size a sample.
         """
+        if missing := [name for name in KEPT if name not in table.column_names]:
+            raise Refused(f"Received samples without {missing[0]}; expected {', '.join(KEPT)}. Export again.")
         kept = {name: _whole(table[name]).to_numpy() for name in KEPT}
         return cls(inputs={name: _shaped(table[name], name, block) for name, block in blocks.items()}, **kept)
 

@@ -65,7 +65,8 @@ def samples_of(batch: pa.RecordBatch, inputs: Inputs) -> Samples:
     """The samples of some people.
 
     Args:
-        batch: timelines, one row a person, with ``samples``: list<struct<prediction_time, label, weight>>.
+        batch: timelines, one row a person, with ``samples``: list<struct<prediction_time, label, weight,
+            observed_days>>.
         inputs: makes their inputs.
     """
     lists = batch.column("samples")
@@ -79,6 +80,7 @@ def samples_of(batch: pa.RecordBatch, inputs: Inputs) -> Samples:
         inputs(batch, row, time),
         flat.field("label").to_numpy(),
         flat.field("weight").to_numpy(),
+        flat.field("observed_days").to_numpy(),
     )
 
 

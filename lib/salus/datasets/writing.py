@@ -22,6 +22,7 @@ ROWS_A_SHARD = 16_384
 STAGING = "_writing"
 """One writer a warehouse (the lock), so one name; what an export that died left in it is removed by the next."""
 
+OUTCOMES = ("label", "weight", "observed_days")
 SPLITS = ("train", "tuning", "calibration", "held_out")
 
 
@@ -39,7 +40,8 @@ def write_dataset(
     """Write a data set and commit its manifest; returns its folder, ``<datasets>/<SHA-256 of the manifest>``.
 
     Args:
-        samples: subject_id, prediction_time (long, microseconds), label (float), weight (float), split.
+        samples: subject_id, prediction_time (long, microseconds), label (float), weight (float), observed_days
+            (float), split.
         timelines: one row a person of ``samples``, of the schema TIMELINES.
         inputs: makes the inputs of samples.
         datasets: folder of data sets, on storage that all nodes share.
@@ -58,7 +60,7 @@ def write_dataset(
     people = (
         sharded.repartition(shards, "subject_id")
         .groupBy("subject_id", "split", "shard")
-        .agg(F.sort_array(F.collect_list(F.struct("prediction_time", "label", "weight"))).alias("samples"))
+        .agg(F.sort_array(F.collect_list(F.struct("prediction_time", *OUTCOMES))).alias("samples"))
     )
     joined = people.join(timelines.repartition(shards, "subject_id"), "subject_id")
     files = joined.mapInArrow(shard_writer(plan, inputs), WRITTEN_DDL).collect()
@@ -112,7 +114,7 @@ def _manifest(plan, files, facts):
                 for file in mine
             ],
         }
-    return {"format": 3, "blocks": stated(plan.blocks), **facts, "splits": splits}
+    return {"format": 4, "blocks": stated(plan.blocks), **facts, "splits": splits}
 
 
 def _commit(staging: Folder, datasets: Folder, manifest: dict[str, Any], spec_json: str) -> Folder:

@@ -16,11 +16,11 @@ from salus.storage.tables import Tables
 from salus.timelines.model_inputs import model_inputs
 from salus.timelines.standardise import standardise
 
-ROW = ("prediction_time", "label", "weight")
+ROW = ("prediction_time", "label", "weight", "observed_days")
 
 
 def held_out_rows(tables: Tables, task: Task, at_most: int) -> DataFrame:
-    """About ``at_most`` labelled rows of people held out: subject_id, prediction_time (microseconds), label, weight."""
+    """About ``at_most`` labelled rows of people held out: subject_id and ``ROW``, prediction_time in microseconds."""
     cohort = tables.read(f"cohorts/{task.id}").where(F.col("split") == "held_out")
     rows = labelled(cohort, kind=task.label.kind).drop("split")
     return sampled(rows, share_of_people(rows.count(), at_most))
@@ -47,12 +47,15 @@ def asked(
         "prediction_time long",
         "label float",
         "weight float",
+        "observed_days float",
         *(f"{n} double" for n in answers),
     ]
     found = timelines.join(F.broadcast(people), "subject_id").mapInArrow(_answers(questions, answers), ", ".join(kinds))
     table = found.toArrow().sort_by([("subject_id", "ascending"), ("prediction_time", "ascending")])
-    people_of_rows, labels, weights = (table[name].to_numpy() for name in ("subject_id", "label", "weight"))
-    sample = Sample(people_of_rows, labels.astype(np.float64), weights.astype(np.float64))
+    labels, weights, days = (table[name].to_numpy().astype(np.float64) for name in ROW[1:])
+    sample = Sample(
+        table["subject_id"].to_numpy(), labels, weights, times=table["prediction_time"].to_numpy(), days=days
+    )
     return sample, [table[name].to_numpy() for name in answers]
 
 

@@ -1,6 +1,7 @@
 """Evaluate a task's model: calibrate it on a split of its own, and measure it on people held out, beside others.
 
-Everything is on the one scale of what is told: calibrated probabilities, or estimates of a count or a cost. The
+Everything is on the one scale of what is told: calibrated probabilities, or estimates of a count or a cost. A time to
+event is calibrated and measured at its horizon as a yes or no, and over its horizon as what it is (``survival``). The
 baseline gets a calibration of its own from the same split. In the demo the truth is known, so the attainable and the
 true probability stand beside them.
 """
@@ -12,6 +13,7 @@ from typing import Any
 import numpy as np
 from pyspark import Broadcast
 from pyspark.sql import functions as F
+from scipy.special import expit
 
 from salus.cohorts.task import Task
 from salus.datasets import Dataset
@@ -25,8 +27,18 @@ from salus.evaluation.leakage import CLOCKS, ROWS
 from salus.evaluation.measures import Measures, measures_of
 from salus.evaluation.metrics import Sample, interval_figures
 from salus.evaluation.months import months_of
-from salus.evaluation.predictions import Predicted, collected, predictions, sampled, share_of_people
+from salus.evaluation.predictions import (
+    ROWS_AT_MOST,
+    TIMES_AT_MOST,
+    Predicted,
+    collected,
+    predictions,
+    sampled,
+    share_of_people,
+)
 from salus.evaluation.subgroups import GAP, MATERIAL, is_material
+from salus.evaluation.survival import measured_times, told_curves
+from salus.evaluation.times import at_horizon, predicted_at_horizon, times_of
 from salus.evaluation.trained import Trained, in_use, names_of, package_url, trained
 from salus.job import Job
 from salus.storage.ledger import now
@@ -55,10 +67,12 @@ def evaluate(job: Job, task: Task) -> None:
     dataset, measures = dataset_of(job, task, model), measures_of(task.label.kind)
     packages = [job.spark.sparkContext.broadcast(package_bytes(package_url(job, each))) for each in (model, baseline)]
     try:
-        calibrations = _calibrate(job, measures.fitted[task.calibration.method], dataset, packages, (model, baseline))
+        split = predicted_at_horizon(task, _predicted(job, dataset, CALIBRATION, packages))
+        calibrations = _calibrate(job, measures.fitted[task.calibration.method], split, (model, baseline))
         job.progress(f"calibrated on {calibrations[0].rows:,} rows of {calibrations[0].people:,} people")
         held_out = _predicted(job, dataset, HELD_OUT, packages, task)
-        rows = _held_out_rows(measures, held_out, calibrations)
+        rows = _held_out_rows(measures, predicted_at_horizon(task, held_out), calibrations)
+        rows = _in_place(rows, _over_horizon(task, held_out, calibrations))
         job.progress(f"measured on {held_out.labels.size:,} rows of people held out")
         rows += _price(job, task, measures, packages[0])
     finally:
@@ -83,14 +97,9 @@ def dataset_of(job: Job, task: Task, model: Trained) -> Dataset:
 
 
 def _calibrate(
-    job: Job,
-    fit: Callable[..., Calibration],
-    dataset: Dataset,
-    packages: list["Broadcast[bytes]"],
-    models: tuple[Trained, ...],
+    job: Job, fit: Callable[..., Calibration], split: Predicted, models: tuple[Trained, ...]
 ) -> list[Calibration]:
     """Each model's calibration, kept in the table and, immutable, beside its package."""
-    split = _predicted(job, dataset, CALIBRATION, packages)
     fitted = []
     for model, logits in zip(models, split.logits, strict=True):
         calibration = fit(logits, split.labels, split.weights, split.people, model.package_hash)
@@ -131,7 +140,8 @@ def _predicted(
         if asked_of.splits.by == "time":
             cohort = job.tables.read(f"cohorts/{asked_of.id}")
             learnt_from = cohort.where(F.col("split") != HELD_OUT).select("subject_id").distinct()
-    share = share_of_people(dataset.split(split).rows)
+    most = ROWS_AT_MOST if dataset.timed is None else TIMES_AT_MOST
+    share = share_of_people(dataset.split(split).rows, most)
     return collected(sampled(predicted, share), len(packages), truth, timelines, learnt_from)
 
 
@@ -156,12 +166,34 @@ def _held_out_rows(measures: Measures, held_out: Predicted, calibrations: list[C
     return rows + _sized(interval_figures(low, high, held_out.true[known], sample.weights), sample)
 
 
+def _over_horizon(task: Task, held_out: Predicted, calibrations: list[Calibration]) -> list[dict[str, Any]]:
+    """Both models of a time to event, over its horizon, on everybody held out; nothing of other labels."""
+    if task.label.intervals is None:
+        return []
+    models = {
+        name: told_curves(expit(curves.astype(np.float64)), calibration.calibrated(logits))
+        for name, calibration, logits, curves in zip(
+            ("model", "baseline"), calibrations, held_out.logits, held_out.curves, strict=True
+        )
+    }
+    times = times_of(held_out, task.label.horizon_days)
+    found = measured_times(times, task.label.intervals.ends, models, task.tiers)
+    return _sized(found, Sample(held_out.people, held_out.labels, held_out.weights))
+
+
+def _in_place(rows: list[dict[str, Any]], found: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """``rows`` with ``found`` in the place of those of everybody that measure the same."""
+    same = {(row["model_name"], row["metric"]) for row in found}
+    return [row for row in rows if row.get("subgroup") or (row["model_name"], row["metric"]) not in same] + found
+
+
 def _price(job: Job, task: Task, measures: Measures, package: "Broadcast[bytes]") -> list[dict[str, Any]]:
     """Leakage's price on about ``ROWS`` labelled rows of people held out."""
     rows = held_out_rows(job.tables, task, ROWS)
     questions = [(package, clock) for clock in CLOCKS]
-    sample, (by_available, by_time) = asked(rows, job.tables.read("timelines"), questions)
-    return _sized(measures.price(sample, by_available, by_time), sample)
+    sample, answers = asked(rows, job.tables.read("timelines"), questions)
+    place, known = at_horizon(task, sample)
+    return _sized(measures.price(known, *(each[place] for each in answers)), known)
 
 
 def _sized(rows: list[dict[str, Any]], sample: Sample) -> list[dict[str, Any]]:

@@ -50,10 +50,10 @@ def folds(job: Job, task: Task, ranks: int | None = None) -> None:
         ranks: Horovod ranks; None = the settings'.
 
     Raises:
-        Refused: the label is a number.
+        Refused: the label is no event.
         Held: a fold has fewer positive labels than the task's gates ask for, or labels of one class.
     """
-    if task.label.kind.is_number:
+    if not task.label.kind.is_event:
         raise Refused(
             f"Received the task {task.id}, whose label is a {task.label.kind.name}; expected one whose label is an "
             "event: folds compare how models rank. Use evaluate, which measures the model beside its baseline."

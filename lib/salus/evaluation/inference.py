@@ -18,7 +18,8 @@ class Network:
     """A loaded model that is asked for logits again and again.
 
     Args:
-        model: maps named blocks (rows, *shape) to one logit a row.
+        model: maps named blocks (rows, *shape) to logits (rows, 1), or to those of the ends of intervals, of which the
+            last is the horizon's.
         batch: rows a call.
     """
 
@@ -26,19 +27,20 @@ class Network:
         self.model, self.batch = model, batch
         self.names = [each.name for each in model.inputs]
         signature = {each.name: tf.TensorSpec((batch, *each.shape[1:]), each.dtype) for each in model.inputs}
-        self._call = tf.function(lambda inputs: tf.reshape(model(inputs, training=False), (-1,)), [signature])
+        self._call = tf.function(lambda inputs: model(inputs, training=False), [signature])
 
     def logits(self, inputs: Mapping[str, np.ndarray]) -> np.ndarray:
-        """The logit before calibration of each row.
+        """The logit before calibration of each row: float64 (rows,); arguments as ``curves`` has them."""
+        return self.curves(inputs)[:, -1]
+
+    def curves(self, inputs: Mapping[str, np.ndarray]) -> np.ndarray:
+        """All logits of each row: float64 (rows, 1), or of a time to event (rows, intervals), by the end of each.
 
         Args:
             inputs: standardised blocks (rows, *shape), those that the model reads among them.
-
-        Returns:
-            float64 (rows,).
         """
         rows = len(inputs[self.names[0]])
-        found = np.empty(rows, np.float64)
+        found = np.empty((rows, self.model.output_shape[-1]), np.float64)
         for start in range(0, rows, self.batch):
             part = {name: inputs[name][start : start + self.batch] for name in self.names}
             size = min(self.batch, rows - start)

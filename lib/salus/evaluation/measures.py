@@ -57,6 +57,11 @@ OF_EVENTS = Measures(
     },
 )
 
+OF_TIMES = OF_EVENTS._replace(
+    shown={"c_index": ("model", "c_index"), "c_index_baseline": ("baseline", "c_index")} | dict(OF_EVENTS.shown)
+)
+"""Of times to event: those of events, at the horizon, among those who are known there, beside ``survival``'s."""
+
 LEVELS = ("mean_observed", "mean_predicted", "predictive_ratio")
 """What is measured of estimates in a subgroup or a month."""
 
@@ -64,7 +69,7 @@ LEVELS = ("mean_observed", "mean_predicted", "predictive_ratio")
 def measures_of(kind: Kind) -> Measures:
     """The measures of labels of ``kind``."""
     if kind.power is None:
-        return OF_EVENTS
+        return OF_EVENTS if kind.is_event else OF_TIMES
     return Measures(
         FITTED_TO_NUMBERS,
         partial(measured_numbers, power=kind.power),

@@ -44,12 +44,16 @@ class Sample:
         labels: float64, 0 or 1.
         weights: float64, inverse probability of being observed to the label's end.
         true: float64, the simulated truth, or None where it is not known.
+        times: int64, when each was predicted, microseconds since the epoch, or None.
+        days: float64, whole days until the end of a time to event, or None of other labels.
     """
 
     people: np.ndarray
     labels: np.ndarray
     weights: np.ndarray
     true: np.ndarray | None = None
+    times: np.ndarray | None = None
+    days: np.ndarray | None = None
 
     @property
     def has_both_classes(self) -> bool:

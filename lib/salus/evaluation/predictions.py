@@ -1,8 +1,8 @@
 """Predictions of trained models on a data set's split, made in Spark tasks and brought home as a few numbers a row.
 
-Labels, weights and logits of a held-out split are small beside its inputs: 56 bytes a row, so that five million
-rows take 280 MB on the driver. A split that is larger is evaluated on a share of its people, by hash of the
-subject, and the rows say how many.
+Labels, weights and logits of a held-out split are small beside its inputs: 64 bytes a row, so that five million
+rows take 320 MB on the driver; of a time to event a row holds the logits by the end of each interval too. A split that
+is larger is evaluated on a share of its people, by hash of the subject, and the rows say how many.
 """
 
 import os
@@ -30,6 +30,9 @@ if TYPE_CHECKING:
 
 ROWS_AT_MOST = 5_000_000
 """Rows of a split that are brought to the driver."""
+
+TIMES_AT_MOST = 1_000_000
+"""The same of a time to event, whose rows hold a curve, and whose concordance looks at every row for every day."""
 
 HASH_CLASSES = 1_000_000
 
@@ -87,9 +90,10 @@ def predictions(spark: SparkSession, dataset: Dataset, split: str, packages: Seq
         packages: packed packages of the data set's own spec.
 
     Returns:
-        subject_id, prediction_time (microseconds), label, weight, and logit_0, logit_1 … before calibration.
+        subject_id, prediction_time (microseconds), label, weight, observed_days, and logit_0, logit_1 … before
+        calibration; of a time to event also curve_0, curve_1 …, the logits by the end of each interval.
     """
-    made = dataset.split(split)
+    made, is_timed = dataset.split(split), dataset.timed is not None
     tasks = max(1, min(len(made.groups), 2 * spark.sparkContext.defaultParallelism))
     schema = pa.schema(
         [
@@ -97,7 +101,9 @@ def predictions(spark: SparkSession, dataset: Dataset, split: str, packages: Seq
             ("prediction_time", pa.int64()),
             ("label", pa.float32()),
             ("weight", pa.float32()),
+            ("observed_days", pa.float32()),
             *((f"logit_{i}", pa.float64()) for i in range(len(packages))),
+            *((f"curve_{i}", pa.list_(pa.float32())) for i in range(len(packages)) if is_timed),
         ]
     )
 
@@ -107,12 +113,15 @@ def predictions(spark: SparkSession, dataset: Dataset, split: str, packages: Seq
         for batch in batches:
             for task in batch.column(0).to_pylist():
                 for rows in in_order(read, task, tasks):
+                    curves = [each.curves(rows.inputs) for each in networks]
                     columns = [
                         rows.subject_id,
                         rows.prediction_time,
                         rows.label,
                         rows.weight,
-                        *(each.logits(rows.inputs) for each in networks),
+                        rows.observed_days,
+                        *(each[:, -1] for each in curves),
+                        *(list(each.astype(np.float32)) for each in curves if is_timed),
                     ]
                     yield pa.RecordBatch.from_arrays(
                         [pa.array(column, field.type) for column, field in zip(columns, schema, strict=True)],
@@ -148,7 +157,9 @@ class Predicted:
         times: int64, prediction times, microseconds since the epoch.
         labels: float64, 0 or 1.
         weights: float64, inverse probability of being observed to the label's end.
+        days: float64, whole days until the end of a time to event; 0 of other labels.
         logits: float64, one array a model, before calibration.
+        curves: float32 (rows, intervals), one array a model: logits by the end of each interval; none of other labels.
         true, attainable: float64, the simulated truth; NaN where it is not known.
         attributes: name to str (rows,), what subgroups are made of; empty where it is not known.
     """
@@ -157,7 +168,9 @@ class Predicted:
     times: np.ndarray
     labels: np.ndarray
     weights: np.ndarray
+    days: np.ndarray
     logits: tuple[np.ndarray, ...]
+    curves: tuple[np.ndarray, ...]
     true: np.ndarray
     attainable: np.ndarray
     attributes: Mapping[str, np.ndarray]
@@ -166,6 +179,14 @@ class Predicted:
     def is_known(self) -> np.ndarray:
         """bool (rows,): whether the truth of a row is known."""
         return np.isfinite(self.true) & np.isfinite(self.attainable)
+
+    def __getitem__(self, rows) -> "Predicted":
+        def of(value):
+            if isinstance(value, tuple):
+                return tuple(each[rows] for each in value)
+            return {name: each[rows] for name, each in value.items()} if isinstance(value, Mapping) else value[rows]
+
+        return Predicted(**{name: of(value) for name, value in vars(self).items()})
 
 
 def collected(
@@ -213,11 +234,19 @@ def collected(
         table["prediction_time"].to_numpy(),
         column("label"),
         column("weight"),
+        column("observed_days"),
         tuple(column(f"logit_{i}") for i in range(models)),
+        tuple(_matrix(table[f"curve_{i}"]) for i in range(models) if f"curve_{i}" in table.column_names),
         column("true"),
         column("attainable"),
         {} if timelines is None else _attributes(table),
     )
+
+
+def _matrix(column: pa.ChunkedArray) -> np.ndarray:
+    """Lists of equal length as a matrix."""
+    lists = column.combine_chunks()
+    return lists.flatten().to_numpy().reshape(len(lists), -1) if len(lists) else np.empty((0, 1), np.float32)
 
 
 def _attributes(table: pa.Table) -> dict[str, np.ndarray]:

@@ -16,6 +16,7 @@ from salus.errors import Held, Refused
 from salus.evaluation.asked import asked, held_out_rows
 from salus.evaluation.bootstrap import REPLICATES
 from salus.evaluation.metrics import Sample, measured
+from salus.evaluation.times import at_horizon
 from salus.evaluation.trained import Trained, calibration_of, champion, names_of, package_url, trained
 from salus.job import Job
 from salus.training.champion import CHALLENGER, CHAMPION, FIRST, FORCED, HELD, PROMOTED, crown, decision
@@ -165,10 +166,11 @@ def _compared(job: Job, task: Task, challenger: Trained, champion: Trained) -> d
     finally:
         for package in packages:
             package.unpersist()
+    place, known = at_horizon(task, sample)
     of_challenger, of_champion = (
-        calibration_of(job.tables, model).calibrated(each) for model, each in zip(models, logits, strict=True)
+        calibration_of(job.tables, model).calibrated(each[place]) for model, each in zip(models, logits, strict=True)
     )
-    found = compared(sample, of_challenger, of_champion)
+    found = compared(known, of_challenger, of_champion)
     if "difference" in found:
         job.progress(f"asked both about {found['rows']:,} rows of people held out\n{table(found)}")
     return found

@@ -42,10 +42,10 @@ def refits(job: Job, task: Task, number: int = 10, ranks: int | None = None) -> 
         ranks: Horovod ranks; None = as many as the model had.
 
     Raises:
-        Refused: the label is a number, there are fewer than two refits, no model, or its data set is gone.
+        Refused: the label is no event, there are fewer than two refits, no model, or its data set is gone.
         EnvironmentFault: a rank died or hung; the run goes on where it was when it is called again.
     """
-    if task.label.kind.is_number:
+    if not task.label.kind.is_event:
         raise Refused(
             f"Received the task {task.id}, whose label is a {task.label.kind.name}; expected one whose label is an "
             "event: refits compare probabilities and tiers."

@@ -43,7 +43,7 @@ class IntegratedGradients:
     """Contributions of a model's inputs to its logit before calibration.
 
     Args:
-        model: maps named blocks (rows, *shape) to one logit a row.
+        model: maps named blocks (rows, *shape) to one logit a row; where it has several, the last, the horizon's.
         baseline: blocks (*shape), standardised inputs of a person of whom nothing is known.
         steps: points on the line, ascending.
     """
@@ -54,7 +54,7 @@ class IntegratedGradients:
         self._embed, self._logit = _from_vectors(model)
         self.baseline = {name: baseline[name] for name in self.names}
         self._start = {name: block[0] for name, block in self._vectors(_batch_of_one(self.baseline)).items()}
-        self.baseline_logit = float(tf.reshape(model(_batch_of_one(self.baseline), training=False), (-1,))[0])
+        self.baseline_logit = float(model(_batch_of_one(self.baseline), training=False)[0, -1])
         numbers = sum(block.size for block in self._start.values())
         self._points = 1 << min(POINTS, max(1, NUMBERS // numbers)).bit_length() - 1
         self._gradients = {count: self._compiled(self._at_once(count), self._people(count)) for count in steps}
@@ -131,7 +131,7 @@ class IntegratedGradients:
             }
             with tf.GradientTape(watch_accessed_variables=False) as tape:
                 tape.watch(line)
-                logit = self._logit(line)
+                logit = self._logit(line)[:, -1]
             gradients = tape.gradient(logit, line)
             return {
                 name: tf.reduce_sum(tf.reshape(gradients[name], (people, count, *shape)), axis=1)

@@ -6,9 +6,11 @@ Models are built by the functional API out of Keras's own layers and those that 
 saved model holds no code, and is loaded in safe mode where that module was imported.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from importlib import import_module
 from typing import TYPE_CHECKING, Protocol
+
+import numpy as np
 
 from salus.errors import Refused
 from salus.timelines.blocks import Block
@@ -55,7 +57,7 @@ def build(
     architecture: str,
     blocks: Mapping[str, Block],
     settings: NetworkSettings,
-    prior_logit: float = 0.0,
+    prior_logit: float | Sequence[float] = 0.0,
     outputs: int = 1,
 ) -> "keras.Model":
     """The untrained model of ``architecture`` for samples of ``blocks``.
@@ -65,7 +67,8 @@ def build(
         blocks: the named arrays that there are; the model reads those that it knows.
         settings: the task's model settings.
         prior_logit: what the untrained model says of everybody: the log odds of the training labels, or the logarithm
-            of their mean, so that no epoch is spent on learning that most people are not admitted.
+            of their mean, so that no epoch is spent on learning that most people are not admitted; one for all outputs,
+            or one each.
         outputs: numbers a sample, as the head asks.
 
     Raises:
@@ -77,5 +80,5 @@ def build(
             "Mend `model.architecture` of the task."
         )
     model = import_module(f"salus.models.{architecture}").build(blocks, settings, outputs)
-    model.get_layer("linear").bias.assign([prior_logit] * outputs)
+    model.get_layer("linear").bias.assign(np.broadcast_to(np.asarray(prior_logit, np.float32), outputs))
     return model

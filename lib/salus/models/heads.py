@@ -13,6 +13,9 @@ from keras import ops
 TWEEDIE_POWER = 1.5
 """Of the variance function mean ** power: between 1 (Poisson) and 2 (gamma), a mass at 0 and a long tail."""
 
+NOTHING = -1e9
+"""The logarithm of what does not count; finite, or its gradient would not be a number."""
+
 
 class Head(NamedTuple):
     """A kind of outcome.
@@ -85,22 +88,54 @@ def quantiles(levels: Sequence[float]) -> Head:
     return Head(len(levels), loss, estimate)
 
 
-def hazard(intervals: int) -> Head:
-    """Time to an event, in intervals: the logit of the hazard in each, given that it has not happened before.
+def hazard(intervals: int, causes: int = 1) -> Head:
+    """Time to an event, in intervals: the hazard of each cause in each, given that nothing has happened before.
 
-    Gensheimer and Narasimhan, A scalable discrete-time survival model for neural networks, PeerJ 2019;7:e6257. Labels
-    are (samples, 2): the number of intervals that the person went through without the event, and 1 where it then
-    happened in the next, 0 where nothing more is known. The estimate is the cumulative incidence at the end of each.
+    Gensheimer and Narasimhan, A scalable discrete-time survival model for neural networks, PeerJ 2019;7:e6257. With a
+    cause that competes, hazards are of a multinomial logit against going on (Tutz and Schmid, Modeling Discrete
+    Time-to-Event Data, Springer 2016, chapter 8), so that together they never exceed 1. Outputs are (samples, causes x
+    intervals), the event's intervals first. Labels are (samples, 2): the number of intervals that the person went
+    through without anything, and which cause it then was in the next, 0 where nothing more is known. The estimate is
+    the cumulative incidence of the first cause at the end of each interval.
     """
     place = np.arange(intervals, dtype=np.float32)
 
     def loss(labels, logits):
-        survived, happened = labels[:, :1], labels[:, 1:]
+        survived, cause = labels[:, :1], labels[:, 1:]
+        each = by_cause(logits, causes)
         through = ops.cast(place < survived, logits.dtype)
-        at_event = ops.cast(ops.equal(place, survived), logits.dtype) * happened
-        return ops.sum((through + at_event) * ops.softplus(logits) - at_event * logits, axis=1)
+        here = ops.cast(ops.equal(place, survived), logits.dtype)
+        happened = ops.cast(cause > 0, logits.dtype) * here
+        told = ops.stack([here * ops.cast(ops.equal(cause, c + 1), logits.dtype) for c in range(causes)], axis=1)
+        return ops.sum((through + happened) * of_all_causes(each), axis=1) - ops.sum(told * each, axis=(1, 2))
 
-    def estimate(logits):
-        return 1 - ops.exp(-ops.cumsum(ops.softplus(logits), axis=1))
+    return Head(causes * intervals, loss, lambda logits: ops.sigmoid(incidence_logit(logits, causes)))
 
-    return Head(intervals, loss, estimate)
+
+def by_cause(logits: Any, causes: int) -> Any:
+    """Logits (samples, causes x intervals) as (samples, causes, intervals)."""
+    return ops.reshape(logits, (-1, causes, logits.shape[-1] // causes))
+
+
+def of_all_causes(logits: Any) -> Any:
+    """Minus the logarithm of going on without any: (samples, causes, intervals) to (samples, intervals)."""
+    return ops.logsumexp(ops.concatenate([ops.zeros_like(logits[:, :1]), logits], axis=1), axis=1)
+
+
+def incidence_logit(logits: Any, causes: int) -> Any:
+    """The logit of the first cause's cumulative incidence at the end of each interval, (samples, intervals).
+
+    It is had from logarithms throughout, so that neither a tiny incidence nor one near 1 is lost.
+    """
+    each = by_cause(logits, causes)
+    gone_on = ops.cumsum(of_all_causes(each), axis=1)
+    had = _so_far(each - gone_on[:, None])
+    others = [*(had[:, cause] for cause in range(1, causes)), -gone_on]
+    return had[:, 0] - ops.logsumexp(ops.stack(others, axis=1), axis=1)
+
+
+def _so_far(logs: Any) -> Any:
+    """The logarithm of the running sum along the last axis of what ``logs`` are the logarithms of."""
+    size = logs.shape[-1]
+    is_past = np.tril(np.ones((size, size), bool))
+    return ops.logsumexp(ops.where(is_past, logs[..., None, :], NOTHING), axis=-1)

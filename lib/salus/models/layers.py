@@ -9,11 +9,32 @@ import math
 import keras
 from keras import ops
 
+from salus.models.heads import incidence_logit
 from salus.timelines.blocks import EVENT_COLUMNS
 from salus.timelines.standardise import LOG_YEAR
 
 GAP, PRESENT = EVENT_COLUMNS.index("log_gap"), EVENT_COLUMNS.index("present")
 COLUMNS = len(EVENT_COLUMNS)
+
+
+@keras.saving.register_keras_serializable(package="salus")
+class IncidenceLogit(keras.layers.Layer):
+    """Hazards' logits to those of the cumulative incidence: (samples, causes x intervals) to (samples, intervals).
+
+    The last is the horizon's: the raw score that is calibrated, explained and ranked by.
+    """
+
+    def __init__(self, causes=1, **options):
+        super().__init__(**options)
+        self.causes = causes
+
+    def call(self, hazards):
+        """Of the first cause, at the end of each interval."""
+        return incidence_logit(hazards, self.causes)
+
+    def get_config(self):
+        """Settings, for a saved model."""
+        return super().get_config() | {"causes": self.causes}
 
 
 @keras.saving.register_keras_serializable(package="salus")

@@ -1,45 +1,60 @@
 """What training makes small, for each kind of label, and what its progress is told by.
 
-An event is learnt by the log loss and its variations (``losses``), a count and a cost by the likelihood of their heads
-(``heads``). The last two are taken in units of everybody's mean: a Tweedie deviance of power p changes with the
-labels' unit as unit ** (2 - p) and in no other way, so learning rate and penalties mean the same in dollars and cents.
+An event is learnt by the log loss and its variations (``losses``), a count, a cost and a time to event by the
+likelihood of their heads (``heads``). Counts and costs are taken in units of everybody's mean: a Tweedie deviance of
+power p changes with the labels' unit as unit ** (2 - p) and in no other way, so learning rate and penalties mean the
+same in dollars and cents.
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
+import keras
 import numpy as np
+from keras import ops
 
 from salus.cohorts.label import KINDS
-from salus.models.heads import cost, count
+from salus.datasets.manifest import Timed
+from salus.models.heads import cost, count, hazard
+from salus.models.layers import IncidenceLogit
 from salus.models.losses import LossSettings, binary_loss
 
 
 class Objective(NamedTuple):
-    """How a network with one output a sample learns a kind of label.
+    """How a network learns a kind of label.
 
     Attributes:
-        start: what the untrained model says of everybody.
-        loss: (labels, outputs), each (samples,), to the loss of each sample.
+        start: what the untrained model says of everybody: one number, or one an output.
+        loss: (targets, outputs) to the loss of each sample; both are (samples,), of a time to event (samples, 2) and
+            (samples, outputs).
         metric: the name of what ``measure`` gives: ``auroc``, or ``d2``, the share of the deviance that is explained.
-        measure: (labels, outputs, weights) as numpy arrays to the metric, larger = better.
+        measure: (targets, outputs, weights) as numpy arrays to the metric, larger = better.
+        outputs: numbers a sample.
+        targets: (label, observed days) of each sample to what it is to say.
+        told: a trained model to the one that is packaged, which gives raw scores.
     """
 
-    start: float
+    start: float | Sequence[float]
     loss: Callable[[Any, Any], Any]
     metric: str
     measure: Callable[[np.ndarray, np.ndarray, np.ndarray], float]
+    outputs: int = 1
+    targets: Callable[[np.ndarray, np.ndarray], np.ndarray] = lambda label, observed_days: label
+    told: Callable[[keras.Model], keras.Model] = lambda model: model
 
 
-def objective(kind: str, mean: float, settings: LossSettings) -> Objective:
+def objective(kind: str, mean: float, settings: LossSettings, timed: Timed | None = None) -> Objective:
     """The objective for labels of ``kind``.
 
     Args:
-        kind: ``event``, ``count`` or ``cost``.
+        kind: ``event``, ``time_to_event``, ``count`` or ``cost``.
         mean: of the training labels, above 0; of an event below 1.
         settings: smoothing, weight and focus, of an event only.
+        timed: intervals and hazards of a time to event.
     """
+    if timed is not None:
+        return _of_time(timed)
     power = KINDS[kind].power
     if power is None:
         start = math.log(mean / (1 - mean) * settings.positive_weight)
@@ -56,6 +71,28 @@ def objective(kind: str, mean: float, settings: LossSettings) -> Objective:
         return float(d2_tweedie_score(label, np.exp(log_mean), sample_weight=weight, power=power))
 
     return Objective(math.log(mean), loss, "d2", explained)
+
+
+def _of_time(timed):
+    intervals, hazards = timed.intervals, np.asarray(timed.hazards)
+    head = hazard(intervals.count, intervals.causes)
+    start = np.log(hazards / (1 - hazards.sum(axis=0)))
+
+    def explained(target, logits, weight):
+        of_everybody = intervals.hazards(target, weight)
+        same = np.log(of_everybody / (1 - of_everybody.sum(axis=0))).ravel()
+        told, untold = (
+            np.average(head.loss(ops.convert_to_tensor(target), ops.convert_to_tensor(each)), weights=weight)
+            for each in (logits, np.broadcast_to(same, logits.shape))
+        )
+        return float(1 - told / untold)
+
+    def told(model):
+        return keras.Model(
+            model.inputs, IncidenceLogit(intervals.causes, name="incidence")(model.outputs[0]), name=model.name
+        )
+
+    return Objective(start.ravel().tolist(), head.loss, "d2", explained, head.outputs, intervals.targets, told)
 
 
 def _auroc(label, logit, weight):

@@ -229,6 +229,8 @@ def _representation(found):
 
 def _validity(found):
     asked = (
+        ("c_index", "C-index", 3),
+        ("scaled_integrated_brier", "scaled integrated Brier score", 3),
         ("auroc", "AUROC", 3),
         ("auprc", "AUPRC", 3),
         ("calibration_slope", "calibration slope", 2),

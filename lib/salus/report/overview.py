@@ -25,7 +25,7 @@ def overview_section(
             Figure("Scored", words.count(scoring.scored), _share(scoring)),
             Figure("Not scored", words.count(scoring.not_scored), "each with a reason"),
         ]
-    figures += [*_auroc(measured), *_r_squared(measured)]
+    figures += [*_c_index(measured), *_auroc(measured), *_r_squared(measured)]
     if scoring is not None:
         figures += [
             Figure(
@@ -75,6 +75,14 @@ def _auroc(measured):
         Figure("AUROC, model", words.number(model.value), _interval(model)),
         Figure("AUROC, baseline", words.number(baseline.value) if baseline else words.ABSENT, " · ".join(beside)),
     ]
+
+
+def _c_index(measured):
+    model, baseline = (measured.get((name, "c_index")) for name in ("model", "baseline"))
+    if model is None:
+        return []
+    beside = f"baseline {words.number(baseline.value)}" if baseline else ""
+    return [Figure("C-index, model", words.number(model.value), " · ".join(filter(None, [_interval(model), beside])))]
 
 
 def _r_squared(measured):

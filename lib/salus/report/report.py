@@ -11,6 +11,7 @@ from salus.report.discrimination import discrimination_section
 from salus.report.distribution import distribution, distribution_section
 from salus.report.estimates import estimates_section
 from salus.report.folds import cross_validated, folds_section
+from salus.report.incidence import incidence_section
 from salus.report.intake import intake, intake_section
 from salus.report.measured import Measures, measures
 from salus.report.night import night
@@ -82,7 +83,7 @@ def _sections(tables: Tables, task: Task, as_of: date, found: Found) -> list[Sec
         intake_section(intake(tables)),
         quality_section(checked(tables)),
         attrition_section(found.steps),
-        *_measured_sections(measured, told),
+        *_measured_sections(measured, task, told),
         subgroups_section(found.people, told.of_subgroups),
         stability_section(found.months, told),
         *folds_section(cross_validated(tables, task.id)),
@@ -98,11 +99,12 @@ def _sections(tables: Tables, task: Task, as_of: date, found: Found) -> list[Sec
     ]
 
 
-def _measured_sections(measured: Measures, told: Told) -> list[Section]:
+def _measured_sections(measured: Measures, task: Task, told: Told) -> list[Section]:
     """How well it did on people held out: estimates are no risks, and are neither ranked by events nor acted on."""
     if told.unit is not None:
         return [estimates_section(measured, told)]
-    return [discrimination_section(measured), reliability_section(measured), usefulness_section(measured)]
+    over_time = [] if task.label.time_to_event is None else [incidence_section(measured, task)]
+    return [discrimination_section(measured), *over_time, reliability_section(measured), usefulness_section(measured)]
 
 
 def default_path(warehouse: str, task_id: str, as_of: date) -> Path:

@@ -31,9 +31,10 @@ def summary(tables: Tables, task_id: str, as_of: date) -> str:
         _line("events", count(_rows(tables, "events"))),
         _line("training rows", count(training_rows(tables, task_id))),
     ]
-    is_number = ("model", "r_squared") in measured
-    metric, title = ("r_squared", "R²") if is_number else ("auroc", "AUROC")
-    for name in MODELS[:2] if is_number else MODELS:
+    of_kinds = {"r_squared": "R²", "c_index": "C-index"}
+    metric = next((each for each in of_kinds if ("model", each) in measured), "auroc")
+    title = of_kinds.get(metric, "AUROC")
+    for name in MODELS[:2] if metric in of_kinds else MODELS:
         found = measured.get((name, metric))
         over_truth = measured.get((name, "auroc_over_truth"))
         lines.append(

@@ -1,6 +1,6 @@
 """Told: what a task tells of a person, a probability or an estimate, and how a reader says it."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from salus.cohorts.label import Label
 from salus.report import words
@@ -76,6 +76,8 @@ PROBABILITY = Told(
 
 def told_of(label: Label) -> Told:
     """What a task with ``label`` tells."""
+    if label.time_to_event is not None:
+        return replace(PROBABILITY, usual="incidence in training, by the horizon")
     if not label.kind.is_number:
         return PROBABILITY
     return Told(

@@ -89,7 +89,11 @@ COHORT = StructType(
     [
         field("subject_id", LONG, "the person", True),
         field("prediction_time", TIME, "UTC; what was available by then may be seen", True),
-        field("boolean_value", BOOLEAN, "the label; null = none (not labelled, or censored)"),
+        field(
+            "boolean_value",
+            BOOLEAN,
+            "the label; null = none (not labelled, or censored); of a time to event, whether it came by the horizon",
+        ),
         field("integer_value", LONG, "the label, where it is a count of days"),
         field(
             "float_value",
@@ -97,6 +101,12 @@ COHORT = StructType(
             "the label, where it is a cost, in currency units; or the cost that boolean_value judges",
         ),
         field("categorical_value", STRING, "the label, where it is a class"),
+        field(
+            "event_type",
+            INT,
+            "what ended a time to event: 1 = the event, -1 = a competing death, 0 = horizon or disenrolment",
+        ),
+        field("observed_days", INT, "whole days until then"),
         field("weight", DOUBLE, "inverse probability of being observed to the label's end", True),
         field("split", STRING, "train, tuning, calibration or held_out", True),
         field("fold", INT, "cross-validation fold, by person", True),
@@ -126,7 +136,12 @@ MODELS = StructType(
         field("package_hash", STRING, "SHA-256 of the package's manifest", True),
         field("package_path", STRING, "where the package lies, under the warehouse", True),
         field("inputs", VERSIONS, "Delta versions of the tables that it was trained on", True),
-        field("prevalence", DOUBLE, "share of positive labels in training; of a number, the mean label", True),
+        field(
+            "prevalence",
+            DOUBLE,
+            "share of positive labels in training; of a time, the incidence by the horizon; of a number, the mean",
+            True,
+        ),
         field("trained_at", TIME, "UTC", True),
         field("run_id", STRING, "the run that trained it", True),
     ]

@@ -44,7 +44,11 @@ SCORES = StructType(
         field("probability", DOUBLE, "calibrated, 0 to 1"),
         field("probability_low", DOUBLE, "2.5 % bound of the calibration"),
         field("probability_high", DOUBLE, "97.5 % bound of the calibration"),
-        field("prior_probability", DOUBLE, "share of positive labels in training"),
+        field(
+            "prior_probability",
+            DOUBLE,
+            "share of positive labels in training; of a time to event, its incidence by the horizon",
+        ),
         field("relative_risk", DOUBLE, "probability over prior_probability; estimate over the mean label in training"),
         field("estimate", DOUBLE, "where a task has no probability: cost, count, time"),
         field("estimate_low", DOUBLE, "2.5 % bound of the calibration"),

@@ -42,8 +42,8 @@ class Loop:
         keras.utils.set_random_seed(plan.seed)
         self.plan, self.beat = plan, beat
         train = dataset.split("train")
-        self.objective = objective(plan.label, train.mean_label, plan)
-        self.model = build(plan.architecture, dataset.blocks, plan, self.objective.start)
+        self.objective = objective(plan.label, dataset.mean_label, plan, dataset.timed)
+        self.model = build(plan.architecture, dataset.blocks, plan, self.objective.start, self.objective.outputs)
         read = {each.name: tf.TensorSpec((None, *each.shape[1:]), each.dtype) for each in self.model.inputs}
         self.train, self.tuning = train.only(read), dataset.split("tuning").only(read)
         self.optimiser = keras.optimizers.Adam(plan.learning_rate)
@@ -51,8 +51,10 @@ class Loop:
         self.steps = steps_an_epoch(self.train, hvd.size(), plan.batch_size)
         self.rows_a_step = self.train.rows / (self.steps * hvd.size())
         each_sample = tf.TensorSpec((None,), tf.float32)
-        self._step = tf.function(self._train_step, input_signature=[read, each_sample, each_sample])
-        self._logits = tf.function(lambda inputs: self.model(inputs, training=False)[:, 0], input_signature=[read])
+        self.is_timed = dataset.timed is not None
+        target = tf.TensorSpec((None, 2), tf.float32) if self.is_timed else each_sample
+        self._step = tf.function(self._train_step, input_signature=[read, target, each_sample])
+        self._outputs = tf.function(lambda inputs: self._said(inputs, training=False), input_signature=[read])
 
     def run(self, checkpoints: Folder, name: str, resume: bool, report: Report) -> State:
         """Train to the end, and leave the best weights in the model.
@@ -83,7 +85,8 @@ class Loop:
         for batch in batches(
             self.train, self.plan.reader, hvd.rank(), hvd.size(), self.plan.batch_size, self.plan.seed, epoch
         ):
-            loss += float(self._step(batch.inputs, batch.label, batch.weight))
+            target = self.objective.targets(batch.label, batch.observed_days)
+            loss += float(self._step(batch.inputs, target, batch.weight))
             rows += len(batch)
             digest ^= samples_digest(batch.subject_id, batch.prediction_time)
             self.beat()
@@ -114,10 +117,15 @@ class Loop:
             state.best = state.variables
         state.finished = bool(stop)
 
-    def _train_step(self, inputs, label, weight):
+    def _said(self, inputs, training):
+        """What the model says: (samples,), of a time to event (samples, outputs)."""
+        outputs = self.model(inputs, training=training)
+        return outputs if self.is_timed else outputs[:, 0]
+
+    def _train_step(self, inputs, target, weight):
         with tf.GradientTape() as tape:
-            logit = self.model(inputs, training=True)[:, 0]
-            loss = tf.reduce_sum(weight * self.objective.loss(label, logit)) / self.rows_a_step
+            outputs = self._said(inputs, training=True)
+            loss = tf.reduce_sum(weight * self.objective.loss(target, outputs)) / self.rows_a_step
             penalised = loss + tf.add_n(self.model.losses) if self.model.losses else loss
         tape = hvd.DistributedGradientTape(tape, sparse_as_dense=True)
         variables = self.model.trainable_variables
@@ -130,36 +138,36 @@ class Loop:
 
         Infinity and NaN where training has diverged: weights without a meaning are never the best.
         """
-        logit, label, weight = predicted(self._logits, self.tuning, self.beat)
-        every = hvd.allgather(tf.constant(np.stack([logit, label, weight], axis=1)), name="tuned").numpy()
-        logit, label, weight = every.astype(np.float64).T
-        if not np.isfinite(logit).all():
+        outputs, target, weight = (
+            hvd.allgather(tf.constant(each), name=f"tuned_{place}").numpy().astype(np.float64)
+            for place, each in enumerate(self._predicted(self.tuning))
+        )
+        if not np.isfinite(outputs).all():
             return math.inf, math.nan
-        loss = np.average(self.objective.loss(tf.constant(label), tf.constant(logit)).numpy(), weights=weight)
+        loss = np.average(self.objective.loss(tf.constant(target), tf.constant(outputs)).numpy(), weights=weight)
         if hvd.rank() != 0:
             return float(loss), float("nan")
-        return float(loss), self.objective.measure(label, logit, weight)
+        return float(loss), self.objective.measure(target, outputs, weight)
+
+    def _predicted(self, split: Split) -> list[np.ndarray]:
+        """Outputs, targets and weights of this rank's share of ``split``, float32 (samples, ...) each."""
+        none = np.empty(0, np.float32)
+        said = np.empty((0, self.objective.outputs) if self.is_timed else 0, np.float32)
+        parts = [(said, self.objective.targets(none, none), none)]
+        for samples in in_order(split, hvd.rank(), hvd.size()):
+            made = [
+                self._outputs(taken(samples.inputs, slice(start, start + TUNING_ROWS_A_CALL))).numpy()
+                for start in range(0, len(samples), TUNING_ROWS_A_CALL)
+            ]
+            target = self.objective.targets(samples.label, samples.observed_days)
+            parts.append((np.concatenate(made), target, samples.weight))
+            self.beat()
+        return [np.concatenate(part) for part in zip(*parts)]
 
     @staticmethod
     def _put(variables, values):
         for variable, value in zip(variables, values, strict=True):
             variable.assign(value)
-
-
-def predicted(logits: Callable, split: Split, beat: Callable[[], None]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Logit, label and weight of this rank's share of ``split``, float32 (samples,) each."""
-    parts = []
-    for samples in in_order(split, hvd.rank(), hvd.size()):
-        made = [
-            logits(taken(samples.inputs, slice(start, start + TUNING_ROWS_A_CALL))).numpy()
-            for start in range(0, len(samples), TUNING_ROWS_A_CALL)
-        ]
-        parts.append((np.concatenate(made), samples.label, samples.weight))
-        beat()
-    if not parts:
-        return (np.empty(0, np.float32),) * 3
-    logit, label, weight = (np.concatenate(part) for part in zip(*parts))
-    return logit, label, weight
 
 
 def samples_digest(subject_id: np.ndarray, prediction_time: np.ndarray) -> int:

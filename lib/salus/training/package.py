@@ -29,7 +29,8 @@ class Package:
     """A verified package, loaded.
 
     Args:
-        model: standardised blocks (samples, *shape) by name to (samples, 1) logits before calibration.
+        model: standardised blocks (samples, *shape) by name to logits before calibration, (samples, 1); of a time to
+            event (samples, intervals), of its incidence by the end of each.
         spec: makes those inputs.
         info: how it was trained: task, architecture, settings, history, metrics, data set, versions.
         hash: SHA-256 of its manifest.

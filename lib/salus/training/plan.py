@@ -29,7 +29,7 @@ class NetworkPlan:
         patience: epochs without a better tuning loss before training stops.
         seed: of initial weights, dropout and the order of samples.
         reader: ``petastorm`` or ``arrow``.
-        label: its kind, ``event``, ``count`` or ``cost``.
+        label: its kind: ``event``, ``time_to_event``, ``count`` or ``cost``.
     """
 
     name: str

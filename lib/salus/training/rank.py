@@ -70,7 +70,7 @@ def _train(plan, heartbeat):
         networks[network.name] = {
             "history": state.history,
             "weights": sha256(b"".join(array.tobytes() for array in state.best)),
-            "model": model_bytes(loop.model) if rank == 0 else None,
+            "model": model_bytes(loop.objective.told(loop.model)) if rank == 0 else None,
         }
     hvd.shutdown()
     return {"rank": rank, "ranks": ranks, "networks": networks}

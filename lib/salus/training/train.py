@@ -51,7 +51,7 @@ def train(
     dataset = newest_dataset(job.tables.warehouse, task.id)
     best = best_trial(job.tables, task) if is_tuned else None
     networks = networks_of(task, best.settings if best else None)
-    size = None if task.label.kind.is_number else sample_size(task, dataset, force)
+    size = sample_size(task, dataset, force) if task.label.kind.is_event else None
     if size:
         job.progress(str(size))
     if not job.needed(
@@ -152,7 +152,7 @@ def best_epoch(history: list[dict[str, Any]]) -> dict[str, Any]:
 def _registered(job, task, dataset, notes, network, results, registry):
     found = results[0]["networks"][network.name]
     train_split = dataset.split("train")
-    prevalence = train_split.mean_label
+    prevalence = dataset.mean_label
     tags = {
         "task": task.id,
         "task_hash": task.hash,
