@@ -7,6 +7,7 @@ from typing import Any, Literal, NamedTuple
 
 from pydantic import Field, model_validator
 
+from salus.cohorts.adherence import Adherence
 from salus.cohorts.label_windows import check_label_windows
 from salus.settings import Strict
 
@@ -86,16 +87,21 @@ class Label(Strict):
     )
     count: Count | None = Field(default=None, description="on how many days something happens")
     cost: Cost | None = Field(default=None, description="what somebody costs, or whether it is much")
+    adherence: Adherence | None = Field(
+        default=None, description="whether the supply that pharmacies dispensed covers too few days"
+    )
 
     @model_validator(mode="after")
     def _says_one_thing(self):
-        said = [name for name in ("aces", "count", "cost") if getattr(self, name) is not None]
+        said = [name for name in ("aces", "count", "cost", "adherence") if getattr(self, name) is not None]
         if len(said) != 1:
-            raise ValueError(f"a label needs exactly one of aces, count and cost, not {' and '.join(said) or 'none'}")
+            raise ValueError(
+                f"a label needs exactly one of aces, count, cost and adherence, not {' and '.join(said) or 'none'}"
+            )
         if self.aces is not None:
             check_label_windows(self.aces, self.horizon_days, self.death)
         elif self.death != "no_event":
-            raise ValueError(f"death: {self.death} is of events; a {said[0]} ends with a death: expected no_event")
+            raise ValueError(f"death: {self.death} is of events; {said[0]} ends with a death: expected no_event")
         return self
 
     @property

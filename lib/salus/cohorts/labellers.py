@@ -1,6 +1,6 @@
-"""Which labeller makes a task's labels: ACES those of events, sums by day those that are numbers.
+"""Which labeller makes a task's labels: ACES those of events, sums by day numbers, days covered those of adherence.
 
-Both look at shards of whole people. A labeller travels to the workers, and ACES, which takes seconds to import, is
+All look at shards of whole people. A labeller travels to the workers, and ACES, which takes seconds to import, is
 imported where an event's is asked and nowhere else.
 """
 
@@ -11,6 +11,7 @@ import numpy as np
 import pyarrow as pa
 from pyspark.sql import DataFrame
 
+from salus.cohorts.adherence_labels import ADHERENCE_STEPS, AdherenceLabeller, adherence_labeller
 from salus.cohorts.label import Label
 from salus.cohorts.named_codes import named_codes
 from salus.cohorts.number_labels import NUMBER_STEPS, NumberLabeller
@@ -52,7 +53,9 @@ class EventLabeller:
         return label_samples(batch, sample_row, prediction_times, self.label, self.codes, self.largest_gap_days)
 
 
-def labeller(label: Label, codes: DataFrame, largest_gap_days: int) -> EventLabeller | NumberLabeller:
+def labeller(
+    label: Label, codes: DataFrame, largest_gap_days: int
+) -> EventLabeller | NumberLabeller | AdherenceLabeller:
     """What labels samples by ``label``: its ``columns``, its ``steps`` and its ``samples``.
 
     Args:
@@ -60,6 +63,8 @@ def labeller(label: Label, codes: DataFrame, largest_gap_days: int) -> EventLabe
         codes: table ``codes``, of the size of the vocabulary, looked up on the driver.
         largest_gap_days: a gap in coverage of at most so many days is no disenrolment.
     """
+    if label.adherence is not None:
+        return adherence_labeller(label, label.adherence, codes, largest_gap_days)
     if label.aces is None:
         return NumberLabeller(label, named_codes(codes, label.count.codes if label.count else ()), largest_gap_days)
     import polars as pl
@@ -77,6 +82,8 @@ def labeller(label: Label, codes: DataFrame, largest_gap_days: int) -> EventLabe
 
 def label_steps(label: Label) -> tuple[str, ...]:
     """What each step of labelling asks, in order; the last step's losses are censored."""
+    if label.adherence is not None:
+        return ADHERENCE_STEPS
     if label.aces is None:
         return NUMBER_STEPS
     from salus.cohorts.labels import LABEL_STEPS
