@@ -136,7 +136,7 @@ NUMBERS = ("emergency_visits_1y", "cost_1y", "high_cost_1y")
             "  cost: {currency: USD}\n",
             "",
             "label:",
-            "exactly one of aces, count, cost and adherence, not none",
+            "exactly one of aces, count, cost, adherence and table, not none",
         ),
         ("cost_1y", "death: no_event", "death: composite", "label:", "; cost ends with a death"),
         ("cost_1y", "from_percentile: 95", "from_probability: 0.5", "id:", "expected tiers to begin from_percentile"),

@@ -25,7 +25,9 @@ from salus.cohorts.high_cost import high_from, is_high
 from salus.cohorts.index import COLUMNS as INDEX_COLUMNS
 from salus.cohorts.index import index_codes, index_samples
 from salus.cohorts.labellers import label_steps, labeller
+from salus.cohorts.named_codes import named_codes
 from salus.cohorts.splits import split_people
+from salus.cohorts.table_labels import brought_in
 from salus.cohorts.task import Task
 from salus.cohorts.weights import weighted
 from salus.errors import Held
@@ -82,6 +84,9 @@ def cohort(job, task: Task) -> None:
         current = current_costs(job.tables.read("costs"), job.tables.read("records"))
         job.count(**checked_costs(current, task.label.cost.currency))
         timelines = with_costs(timelines, current, job.tables.read("identity"))
+    if task.label.table is not None:
+        of_table = brought_in(named_codes(job.tables.read("codes"), [task.label.table.code]))
+        job.count(labels_brought_in=timelines.agg(F.coalesce(F.sum(of_table), F.lit(0))).head()[0])
     labelled = labelled_samples(timelines, job.tables.read("codes"), task, dates).persist()
     try:
         samples, rows = labelled, split_people(weighted(labelled), job.tables.read("identity"), task)

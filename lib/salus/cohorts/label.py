@@ -10,6 +10,7 @@ from pydantic import Field, model_validator
 from salus.cohorts.adherence import Adherence
 from salus.cohorts.label_windows import check_label_windows
 from salus.settings import Strict
+from salus.timelines.features import LABEL_CODES
 
 
 class Kind(NamedTuple):
@@ -72,6 +73,17 @@ class Cost(Strict):
         return self.high_from is not None or self.high_from_percentile is not None
 
 
+class Table(Strict):
+    """Labels that others made, brought in by a source as events ``LABEL/<name>``."""
+
+    name: str = Field(pattern=r"^[A-Za-z0-9_.-]+$", description="which of the labels that were brought in")
+
+    @property
+    def code(self) -> str:
+        """The code of the events that carry the labels, as a prefix that is a whole code."""
+        return f"{LABEL_CODES}{self.name}$"
+
+
 class Label(Strict):
     """What is predicted: an ACES configuration, a count or a cost, and what surrounds it."""
 
@@ -90,18 +102,22 @@ class Label(Strict):
     adherence: Adherence | None = Field(
         default=None, description="whether the supply that pharmacies dispensed covers too few days"
     )
+    table: Table | None = Field(default=None, description="what others say, of a table that was brought in")
 
     @model_validator(mode="after")
     def _says_one_thing(self):
-        said = [name for name in ("aces", "count", "cost", "adherence") if getattr(self, name) is not None]
+        said = [name for name in ("aces", "count", "cost", "adherence", "table") if getattr(self, name) is not None]
         if len(said) != 1:
             raise ValueError(
-                f"a label needs exactly one of aces, count, cost and adherence, not {' and '.join(said) or 'none'}"
+                "a label needs exactly one of aces, count, cost, adherence and table, not "
+                f"{' and '.join(said) or 'none'}"
             )
         if self.aces is not None:
             check_label_windows(self.aces, self.horizon_days, self.death)
         elif self.death != "no_event":
             raise ValueError(f"death: {self.death} is of events; {said[0]} ends with a death: expected no_event")
+        if self.table is not None and self.censor_at_disenrolment:
+            raise ValueError("a label that was brought in is whole; expected censor_at_disenrolment: false")
         return self
 
     @property

@@ -1,4 +1,5 @@
-"""Which labeller makes a task's labels: ACES those of events, sums by day numbers, days covered those of adherence.
+"""Which labeller makes a task's labels: ACES those of events, sums by day numbers, days covered those of adherence,
+and a table those that others made.
 
 All look at shards of whole people. A labeller travels to the workers, and ACES, which takes seconds to import, is
 imported where an event's is asked and nowhere else.
@@ -15,6 +16,7 @@ from salus.cohorts.adherence_labels import ADHERENCE_STEPS, AdherenceLabeller, a
 from salus.cohorts.label import Label
 from salus.cohorts.named_codes import named_codes
 from salus.cohorts.number_labels import NUMBER_STEPS, NumberLabeller
+from salus.cohorts.table_labels import TABLE_STEPS, TableLabeller
 
 if TYPE_CHECKING:
     from salus.cohorts.labels import Labels
@@ -55,7 +57,7 @@ class EventLabeller:
 
 def labeller(
     label: Label, codes: DataFrame, largest_gap_days: int
-) -> EventLabeller | NumberLabeller | AdherenceLabeller:
+) -> EventLabeller | NumberLabeller | AdherenceLabeller | TableLabeller:
     """What labels samples by ``label``: its ``columns``, its ``steps`` and its ``samples``.
 
     Args:
@@ -65,6 +67,8 @@ def labeller(
     """
     if label.adherence is not None:
         return adherence_labeller(label, label.adherence, codes, largest_gap_days)
+    if label.table is not None:
+        return TableLabeller(label, named_codes(codes, [label.table.code]))
     if label.aces is None:
         return NumberLabeller(label, named_codes(codes, label.count.codes if label.count else ()), largest_gap_days)
     import polars as pl
@@ -84,6 +88,8 @@ def label_steps(label: Label) -> tuple[str, ...]:
     """What each step of labelling asks, in order; the last step's losses are censored."""
     if label.adherence is not None:
         return ADHERENCE_STEPS
+    if label.table is not None:
+        return TABLE_STEPS
     if label.aces is None:
         return NUMBER_STEPS
     from salus.cohorts.labels import LABEL_STEPS
