@@ -1,4 +1,4 @@
-"""Labels that were brought in, from their file to a cohort: joined by night, counted, corrected, and never an input."""
+"""Labels that were brought in, from their file to a cohort: joined by night, counted, and never an input."""
 
 import shutil
 from datetime import date, datetime
@@ -14,7 +14,7 @@ from salus.privacy.pseudonyms import create_key, pseudonym
 from salus.settings import conf_dir
 from salus.sources.ingest import ingest
 from salus.timelines.build import build
-from salus.timelines.features import LABEL_CODES
+from salus.timelines.features import LABEL_CODES, FeatureSettings
 from salus.timelines.fit import fit_spec
 
 REGISTRY = Path(__file__).resolve().parents[1] / "data" / "registry.yml"
@@ -47,16 +47,17 @@ def labels():
 EXPECTED_SECOND = {0: True, 1: False, 3: True}
 
 
-def written(folder, rows, name):
+def landed(folder):
+    """The files of the registry and of the labels."""
     folder.mkdir()
-    if name == "first":
-        people = "".join(f"{person},19{50 + number % 40}-01-01\n" for number, person in enumerate(PEOPLE))
-        labs = "".join(f"{person},{person},2025-01-02,2025-01-03,{number}\n" for number, person in enumerate(PEOPLE))
-        last = f"end,{PEOPLE[0]},{END},{END},1\n"
-        (folder / "person.csv").write_text(f"person,born\n{people}")
-        (folder / "lab.csv").write_text(f"lab,person,day,released,result\n{labs}{last}")
-    told = "".join(f"{person},{NAME},{at},{value}\n" for person, at, value in rows)
-    (folder / f"{name}_labels.csv").write_text(f"subject_id,label,prediction_time,boolean_value\n{told}")
+    people = "".join(f"{person},19{50 + number % 40}-01-01\n" for number, person in enumerate(PEOPLE))
+    labs = "".join(f"{person},{person},2025-01-02,2025-01-03,{number}\n" for number, person in enumerate(PEOPLE))
+    last = f"end,{PEOPLE[0]},{END},{END},1\n"
+    told = "".join(f"{person},{NAME},{at},{value}\n" for person, at, value in labels())
+    (folder / "person.csv").write_text(f"person,born\n{people}")
+    (folder / "lab.csv").write_text(f"lab,person,day,released,result\n{labs}{last}")
+    (folder / "falls_labels.csv").write_text(f"subject_id,label,prediction_time,boolean_value\n{told}")
+    return str(folder)
 
 
 @pytest.fixture
@@ -91,30 +92,26 @@ def task():
     return shipped.model_copy(update=changes)
 
 
-def test_labels_are_joined_by_night_corrected_and_never_an_input(job_in, conf, task):
+def test_labels_are_joined_by_night_and_never_an_input(job_in, conf, task):
     warehouse = conf / "warehouse"
-    written(conf / "one", labels(), "first")
+    landing = landed(conf / "landing")
     for source in ("registry", "labels"):
         with job_in(warehouse, "ingest") as job:
             key = create_key(job.settings.key_path)
-            ingest(job, source, str(conf / "one"), key, delivered_at=datetime(2025, 6, 30))
+            ingest(job, source, landing, key, delivered_at=datetime(2025, 6, 30))
     refused = job.tables.read("quarantine").groupBy("rule").count().collect()
     assert {row["rule"]: row["count"] for row in refused} == {"known_value": 10, "unknown_person": 1}
     names = {pseudonym(key, "main", "registry", person): number for number, person in enumerate(PEOPLE)}
 
-    def made():
-        with job_in(warehouse, "timelines") as job:
-            build(job)
-        with job_in(warehouse, "cohort") as job:
-            cohort(job, task)
-            rows = job.tables.read("cohorts/falls").collect()
-            steps = job.tables.read("attrition").orderBy("step").collect()
-        found = {(names[row["subject_id"]], row["prediction_time"].date()): row["boolean_value"] for row in rows}
-        assert len(found) == len(rows)
-        assert {row["weight"] for row in rows} == {1.0}
-        return job, found, {step["criterion"]: step["rows_lost"] for step in steps}
-
-    job, found, lost = made()
+    with job_in(warehouse, "timelines") as job:
+        build(job)
+    with job_in(warehouse, "cohort") as job:
+        cohort(job, task)
+        rows = job.tables.read("cohorts/falls").collect()
+        lost = {step["criterion"]: step["rows_lost"] for step in job.tables.read("attrition").collect()}
+    found = {(names[row["subject_id"]], row["prediction_time"].date()): row["boolean_value"] for row in rows}
+    assert len(found) == len(rows)
+    assert {row["weight"] for row in rows} == {1.0}
     assert grid(task.index, task.label, END) == [FIRST, SECOND]
     of_second = {number: EXPECTED_SECOND[number % 8] for number in range(80) if number % 8 in EXPECTED_SECOND}
     assert found == {(number, FIRST): number % 2 == 1 for number in range(80)} | {
@@ -125,15 +122,9 @@ def test_labels_are_joined_by_night_corrected_and_never_an_input(job_in, conf, t
     assert job.figures["labels_brought_in"] == 80 + 10 + 10 + 20 + 20 + 10
     assert job.figures["rows"] == 110
 
-    written(conf / "two", [(PEOPLE[0], "2025-05-01", "false")], "second")
-    with job_in(warehouse, "ingest") as job:
-        ingest(job, "labels", str(conf / "two"), key, delivered_at=datetime(2025, 6, 30, 12))
-    job, corrected, _ = made()
-    assert corrected == found | {(0, SECOND): False}
-    assert job.figures["labels_brought_in"] == 150
-
-    features = task.features.model_copy(update={"min_people": 1, "sequence": {"min_people": 1}})
-    features = type(features).model_validate(features.model_dump())
+    features = FeatureSettings.model_validate(
+        task.features.model_dump() | {"min_people": 1, "sequence": {"min_people": 1}}
+    )
     people = job.tables.read("timelines").select(
         "subject_id", F.unix_micros(F.lit(datetime(2025, 5, 1)).cast("timestamp")).alias("prediction_time")
     )
