@@ -13,6 +13,7 @@ from pyspark.sql.pandas.types import to_arrow_schema
 from scipy.stats import rankdata
 
 from salus.cohorts import cohort
+from salus.cohorts.adherence import Fills
 from salus.cohorts.index import IndexCodes
 from salus.cohorts.task import Calibration, Eligibility, Label, Model, Task, Tier
 from salus.datasets import export
@@ -23,7 +24,7 @@ from salus.job import spark_job
 from salus.schemas import TIMELINES
 from salus.scoring import score as scoring
 from salus.scoring import scorer
-from salus.scoring.outcome import Night
+from salus.scoring.outcome import NO_DATA, NO_SUPPLY, Night
 from salus.scoring.percentiles import with_percentiles
 from salus.scoring.population import score_udf
 from salus.scoring.score import score
@@ -361,6 +362,31 @@ def test_an_index_event_makes_those_eligible_of_whom_it_is_new(packed, tmp_path)
                 value if new else None for value, new in zip(of_everybody[name], found["is_eligible"])
             ]
         assert sum(found["is_eligible"]) == eligible
+
+
+def test_whoever_has_a_fill_without_its_supply_is_eligible_and_told_so(packed, tmp_path):
+    """The lab stands for a fill, its value for the days' supply; a fill that becomes known tomorrow is no matter."""
+    url = (tmp_path / "package").as_uri()
+    calibration = Platt(-1.0, 0.9, 0.01, -0.002, 0.004, write_package(url, packed), 100, 1000, 90)
+    asked = scorer.Scorer(open_package(package_bytes(url)))
+    supplies = [[30.0], [30.0, 0.0], [np.nan], [30.0, 30.0]]
+    people = [person(n, labs=[(5 + k, each, 2) for k, each in enumerate(of)]) for n, of in enumerate(supplies)]
+    people += [
+        person(4, labs=[(5, 30.0, 2), (1, np.nan, 2)]),
+        person(5, labs=[(5, np.nan, 2)], age=15),
+        person(6, labs=[(400, np.nan, 2)]),
+    ]
+    columns = dict(zip(TIMELINES.names, map(list, zip(*people, strict=True)), strict=True))
+    batch = pa.RecordBatch.from_pydict(columns, schema=to_arrow_schema(TIMELINES))
+    rules = RULES.model_copy(update={"days_supply_of": Fills(codes=("LOINC/4548-4",))})
+    found = asked.outcomes(batch, Night(T, rules, calibration, fills=(LAB,))).to_pydict()
+    without = asked.outcomes(batch, Night(T, RULES, calibration)).to_pydict()
+    assert found["is_eligible"] == without["is_eligible"] == [True] * 5 + [False, True]
+    told = [None, NO_SUPPLY, NO_SUPPLY, None, None, None, NO_DATA]
+    assert found["not_scored_reason"] == told
+    assert found["probability"] == [
+        None if reason else value for reason, value in zip(told, without["probability"], strict=True)
+    ]
 
 
 def test_training_and_tonight_share_one_function_for_inputs_and_one_for_eligibility():

@@ -46,7 +46,24 @@ def person(subject):
     facts = (times, times, forever, [code for _, code in events], [float("nan")] * len(times))
     until = micros(left) if left < date(2029, 1, 1) else NEVER
     born = micros(date(1950, 1, 1))
-    return (subject, born, died, died, "female", None, *facts, [started], [until], [started], [NEVER], 0, 0)
+    return (
+        subject,
+        born,
+        died,
+        died,
+        "female",
+        None,
+        *facts,
+        [started],
+        [until],
+        [started],
+        [NEVER],
+        0,
+        0,
+        None,
+        None,
+        [None],
+    )
 
 
 def expected(subject, at):

@@ -132,6 +132,69 @@ def test_a_slice_of_a_batch_and_small_chunks_give_the_same(people):
         np.testing.assert_array_equal(one, third)
 
 
+SECOND = IndexCodes(np.array([END, 6]), np.empty(0, np.int64), 2, 2)
+
+
+def night_of_second_day(person):
+    """The definition: the first night that sees events of two days, if the second of them was at most two days ago."""
+    for night in range(-1, 60):
+        at = night * DAY
+        seen = {
+            each[1] // DAY
+            for each in person
+            if each[0] in SECOND.ends and each[1] != STATIC and each[2] <= at < each[3]
+        }
+        if len(seen) >= 2:
+            return night if night - sorted(seen)[1] <= SECOND.within_days else None
+    return None
+
+
+@given(persons)
+def test_the_second_day_is_its_definition_night_by_night(people):
+    nights = [night_of_second_day(person) for person in people]
+    expected = [(number, night) for number, night in enumerate(nights) if night is not None and night in range(30)]
+    assert found(people, index=SECOND) == expected
+    for night in range(30):
+        assert found(people, [night * DAY], SECOND) == [each for each in expected if each[1] == night]
+
+
+@given(persons, persons, st.integers(0, 20))
+def test_what_becomes_available_after_the_night_leaves_the_second_day_where_it_was(people, others, night):
+    at = night * DAY
+    as_known = [
+        [(*each[:3], each[3] if each[3] <= at else NEVER) for each in person if each[2] <= at] for person in people
+    ]
+    came = [(code, time, max(available, at + 1), superseded) for code, time, available, superseded in others[0]]
+    as_today = [[(*each[:3], each[3] if each[3] <= at else at + 1) for each in person] + came for person in as_known]
+    until = [each * DAY for each in range(night + 1)]
+    assert found(as_today, until, SECOND) == found(as_known, until, SECOND)
+
+
+@given(persons)
+def test_a_slice_of_a_batch_and_small_chunks_give_the_same_second_day(people):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("salus.timelines.entries.PAIRS_AT_ONCE", 2)
+        row, at = index_samples(batch_of([*people, *people]).slice(len(people)), NIGHTS, SECOND)
+    assert list(zip(row.tolist(), (at // DAY).tolist())) == found(people, index=SECOND)
+
+
+@pytest.mark.parametrize(
+    ("person", "nights"),
+    [
+        ([fact(END, 24, 24, None), fact(END, 96, 24, None)], [5]),
+        ([fact(END, 24, 24, None), fact(6, 30, 24, None)], []),  # one day, told twice
+        ([fact(END, 24, 24, None), fact(END, 96, 24, None), fact(END, 192, 24, None)], [5]),  # the third is not new
+        ([fact(END, 24, 24, None), fact(END, 96, 80, None)], []),  # known too late
+        ([fact(END, 24, 90, None), fact(END, 96, 0, None)], [5]),  # the first is told after the second
+        ([fact(END, 24, 24, None), fact(END, 72, 14, 10), fact(END, 120, 24, None)], [6]),  # one is withdrawn by night
+        ([fact(END, 24, 24, None), fact(END, 72, 24, 30), fact(END, 120, 24, None)], [4]),  # and after it
+        ([static(END), fact(END, 24, 24, None)], []),
+    ],
+)
+def test_whose_second_day_it_is(person, nights):
+    assert [night for _, night in found([person], index=SECOND)] == nights
+
+
 def stay(admitted, discharged, lag=0):
     """A stay of hours since day 0, known ``lag`` hours after its end, its beginning as it began."""
     return [

@@ -61,6 +61,11 @@ def test_a_mistake_is_named_with_its_line(tmp_path, old, new, where, said):
         ("  last: 24", "  last: 24\n  event: {codes: [ENCOUNTER_END/IMP]}", "every: day and event belong together"),
         ("  every: month ", "  event: {codes: []}\n  every: day ", "index.event.codes"),
         ("  every: month ", "  event: {codes: [A], within_days: 0}\n  every: day ", "index.event.within_days"),
+        (
+            "  every: month ",
+            "  event: {codes: [A], nth_day: 2, continued_by: [B]}\n  every: day ",
+            "nth_day counts days and continued_by joins stays",
+        ),
     ],
 )
 def test_an_event_is_looked_for_every_day_and_nothing_else_is(tmp_path, old, new, said):
@@ -126,8 +131,8 @@ KINDS = ("emergency_visits_1y", "cost_1y", "high_cost_1y", "mortality_1y")
         ("emergency_visits_1y", "{method: scale}", "{method: platt}", "id:", "one of scale, none for the count"),
         ("cost_1y", "{currency: USD}", "{currency: dollars}", "cost:", "label.cost.currency"),
         ("cost_1y", "  cost:", "  aces: {predicates: {}}\n  cost:", "label:", "not aces and cost"),
-        ("cost_1y", "  cost: {currency: USD}\n", "", "label:", "cost and time_to_event, not none"),
-        ("cost_1y", "death: no_event", "death: composite", "label:", "a cost ends with a death"),
+        ("cost_1y", "  cost: {currency: USD}\n", "", "label:", "cost, time_to_event, adherence and table, not none"),
+        ("cost_1y", "death: no_event", "death: composite", "label:", "; cost ends with a death"),
         ("cost_1y", "from_percentile: 95", "from_probability: 0.5", "id:", "expected tiers to begin from_percentile"),
         ("cost_1y", "dropout: 0.2", "focal_gamma: 2.0", "id:", "focal_gamma are of events"),
         ("cost_1y", "gates:", "gates:\n  sample_size: riley", "id:", "neither `tune` nor gates.sample_size"),

@@ -17,16 +17,17 @@ from pyspark.sql.types import StructType
 
 from salus.cohorts.attrition import attrition
 from salus.cohorts.costs import checked_costs, current_costs, with_costs
-from salus.cohorts.eligibility import COLUMNS as ELIGIBILITY_COLUMNS
-from salus.cohorts.eligibility import eligibility, eligibility_steps
-from salus.cohorts.exclusions import excluded_codes
+from salus.cohorts.eligibility import columns_of, eligibility, eligibility_steps
+from salus.cohorts.exclusions import excluded_codes, fill_codes
 from salus.cohorts.gates import check_gates, figures_of, totals
 from salus.cohorts.grid import data_end, grid
 from salus.cohorts.high_cost import high_from, is_high
 from salus.cohorts.index import COLUMNS as INDEX_COLUMNS
 from salus.cohorts.index import index_codes, index_samples
 from salus.cohorts.labellers import label_steps, labeller
+from salus.cohorts.named_codes import named_codes
 from salus.cohorts.splits import split_samples, split_step
+from salus.cohorts.table_labels import brought_in
 from salus.cohorts.task import Task
 from salus.cohorts.weights import weighted
 from salus.errors import Held
@@ -85,6 +86,9 @@ def cohort(job, task: Task) -> None:
         current = current_costs(job.tables.read("costs"), job.tables.read("records"))
         job.count(**checked_costs(current, task.label.cost.currency))
         timelines = with_costs(timelines, current, job.tables.read("identity"))
+    if task.label.table is not None:
+        of_table = brought_in(named_codes(job.tables.read("codes"), [task.label.table.code]))
+        job.count(labels_brought_in=timelines.agg(F.coalesce(F.sum(of_table), F.lit(0))).head()[0])
     labelled = labelled_samples(timelines, job.tables.read("codes"), task, dates).persist()
     try:
         asked = sample_steps(task, dates, end)
@@ -135,10 +139,10 @@ def eligible(timelines: DataFrame, codes: DataFrame, task: Task, dates: Sequence
     With an index event, only people and dates on which it was new.
     """
     times = np.array([micros(day) for day in dates], np.int64)
-    excluded, index = excluded_codes(codes, task.eligibility), index_codes(codes, task.index.event)
-    columns = dict.fromkeys((*ELIGIBILITY_COLUMNS, *(INDEX_COLUMNS if index else ())))
+    looked_up, index = _looked_up(codes, task), index_codes(codes, task.index.event)
+    columns = dict.fromkeys((*columns_of(task.eligibility), *(INDEX_COLUMNS if index else ())))
     return timelines.select("subject_id", *columns).mapInArrow(
-        partial(_eligible, rules=task.eligibility, excluded=excluded, index=index, times=times), ELIGIBLE
+        partial(_eligible, judged=looked_up, index=index, times=times), ELIGIBLE
     )
 
 
@@ -149,10 +153,10 @@ def labelled_samples(timelines: DataFrame, codes: DataFrame, task: Task, dates: 
     """
     times = np.array([micros(day) for day in dates], np.int64)
     made = labeller(task.label, codes, task.eligibility.largest_gap_days or 0)
-    excluded, index = excluded_codes(codes, task.eligibility), index_codes(codes, task.index.event)
-    columns = dict.fromkeys((*ELIGIBILITY_COLUMNS, *INDEX_COLUMNS, *made.columns))
+    looked_up, index = _looked_up(codes, task), index_codes(codes, task.index.event)
+    columns = dict.fromkeys((*columns_of(task.eligibility), *INDEX_COLUMNS, *made.columns))
     return timelines.select("subject_id", *columns).mapInArrow(
-        partial(_labelled, rules=task.eligibility, labels=made, excluded=excluded, index=index, times=times), SAMPLES
+        partial(_labelled, judged=looked_up, labels=made, index=index, times=times), SAMPLES
     )
 
 
@@ -165,24 +169,32 @@ def sample_steps(task: Task, dates: Sequence[date], end: date) -> list[str]:
     return [_looked_at(task, when), *eligibility_steps(task.eligibility), *label_steps(task.label)]
 
 
+def _looked_up(codes, task):
+    """What ``eligibility`` is asked with beside a shard and its samples."""
+    rules = task.eligibility
+    return {"rules": rules, "excluded": excluded_codes(codes, rules), "fills": fill_codes(codes, rules)}
+
+
 def _looked_at(task, when):
     if task.index.event is None:
         return f"known people{when}"
     event = f"{' or '.join(task.index.event.codes)} of the last {task.index.event.within_days} d"
+    if task.index.event.nth_day is not None:
+        event = f"day {task.index.event.nth_day} with {event}"
     return f"people of whom {event} became known the day before{when}"
 
 
-def _eligible(batches: Iterator[pa.RecordBatch], rules, excluded, index, times) -> Iterator[pa.RecordBatch]:
+def _eligible(batches: Iterator[pa.RecordBatch], judged, index, times) -> Iterator[pa.RecordBatch]:
     for shard, row, at in _shards(batches, times, index):
-        step, days = eligibility(shard, row, at, rules, excluded)
+        step, days = eligibility(shard, row, at, **judged)
         yield _batch(ELIGIBLE, shard, row, at, step.astype(np.int32), days)
 
 
-def _labelled(batches, rules, labels, excluded, index, times):
+def _labelled(batches, judged, labels, index, times):
     os.environ.setdefault("POLARS_MAX_THREADS", "1")
-    before = len(eligibility_steps(rules))
+    before = len(eligibility_steps(judged["rules"]))
     for shard, row, at in _shards(batches, times, index):
-        step, _ = eligibility(shard, row, at, rules, excluded)
+        step, _ = eligibility(shard, row, at, **judged)
         step = step.astype(np.int32)
         kept = np.flatnonzero(step == 0)
         found = labels.samples(shard, row[kept], at[kept])

@@ -25,11 +25,19 @@ COLUMNS = (
     "coverage_available",
     "coverage_superseded",
 )
-"""The columns of ``timelines`` that eligibility looks at."""
+"""The columns of ``timelines`` that eligibility looks at, without a rule of fills."""
+
+
+def columns_of(rules: Eligibility) -> tuple[str, ...]:
+    """The columns of ``timelines`` that eligibility by ``rules`` looks at."""
+    return COLUMNS if rules.days_supply_of is None else (*COLUMNS, "value")
 
 
 def eligibility_steps(rules: Eligibility) -> list[str]:
-    """What each step asks, in order; a person lost at the first step has the reason code 1."""
+    """What each step asks, in order; a person lost at the first step has the reason code 1.
+
+    Where the rules name fills, whoever is lost at the last step is eligible, but can't be scored (``lacks_supply``).
+    """
     gap = "any" if rules.largest_gap_days is None else f"at most {rules.largest_gap_days}"
     return [
         "birth date known, born before the prediction",
@@ -39,7 +47,13 @@ def eligibility_steps(rules: Eligibility) -> list[str]:
         f"enrolled at least {rules.enrolled_days_at_least} of the last {rules.look_back_days} days",
         f"gaps of {gap} days in the last {rules.look_back_days}",
         f"no history of {' or '.join(rules.no_history_of)}" if rules.no_history_of else "any history",
+        *(["days' supply known of every fill"] if rules.days_supply_of is not None else []),
     ]
+
+
+def lacks_supply(lost_at: np.ndarray, rules: Eligibility) -> np.ndarray:
+    """Who of those judged by ``eligibility`` is eligible, but can't be scored: a fill's days' supply is missing."""
+    return (rules.days_supply_of is not None) & (lost_at == len(eligibility_steps(rules)))
 
 
 def eligibility(
@@ -48,15 +62,17 @@ def eligibility(
     prediction_times: np.ndarray,
     rules: Eligibility,
     excluded: np.ndarray = NOTHING,
+    fills: np.ndarray = NOTHING,
 ) -> tuple[np.ndarray, np.ndarray]:
     """At which step each sample is lost, and how long it was enrolled.
 
     Args:
-        batch: rows of ``timelines``, with at least ``COLUMNS``.
+        batch: rows of ``timelines``, with at least ``columns_of(rules)``.
         sample_row: int64 (samples,), the row of ``batch`` that each sample is about.
         prediction_times: int64 (samples,), microseconds since the epoch, UTC.
         rules: the task's eligibility.
         excluded: int64, the hashes of the codes that ``rules.no_history_of`` names, of ``excluded_codes``.
+        fills: int64, those of ``rules.days_supply_of``, of ``fill_codes``.
 
     Returns:
         int8 (samples,), 0 = eligible, i = lost at the i-th of ``eligibility_steps``; and int32 (samples,), days
@@ -65,7 +81,8 @@ def eligibility(
     birth = batch.column("birth").fill_null(NEVER).to_numpy(zero_copy_only=False)[sample_row]
     born = birth <= prediction_times
     years = (prediction_times - np.minimum(birth, prediction_times)) / (DAYS_PER_YEAR * MICROSECONDS_PER_DAY)
-    died = _is_known(batch, sample_row, prediction_times, np.array([MEDS_DEATH_HASH]))
+    code = lists(batch, "code")[1]
+    died = _is_known(batch, sample_row, prediction_times, code == MEDS_DEATH_HASH)
     enrolled, covered, gap = _enrolment(batch, sample_row, prediction_times, rules.look_back_days)
     enrolled_days = (covered // SECONDS_PER_DAY).astype(np.int32)
     passes = [
@@ -75,21 +92,25 @@ def eligibility(
         enrolled if rules.enrolled_at_prediction else np.ones_like(enrolled),
         enrolled_days >= rules.enrolled_days_at_least,
         np.ones_like(enrolled) if rules.largest_gap_days is None else gap <= rules.largest_gap_days * SECONDS_PER_DAY,
-        ~_is_known(batch, sample_row, prediction_times, excluded),
+        ~_is_known(batch, sample_row, prediction_times, np.isin(code, excluded)),
     ]
+    if rules.days_supply_of is not None:
+        is_lacking = np.isin(code, fills)
+        is_lacking[is_lacking] = ~(lists(batch, "value")[1][is_lacking] > 0)
+        passes.append(~_is_known(batch, sample_row, prediction_times, is_lacking))
     lost_at = np.zeros(sample_row.size, np.int8)
     for step in range(len(passes), 0, -1):
         lost_at[~passes[step - 1]] = step
     return lost_at, enrolled_days
 
 
-def _is_known(batch, sample_row, prediction_times, codes):
-    """Whether an event with one of ``codes`` was known at T; what the timeline says of it today may be newer."""
+def _is_known(batch, sample_row, prediction_times, is_asked):
+    """Whether one of the asked events was known at T; what the timeline says of it today may be newer."""
     known = np.zeros(sample_row.size, bool)
-    if not codes.size:
+    found = np.flatnonzero(is_asked)
+    if not found.size:
         return known
-    offsets, code = lists(batch, "code")
-    found = np.flatnonzero(np.isin(code, codes))
+    offsets = lists(batch, "code")[0]
     available, superseded = (lists(batch, name)[1][found] for name in ("available", "superseded"))
     sample, entry = pairs(np.searchsorted(found, offsets), sample_row)
     at = prediction_times[sample]

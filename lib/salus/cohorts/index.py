@@ -13,6 +13,7 @@ from pyspark.sql import DataFrame
 
 from salus.cohorts.eligibility import pairs
 from salus.cohorts.named_codes import named_codes
+from salus.cohorts.nth_day import nth_day
 from salus.cohorts.task import IndexEvent
 from salus.timelines.clocks import MICROSECONDS_PER_DAY, STATIC
 from salus.timelines.entries import chunks, lists
@@ -29,6 +30,7 @@ class IndexCodes(NamedTuple):
     starts: np.ndarray
     """Hashes of the codes of ``IndexEvent.continued_by``."""
     within_days: int
+    nth_day: int | None = None
 
 
 class _Stays(NamedTuple):
@@ -50,7 +52,8 @@ def index_codes(codes: DataFrame, event: IndexEvent | None) -> IndexCodes | None
     """The index event with its codes looked up in ``codes`` (``CODES``); None where the index is a calendar."""
     if event is None:
         return None
-    return IndexCodes(named_codes(codes, event.codes), named_codes(codes, event.continued_by), event.within_days)
+    ends = named_codes(codes, event.codes, event.systems)
+    return IndexCodes(ends, named_codes(codes, event.continued_by), event.within_days, event.nth_day)
 
 
 def index_samples(batch: pa.RecordBatch, times: np.ndarray, index: IndexCodes | None) -> tuple[np.ndarray, np.ndarray]:
@@ -60,7 +63,7 @@ def index_samples(batch: pa.RecordBatch, times: np.ndarray, index: IndexCodes | 
     event that is visible at T and at most ``within_days`` old was first available in the day before T, unless by what
     is visible at T its stay goes on: a stay is open at the end of its day, or another starts on the next. An event of
     which any version was visible on an earlier night, or another within a day of it, is not new
-    (docs/clarifications.md).
+    (docs/clarifications.md). Where the n-th day is asked for, a row is looked at once: ``nth_day``.
 
     Args:
         batch: rows of ``timelines``, with at least ``COLUMNS`` where there is an index event.
@@ -73,6 +76,8 @@ def index_samples(batch: pa.RecordBatch, times: np.ndarray, index: IndexCodes | 
     """
     if index is None:
         return np.repeat(np.arange(batch.num_rows), times.size), np.tile(times, batch.num_rows)
+    if index.nth_day is not None:
+        return nth_day(batch, times, index.ends, index.nth_day, index.within_days)
     stays = _stays(batch, index)
     is_candidate = stays.is_end & stays.was_shown & np.isin(stays.night, times)
     is_candidate &= stays.time >= stays.night - index.within_days * MICROSECONDS_PER_DAY

@@ -8,9 +8,11 @@ from typing import Any, Literal, NamedTuple
 
 from pydantic import Field, field_validator, model_validator
 
+from salus.cohorts.adherence import Adherence
 from salus.cohorts.intervals import Intervals
 from salus.cohorts.label_windows import check_label_windows
 from salus.settings import Strict
+from salus.timelines.features import LABEL_CODES
 
 
 class Kind(NamedTuple):
@@ -46,6 +48,9 @@ EVENT = Kind("event", "boolean_value", False, "positive labels")
 TIME_TO_EVENT = Kind("time_to_event", "event_type", False, "events")
 COUNT = Kind("count", "integer_value", True, "labels above nought", 1.0)
 COST = Kind("cost", "float_value", True, "labels above nought", 1.5)
+WHAT = ("aces", "count", "cost", "time_to_event", "adherence", "table")
+"""The keys of a label of which exactly one says what is predicted."""
+
 KINDS = {kind.name: kind for kind in (EVENT, TIME_TO_EVENT, COUNT, COST)}
 
 
@@ -97,6 +102,17 @@ class TimeToEvent(Strict):
         return ends
 
 
+class Table(Strict):
+    """Labels that others made, brought in by a source as events ``LABEL/<name>``."""
+
+    name: str = Field(pattern=r"^[A-Za-z0-9_.-]+$", description="which of the labels that were brought in")
+
+    @property
+    def code(self) -> str:
+        """The code of the events that carry the labels, as a prefix that is a whole code."""
+        return f"{LABEL_CODES}{self.name}$"
+
+
 class Label(Strict):
     """What is predicted: an ACES configuration, a time to event, a count or a cost, and what surrounds it."""
 
@@ -116,13 +132,18 @@ class Label(Strict):
     count: Count | None = Field(default=None, description="on how many days something happens")
     cost: Cost | None = Field(default=None, description="what somebody costs, or whether it is much")
     time_to_event: TimeToEvent | None = Field(default=None, description="when something first happens")
+    adherence: Adherence | None = Field(
+        default=None, description="whether the supply that pharmacies dispensed covers too few days"
+    )
+    table: Table | None = Field(default=None, description="what others say, of a table that was brought in")
 
     @model_validator(mode="after")
     def _says_one_thing(self):
-        said = [name for name in ("aces", "count", "cost", "time_to_event") if getattr(self, name) is not None]
+        said = [name for name in WHAT if getattr(self, name) is not None]
         if len(said) != 1:
             raise ValueError(
-                f"a label needs exactly one of aces, count, cost and time_to_event, not {' and '.join(said) or 'none'}"
+                f"a label needs exactly one of {', '.join(WHAT[:-1])} and {WHAT[-1]}, not "
+                f"{' and '.join(said) or 'none'}"
             )
         if self.time_to_event is not None:
             self._check_time_to_event(self.time_to_event)
@@ -131,7 +152,9 @@ class Label(Strict):
         elif self.aces is not None:
             check_label_windows(self.aces, self.horizon_days, self.death)
         elif self.death != "no_event":
-            raise ValueError(f"death: {self.death} is of events; a {said[0]} ends with a death: expected no_event")
+            raise ValueError(f"death: {self.death} is of events; {said[0]} ends with a death: expected no_event")
+        if self.table is not None and self.censor_at_disenrolment:
+            raise ValueError("a label that was brought in is whole; expected censor_at_disenrolment: false")
         return self
 
     def _check_time_to_event(self, timed):

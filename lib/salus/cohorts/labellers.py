@@ -1,4 +1,5 @@
-"""Which labeller makes a task's labels: ACES those of events, sums by day numbers, and first days times to event.
+"""Which labeller makes a task's labels: ACES those of events, and labellers of ours all
+others: sums by day numbers, first days times to event, days covered adherence, and a table what others said.
 
 All look at shards of whole people. A labeller travels to the workers, and ACES, which takes seconds to import, is
 imported where an event's is asked and nowhere else.
@@ -11,9 +12,11 @@ import numpy as np
 import pyarrow as pa
 from pyspark.sql import DataFrame
 
+from salus.cohorts.adherence_labels import ADHERENCE_STEPS, AdherenceLabeller, adherence_labeller
 from salus.cohorts.label import Label
 from salus.cohorts.named_codes import named_codes
 from salus.cohorts.number_labels import NUMBER_STEPS, NumberLabeller
+from salus.cohorts.table_labels import TABLE_STEPS, TableLabeller
 from salus.cohorts.time_labels import TIME_STEPS, TimeLabeller
 
 if TYPE_CHECKING:
@@ -53,7 +56,10 @@ class EventLabeller:
         return label_samples(batch, sample_row, prediction_times, self.label, self.codes, self.largest_gap_days)
 
 
-def labeller(label: Label, codes: DataFrame, largest_gap_days: int) -> EventLabeller | NumberLabeller | TimeLabeller:
+Labeller = NumberLabeller | TimeLabeller | AdherenceLabeller | TableLabeller
+
+
+def labeller(label: Label, codes: DataFrame, largest_gap_days: int) -> EventLabeller | Labeller:
     """What labels samples by ``label``: its ``columns``, its ``steps`` and its ``samples``.
 
     Args:
@@ -63,6 +69,10 @@ def labeller(label: Label, codes: DataFrame, largest_gap_days: int) -> EventLabe
     """
     if label.time_to_event is not None:
         return TimeLabeller(label, named_codes(codes, label.time_to_event.codes), largest_gap_days)
+    if label.adherence is not None:
+        return adherence_labeller(label, label.adherence, codes, largest_gap_days)
+    if label.table is not None:
+        return TableLabeller(label, named_codes(codes, [label.table.code]))
     if label.aces is None:
         return NumberLabeller(label, named_codes(codes, label.count.codes if label.count else ()), largest_gap_days)
     import polars as pl
@@ -82,6 +92,10 @@ def label_steps(label: Label) -> tuple[str, ...]:
     """What each step of labelling asks, in order; the last step's losses are censored."""
     if label.time_to_event is not None:
         return TIME_STEPS
+    if label.adherence is not None:
+        return ADHERENCE_STEPS
+    if label.table is not None:
+        return TABLE_STEPS
     if label.aces is None:
         return NUMBER_STEPS
     from salus.cohorts.labels import LABEL_STEPS

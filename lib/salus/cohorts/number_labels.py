@@ -36,7 +36,7 @@ class Numbers(NamedTuple):
     lost_at: np.ndarray
     """int8: 0 = labelled, i = lost at the i-th of ``NUMBER_STEPS``."""
     value: np.ndarray
-    """float64: days or currency units; at least 0. It means nothing where there is no label."""
+    """float64: days or currency units; at least 0. Of an event 1 or 0. It means nothing without a label."""
     observed_days: np.ndarray
     """int32: whole days from the prediction to the death, the horizon or the censoring; -1 = not at risk."""
 

@@ -11,6 +11,7 @@ from typing import Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
+from salus.cohorts.adherence import Fills
 from salus.cohorts.card import Card
 from salus.cohorts.label import Label
 from salus.cohorts.search_space import Candidates, check_space
@@ -29,6 +30,18 @@ class IndexEvent(Strict):
     continued_by: tuple[str, ...] = Field(
         default=(), description="how codes begin that, within a day of the event, continue what it ended"
     )
+    systems: tuple[str, ...] = Field(
+        default=(), description="code systems, such as NDC, of which the codes are; left out: any"
+    )
+    nth_day: int | None = Field(
+        default=None, ge=1, description="once a person: the day that many days with such an event are known"
+    )
+
+    @model_validator(mode="after")
+    def _a_number_of_days_is_not_a_stay(self):
+        if self.nth_day is not None and self.continued_by:
+            raise ValueError("nth_day counts days and continued_by joins stays; expected one of them")
+        return self
 
 
 class Index(Strict):
@@ -58,6 +71,9 @@ class Eligibility(Strict):
     largest_gap_days: int | None = Field(default=None, ge=0, description="longest gap within the look-back, days")
     no_history_of: tuple[str, ...] = Field(
         default=(), description="how codes begin of which nothing may be known at T, such as the condition itself"
+    )
+    days_supply_of: Fills | None = Field(
+        default=None, description="fills whose days' supply must be known at T; else nobody is scored, and says why"
     )
 
     @model_validator(mode="after")

@@ -12,6 +12,9 @@ from salus.explanation.reasons import REASON_TYPE
 NO_DATA = "no_data_in_look_back"
 """Nothing at all happened to the person in the look-back that could be seen: there is nothing to score from."""
 
+NO_SUPPLY = "days_supply_missing"
+"""The days' supply of a fill that the task asks about is not known."""
+
 NOT_FINITE = "no_finite_score"
 """The model gave no number."""
 
@@ -49,6 +52,7 @@ class Night:
         calibration: of the model.
         excluded: hashes of the codes whose history excludes a person, of ``excluded_codes``.
         index: the event of which something new makes a person eligible, of ``index_codes``; None = everybody is.
+        fills: hashes of the codes of fills whose days' supply must be known, of ``fill_codes``.
     """
 
     as_of: int
@@ -56,3 +60,4 @@ class Night:
     calibration: Calibration
     excluded: tuple[int, ...] = ()
     index: IndexCodes | None = None
+    fills: tuple[int, ...] = ()

@@ -12,7 +12,7 @@ from typing import Any
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from salus.cohorts.exclusions import excluded_codes
+from salus.cohorts.exclusions import excluded_codes, fill_codes
 from salus.cohorts.index import index_codes
 from salus.cohorts.task import Task
 from salus.errors import Held
@@ -51,8 +51,8 @@ def score(job: Job, task: Task, as_of: date) -> None:
     timelines = job.tables.read("timelines")
     package = job.spark.sparkContext.broadcast(package_bytes(package_url(job, model)))
     codes = job.tables.read("codes")
-    excluded = tuple(excluded_codes(codes, task.eligibility).tolist())
-    night = Night(micros(as_of), task.eligibility, calibration, excluded, index_codes(codes, task.index.event))
+    excluded, fills = (tuple(of(codes, task.eligibility).tolist()) for of in (excluded_codes, fill_codes))
+    night = Night(micros(as_of), task.eligibility, calibration, excluded, index_codes(codes, task.index.event), fills)
     found = outcomes(timelines, package, night).persist()
     try:
         counts = counted(found)

@@ -7,13 +7,13 @@ model inputs are the functions that made the training samples.
 import numpy as np
 import pyarrow as pa
 
-from salus.cohorts.eligibility import eligibility
+from salus.cohorts.eligibility import eligibility, lacks_supply
 from salus.cohorts.index import index_samples
 from salus.evaluation.inference import Network
 from salus.explanation.integrated_gradients import IntegratedGradients
 from salus.explanation.reasons import by_reason, reasons
 from salus.scoring.flags import quality_flags
-from salus.scoring.outcome import NO_DATA, NOT_FINITE, OUTCOME, TOLD, Night
+from salus.scoring.outcome import NO_DATA, NO_SUPPLY, NOT_FINITE, OUTCOME, TOLD, Night
 from salus.timelines.blocks import INPUTS, taken
 from salus.timelines.clocks import STATIC
 from salus.timelines.entries import lists
@@ -34,12 +34,14 @@ class Scorer:
     def outcomes(self, batch: pa.RecordBatch, night: Night) -> pa.RecordBatch:
         """One ``OUTCOME`` row for each row of ``batch``; all but the first two columns are null where not eligible."""
         row, at = index_samples(batch, np.array([night.as_of]), night.index)
-        excluded = np.array(night.excluded, np.int64)
-        lost_at, enrolled_days = eligibility(batch, row, at, night.rules, excluded)
-        row, at, enrolled_days = (each[lost_at == 0] for each in (row, at, enrolled_days))
+        excluded, fills = (np.array(codes, np.int64) for codes in (night.excluded, night.fills))
+        lost_at, enrolled_days = eligibility(batch, row, at, night.rules, excluded, fills)
+        lacks = lacks_supply(lost_at, night.rules)
+        kept = (lost_at == 0) | lacks
+        row, at, enrolled_days, lacks = (each[kept] for each in (row, at, enrolled_days, lacks))
         raw = model_inputs(batch, row, at, self.spec)
         columns = {
-            **self._scores(batch, row, at, raw, night),
+            **self._scores(batch, row, at, raw, lacks, night),
             "data_available_through": _instants(np.full(row.size, newest_fact(batch, night.as_of))),
             "enrolled_days": pa.array(enrolled_days),
             "data_quality_flags": quality_flags(
@@ -61,13 +63,14 @@ class Scorer:
             [spread[name].cast(OUTCOME.field(name).type) for name in OUTCOME.names], schema=OUTCOME
         )
 
-    def _scores(self, batch, row, at, raw, night):
+    def _scores(self, batch, row, at, raw, lacks, night):
         """Columns of the eligible: a score with its reasons, or why there is none."""
         days = raw[INPUTS][:, self.spec.names.index(f"{ANY_EVENT}.days_since_last")]
         has_data = days <= night.rules.look_back_days
         inputs = standardise(raw, self.spec)
         logits = np.full(row.size, np.nan)
-        logits[has_data] = self.network.logits(taken(inputs, has_data))
+        asked = has_data & ~lacks
+        logits[asked] = self.network.logits(taken(inputs, asked))
         scored = np.isfinite(logits)
         contributions = self.gradients.contributions(taken(inputs, scored), logits[scored])
         why = self._reasons(batch, row[scored], at[scored], taken(raw, scored), contributions, night)
@@ -80,7 +83,9 @@ class Scorer:
         return {
             **nothing,
             **{name: pa.array(values, mask=~scored) for name, values in numbers.items()},
-            "not_scored_reason": pa.array(np.where(has_data, NOT_FINITE, NO_DATA).astype(object), mask=scored),
+            "not_scored_reason": pa.array(
+                np.select([~has_data, lacks], [NO_DATA, NO_SUPPLY], NOT_FINITE).astype(object), mask=scored
+            ),
             "reasons": why.take(pa.array(place, mask=place < 0)),
             "days_since_last_event": pa.array(days.astype(np.float64), mask=np.isnan(days)),
         }

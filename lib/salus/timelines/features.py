@@ -17,6 +17,8 @@ from salus.settings import Strict, conf_dir
 from salus.timelines.spec import CodeGroup, CountStatistic, NumericStatistic
 
 KINDS = ("count", "numeric", "source")
+LABEL_CODES = "LABEL/"
+"""How the codes of labels begin that others made: what is to be predicted is no input, of this time or an earlier."""
 
 
 class SequenceSettings(Strict):
@@ -131,7 +133,9 @@ def code_groups(
         declared = [group for group in declared if group.kind != "numeric" or group.name in settings.numeric_groups]
     found = []
     for group in declared:
-        members = sorted(code for code in codes if group.holds((code, *ancestors.get(code, ()))))
+        members = sorted(
+            code for code in codes if group.holds((code, *ancestors.get(code, ()))) and not code.startswith(LABEL_CODES)
+        )
         if members:
             found.append(
                 CodeGroup.model_validate(

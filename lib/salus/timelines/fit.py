@@ -15,7 +15,7 @@ from pyspark.sql import functions as F
 from salus.errors import Refused
 from salus.timelines.blocks import INPUTS, Channel, DailyMatrix, EventSequence
 from salus.timelines.entries import lists
-from salus.timelines.features import FeatureSettings, code_groups
+from salus.timelines.features import LABEL_CODES, FeatureSettings, code_groups
 from salus.timelines.model_inputs import model_inputs
 from salus.timelines.spec import CodeGroup, FeatureSpec, Statistics
 from salus.timelines.standardise import on_model_scale
@@ -122,7 +122,7 @@ def _groups(settings, known, ancestors, people):
     frequent = sorted(
         (-people.get(code_hash, 0), code)
         for code, (code_hash, _) in known.items()
-        if not code.startswith(("MEDS_", "SEX/"))
+        if not code.startswith(("MEDS_", "SEX/", LABEL_CODES))
     )[: settings.most_frequent]
     taken = {group.name for group in groups} | {group.codes[0] for group in groups if len(group.codes) == 1}
     groups += [
@@ -146,7 +146,7 @@ def _sequence(settings, known, seen):
     frequent = sorted(
         (-seen.get(code_hash, nothing).people, code, label, code_hash)
         for code, (code_hash, label) in known.items()
-        if not code.startswith((MEDS_BIRTH, "SEX/", *asked.without))
+        if not code.startswith((MEDS_BIRTH, "SEX/", LABEL_CODES, *asked.without))
     )[: asked.most]
     kept = [(code, label, code_hash) for people, code, label, code_hash in frequent if -people >= asked.min_people]
     scales = [seen.get(code_hash, nothing).scale for _, _, code_hash in kept]
