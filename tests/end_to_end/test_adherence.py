@@ -126,7 +126,6 @@ def test_each_row_follows_a_second_fill_and_its_label_is_the_days_without_a_pill
             day += DAY
         agree.append((bool(label), uncovered > 36))
     labels = pd.DataFrame(agree, columns=["label", "without_stays"])
-    print(len(rows), int(rows["boolean_value"].sum()), pd.crosstab(labels["label"], labels["without_stays"]))
     # Days in hospital are credited to labels only: they can only take somebody out of the positives.
     assert (labels["label"] <= labels["without_stays"]).all()
     assert (labels["label"] == labels["without_stays"]).mean() > 0.95
