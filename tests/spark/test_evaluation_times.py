@@ -31,12 +31,12 @@ def ended(number, at, label):
     return kind, day if kind or number % 5 == 0 else 90
 
 
-def package(folder, weights):
-    """A network whose hazards follow from the admissions of 90 days, as a package; returns its hash."""
+def package(folder, feature, weights):
+    """A network whose hazards follow from one feature, as a package; returns its hash."""
     given = keras.Input((SPEC_OF_WORLD.width,), name="inputs")
     model = keras.Model({"inputs": given}, IncidenceLogit(2)(keras.layers.Dense(2 * len(ENDS))(given)))
     kernel = np.zeros((SPEC_OF_WORLD.width, 2 * len(ENDS)), np.float32)
-    kernel[SPEC_OF_WORLD.names.index("admission.count.90d")] = weights
+    kernel[SPEC_OF_WORLD.names.index(feature)] = weights
     model.set_weights([kernel, np.full(2 * len(ENDS), -3, np.float32)])
     content = {"model.keras": model_bytes(model), "spec.json": SPEC_OF_WORLD.to_json().encode()}
     return write_package(folder, content | {"training.json": b"{}"})
@@ -51,11 +51,14 @@ def evaluated(tmp_path_factory, spark):
     times = [ended(number, at, label) for number, at, label, *_ in samples]
     told = {"kind": "time_to_event", "intervals_days": ENDS, "causes": 2, "hazards": [[0.1] * 3, [0.01] * 3]}
     dataset_hash = dataset(folder, people, samples, times=times, facts={"label": told})
-    networks = {"tiny": [1.0, 0.7, 0.5, 0, 0, 0], "tiny-logistic": [0.0] * 6}
+    networks = {
+        "tiny": ("admission.count.90d", [1.0, 0.7, 0.5, 0, 0, 0]),
+        "tiny-logistic": ("any_event.days_since_last", [-0.05] * 6),
+    }
     with spark_job("set-up", argparse.Namespace(warehouse=str(folder)), quiet=True) as job:
         models = [
-            model_row(name, "3", package(f"{folder}/_packages/{name}", weights), f"_packages/{name}", dataset_hash)
-            for name, weights in networks.items()
+            model_row(name, "3", package(f"{folder}/_packages/{name}", *what), f"_packages/{name}", dataset_hash)
+            for name, what in networks.items()
         ]
         job.tables.append("models", job.tables.frame("models", models))
         kinds = spark.createDataFrame(
@@ -96,14 +99,15 @@ def test_what_is_measured_over_the_horizon_is_of_everybody_held_out(evaluated):
     assert rows["model", "c_index"]["value"] == pytest.approx(expected.value)
     assert rows["model", "c_index"]["value"] > 0.6
     assert (rows["model", "c_index"]["low"], rows["model", "c_index"]["high"]) == pytest.approx(expected.interval)
-    assert rows["baseline", "c_index"]["value"] == 0.5
+    assert rows["baseline", "c_index"]["value"] < expected.value
+    assert rows["model", "c_index_over_baseline"]["low"] > 0
     assert rows["model", "c_index"]["rows"] == known.size
     everybody = observed_incidence(times, np.zeros(known.size, int), np.ones(known.size))[0]
     assert rows["model", "observed_incidence"]["value"] == pytest.approx(everybody[-1])
     assert rows["model", "observed_incidence: all"]["curve_y"][-1] == pytest.approx(everybody[-1])
     curve = rows["model", "calibration_curve"]
-    assert len(curve["curve_y"]) == len(np.unique(known)) or len(curve["curve_y"]) > 2
-    assert len([row for row in every if row["metric"] == "calibration_curve"]) == 2
+    assert len(curve["curve_y"]) > 2
+    assert len([row for row in every if (row["model_name"], row["metric"]) == ("model", "calibration_curve")]) == 1
     assert job.figures["c_index"] == rows["model", "c_index"]["value"]
 
 
