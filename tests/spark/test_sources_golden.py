@@ -39,6 +39,7 @@ SYSTEMS = {
     "cms_desynpuf": "desynpuf",
     "sdtm": "trial",
     "omop_cdm": "omop",
+    "synthea_csv": "synthea",
     "x12_837": "x12",
     "x12_835": "x12",
     "hl7v2": "hl7v2",
@@ -49,7 +50,7 @@ SYSTEMS = {
     "notes_csv": "notes",
     "meds": "meds",
 }
-LONG = ("cms_rif", "cms_desynpuf", "sdtm", "omop_cdm")
+LONG = ("cms_rif", "cms_desynpuf", "sdtm", "omop_cdm", "synthea_csv")
 """Sources of many record types, each a minute of planning."""
 
 PEOPLE = ["ann", "bob", "cy", "M1", "M2", "77", "88"]
