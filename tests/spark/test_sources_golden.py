@@ -50,7 +50,7 @@ SYSTEMS = {
     "notes_csv": "notes",
     "meds": "meds",
 }
-LONG = ("cms_rif", "cms_desynpuf", "sdtm", "omop_cdm", "synthea_csv")
+LONG = ("fhir_stu3", "cms_rif", "cms_desynpuf", "sdtm", "omop_cdm", "synthea_csv")
 """Sources of many record types, each a minute of planning."""
 
 PEOPLE = ["ann", "bob", "cy", "M1", "M2", "77", "88"]
