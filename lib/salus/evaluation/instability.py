@@ -40,17 +40,19 @@ def instability(told: np.ndarray, refitted: np.ndarray, tiers: Sequence[Tier]) -
     others = np.array([tier_places(each, tiers) for each in refitted])
     top = tier == 0
     rows = [
-        _row("mape", moved.mean(axis=1), told.size),
-        *(_row(f"spread_p{share}", np.percentile(spread, share), told.size) for share in SPREADS),
-        _row("tier_changed", (others != tier).mean(axis=1), told.size),
+        measured_row("mape", moved.mean(axis=1), told.size),
+        *(measured_row(f"spread_p{share}", np.percentile(spread, share), told.size) for share in SPREADS),
+        measured_row("tier_changed", (others != tier).mean(axis=1), told.size),
     ]
     if top.any():
-        rows.append(_row("top_tier_kept", (others[:, top] == 0).mean(axis=1), int(top.sum())))
+        rows.append(measured_row("top_tier_kept", (others[:, top] == 0).mean(axis=1), int(top.sum())))
     band = (np.argsort(np.argsort(told, kind="stable"), kind="stable") * BANDS) // told.size + 1
     for number in np.unique(band).tolist():
         mine = band == number
-        rows.append(_row("told", told[mine].mean(), int(mine.sum()), number))
-        rows += [_row(f"spread_p{p}", np.percentile(spread[mine], p), int(mine.sum()), number) for p in SPREADS[:2]]
+        rows.append(measured_row("told", told[mine].mean(), int(mine.sum()), number))
+        rows += [
+            measured_row(f"spread_p{p}", np.percentile(spread[mine], p), int(mine.sum()), number) for p in SPREADS[:2]
+        ]
     return rows
 
 
@@ -67,7 +69,8 @@ def tier_places(told: np.ndarray, tiers: Sequence[Tier]) -> np.ndarray:
     return place
 
 
-def _row(metric, values, people, band=None):
+def measured_row(metric: str, values: float | np.ndarray, people: int, band: int | None = None) -> dict[str, Any]:
+    """The row of a metric that has one value, or one a refit; ``people`` and ``band`` as ``instability`` has them."""
     values = np.atleast_1d(values)
     bounds = (float(values.min()), float(values.max())) if values.size > 1 else (None, None)
     return {

@@ -16,7 +16,7 @@ from salus.datasets import Dataset
 from salus.datasets.folder import Folder
 from salus.errors import Refused
 from salus.evaluation.evaluate import CALIBRATION, HELD_OUT, dataset_of
-from salus.evaluation.instability import instability
+from salus.evaluation.instability import instability, measured_row
 from salus.evaluation.measures import measures_of
 from salus.evaluation.metrics import Sample, estimates
 from salus.evaluation.predictions import ROWS_AT_MOST, Predicted, collected, predictions, sampled, share_of_people
@@ -118,18 +118,7 @@ def _measured(job: Job, task: Task, dataset: Dataset, packages: list[str]) -> li
     figures = [estimates(sample, each, METRICS) for each in told[1:]]
     last = np.r_[held_out.people[1:] != held_out.people[:-1], True]
     rows = instability(told[0, last], told[1:, last], task.tiers)
-    for metric in METRICS:
-        values = np.array([each[metric] for each in figures])
-        rows.append(
-            {
-                "metric": metric,
-                "band": None,
-                "value": float(values.mean()),
-                "lowest": float(values.min()),
-                "highest": float(values.max()),
-                "people": int(last.sum()),
-            }
-        )
+    rows += [measured_row(name, np.array([each[name] for each in figures]), int(last.sum())) for name in METRICS]
     return rows
 
 
