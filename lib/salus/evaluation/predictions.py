@@ -21,6 +21,7 @@ from pyspark.sql.pandas.types import from_arrow_schema
 from salus.cohorts.splits import xxhash64
 from salus.datasets import Dataset
 from salus.datasets.feed import in_order
+from salus.evaluation.categories import category
 from salus.evaluation.subgroups import age_bands
 from salus.timelines.clocks import DAYS_PER_YEAR, MICROSECONDS_PER_DAY
 
@@ -255,8 +256,16 @@ def _attributes(table: pa.Table) -> dict[str, np.ndarray]:
     found = {"age": age_bands((at - born) / (DAYS_PER_YEAR * MICROSECONDS_PER_DAY))}
     for name in sorted({*ATTRIBUTES, SEEN} & set(table.column_names) - {"birth"}):
         encoded = table[name].fill_null("").dictionary_encode().combine_chunks()
-        found[name.replace("_", " ")] = _most_frequent(encoded.dictionary.to_pylist(), encoded.indices.to_numpy())
+        meant = [category(name, value) for value in encoded.dictionary.to_pylist()]
+        found[name.replace("_", " ")] = _most_frequent(*_once(meant, encoded.indices.to_numpy()))
     return found
+
+
+def _once(values: list[str], places: np.ndarray) -> tuple[list[str], np.ndarray]:
+    """``values`` each once, and ``places`` among them."""
+    names = sorted(set(values))
+    place = {name: number for number, name in enumerate(names)}
+    return names, np.array([place[value] for value in values], np.int64)[places] if values else places
 
 
 def _most_frequent(values: list[str], places: np.ndarray) -> np.ndarray:
