@@ -34,7 +34,7 @@ test: setup  ## all tests but the long ones
 fast: setup  ## the tests that need neither Spark nor training, on few examples of each property: seconds
 	SALUS_TEST_PROFILE=fast ./submit.sh test -m "not slow and not spark and not browser" tests/unit
 
-long: setup  ## the long suites, and property tests on many examples; results go to benchmarks/results/long.json
+long: setup  ## the long suites, each saved when it ends; what passed on this commit is not run again (results/long.json)
 	$(PYTHON) benchmarks/long.py
 
 lock:  ## pin requirements.in in requirements.lock, with hashes (make lock UPGRADE=--upgrade takes the newest)
