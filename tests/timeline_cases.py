@@ -13,7 +13,16 @@ from salus.timelines.spec import CodeGroup, FeatureSpec, Statistics
 DAY = MICROSECONDS_PER_DAY
 HOUR = DAY // 24
 LAST_DAY = 500
-CODES = {"I10": 11, "E11.9": -12, "E11.65": 13, "LAB/1": 14, "LAB/2": -(1 << 62), "STEPS": 16, "OTHER": 17}
+CODES = {
+    "I10": 11,
+    "E11.9": -12,
+    "E11.65": 13,
+    "LAB/1": 14,
+    "LAB/2": -(1 << 62),
+    "STEPS": 16,
+    "OTHER": 17,
+    "COST/USD": 18,
+}
 SEQUENCE = ("I10", "E11.9", "E11.65", "LAB/1", "LAB/2")
 
 
@@ -30,7 +39,7 @@ def spec(**changes) -> FeatureSpec:
         windows_days=(7, 60, 365),
         numeric_windows_days=(30, 400),
         enrolment_days=(90, 365),
-        count_statistics=("count", "exists", "days_since_last"),
+        count_statistics=("count", "exists", "distinct_days", "days_since_last"),
         numeric_statistics=("last", "days_since_last", "mean", "min", "max", "slope", "count"),
         groups=(
             group("hypertension", "count", "I10"),
@@ -38,6 +47,7 @@ def spec(**changes) -> FeatureSpec:
             group("any", "count", "I10", "E11.9", "LAB/1"),
             group("lab", "numeric", "LAB/1", "LAB/2"),
             group("steps", "numeric", "STEPS"),
+            group("spent", "amount", "COST/USD"),
             group("device", "source", "STEPS"),
         ),
         sequence=EventSequence(

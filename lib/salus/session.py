@@ -112,7 +112,7 @@ def spark_session(settings: Settings, name: str = "salus") -> SparkSession:
     spark = builder.getOrCreate()
     spark.sparkContext.setLogLevel("ERROR")
     # A cluster's driver compiles beside idle cores; in local mode it takes them from the rows.
-    if spark.sparkContext.master.startswith("local"):
+    if str(spark.sparkContext.master).startswith("local"):
         plan_quickly(spark)
     return spark
 

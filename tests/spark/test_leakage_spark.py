@@ -2,12 +2,13 @@
 
 import random
 from datetime import datetime, timedelta
+from decimal import Decimal
 
 import numpy as np
 import pyarrow as pa
 from pyspark.sql import functions as F
 
-from salus.schemas import COVERAGE, EVENTS, IDENTITY, PERSONS, VOID_CODE
+from salus.schemas import COSTS, COVERAGE, EVENTS, IDENTITY, PERSONS, VOID_CODE
 from salus.timelines.build import timelines
 from salus.timelines.clocks import micros
 from salus.timelines.fit import samples_of, with_samples
@@ -18,11 +19,13 @@ START = datetime(2020, 1, 1)
 PEOPLE = 60
 ELSEWHERE = 10**9
 CODES = [f"C/{n}" for n in range(6)]
+SPENT = "COST/USD"
+KINDS = ("count", "count", "count", "numeric", "numeric", "source", "amount")
 
 
 def a_world(dice):
-    """Events and coverage of random people, with versions and voids, and a prediction time for each person."""
-    events, coverage = [], []
+    """Events, coverage and costs of random people, with versions and voids, and a prediction time for each person."""
+    events, coverage, costs = [], [], []
     for subject in range(PEOPLE):
         for record in range(subject * 100, subject * 100 + dice.randint(0, 12)):
             known = START + timedelta(days=dice.randint(0, 300))
@@ -34,8 +37,13 @@ def a_world(dice):
             for version in range(dice.randint(1, 2)):
                 coverage.append(a_span(dice, subject, record, version, known))
                 known += timedelta(days=dice.randint(1, 60))
+        for record in range(subject * 100 + 60, subject * 100 + 60 + dice.randint(0, 4)):
+            known = START + timedelta(days=dice.randint(0, 200))
+            for version in range(dice.randint(1, 3)):
+                costs.append(a_cost(dice, subject, record, version, known))
+                known += timedelta(days=dice.randint(1, 60))
     at = {subject: START + timedelta(days=dice.randint(50, 350)) for subject in range(PEOPLE)}
-    return events, coverage, at
+    return events, coverage, costs, at
 
 
 def an_event(dice, subject, record, version, known):
@@ -64,6 +72,19 @@ def a_span(dice, subject, record, version, known):
     }
 
 
+def a_cost(dice, subject, record, version, known):
+    is_void = version > 0 and dice.random() < 0.3
+    return {
+        "source_subject_id": subject,
+        "record_id": record,
+        "version": version,
+        "available_time": known,
+        "incurred_date": (known - timedelta(days=dice.randint(0, 90))).date(),
+        "amount_allowed": None if is_void else Decimal(dice.randint(-50, 5000)),
+        "currency": "USD",
+    }
+
+
 def another_future(dice, rows, at, make):
     """``rows`` without some versions that came after the prediction, and with new ones that did.
 
@@ -86,7 +107,7 @@ def elsewhere(rows):
     ]
 
 
-def inputs_of(spark, events, coverage, times, spec):
+def inputs_of(spark, events, coverage, costs, times, spec):
     """Model inputs (people, times, features) of both worlds, made in Spark's workers."""
 
     def frame(schema, rows):
@@ -103,7 +124,8 @@ def inputs_of(spark, events, coverage, times, spec):
         }
         for subject in range(2 * PEOPLE)
     ]
-    built = timelines(frame(EVENTS, events), frame(PERSONS, persons), frame(COVERAGE, coverage), frame(IDENTITY, []))
+    every = (EVENTS, events), (PERSONS, persons), (COVERAGE, coverage), (COSTS, costs), (IDENTITY, [])
+    built = timelines(*(frame(schema, rows) for schema, rows in every))
     samples = spark.createDataFrame(
         [(subject, micros(moment)) for subject in range(2 * PEOPLE) for moment in times[subject % PEOPLE]],
         "subject_id long, prediction_time long",
@@ -132,7 +154,9 @@ def test_what_became_known_after_the_prediction_changes_no_input(spark):
     dice = random.Random(3)
     hashes = [
         row[0]
-        for row in spark.createDataFrame([(code,) for code in CODES], "c string").select(F.xxhash64("c")).collect()
+        for row in spark.createDataFrame([(code,) for code in (*CODES, SPENT)], "c string")
+        .select(F.xxhash64("c"))
+        .collect()
     ]
     spec = FeatureSpec(
         windows_days=(30, 365),
@@ -141,21 +165,29 @@ def test_what_became_known_after_the_prediction_changes_no_input(spark):
         count_statistics=("count", "days_since_last"),
         numeric_statistics=("last", "mean", "slope"),
         groups=tuple(
-            CodeGroup(name=f"{kind}{n}", label="", kind=kind, codes=(CODES[n],), code_hashes=(hashes[n],))
-            for n, kind in enumerate(["count", "count", "count", "numeric", "numeric", "source"])
+            CodeGroup(name=f"{kind}{n}", label="", kind=kind, codes=(code,), code_hashes=(hashes[n],))
+            for n, (kind, code) in enumerate(zip(KINDS, (*CODES, SPENT), strict=True))
         ),
     )
-    events, coverage, at = a_world(dice)
-    other_events, other_coverage = (
+    events, coverage, costs, at = a_world(dice)
+    other_events, other_coverage, other_costs = (
         another_future(dice, events, at, an_event),
         another_future(dice, coverage, at, a_span),
+        another_future(dice, costs, at, a_cost),
     )
     assert sum(row not in events for row in other_events) > 200
     assert other_coverage != coverage
+    assert other_costs != costs
     times = {subject: (moment, moment + timedelta(days=400)) for subject, moment in at.items()}
-    made = inputs_of(spark, events + elsewhere(other_events), coverage + elsewhere(other_coverage), times, spec)
+    worlds = (
+        here + elsewhere(there)
+        for here, there in ((events, other_events), (coverage, other_coverage), (costs, other_costs))
+    )
+    made = inputs_of(spark, *worlds, times, spec)
     honest, other = made[:PEOPLE], made[PEOPLE:]
     np.testing.assert_array_equal(other[:, 0], honest[:, 0])
     assert not np.array_equal(other[:, 1], honest[:, 1]), "the futures do differ, once they are known"
     assert (honest[:, 0, spec.names.index("enrolled_days.365d")] > 0).sum() > 10
+    assert (honest[:, 0, spec.names.index("amount6.sum.365d")] > 0).sum() > 10
+    assert not np.array_equal(other[:, 1, -1], honest[:, 1, -1])
     assert len(np.unique(honest[:, 0], axis=0)) > PEOPLE // 2

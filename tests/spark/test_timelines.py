@@ -3,13 +3,14 @@
 import math
 import random
 from datetime import date, datetime, timedelta
+from decimal import Decimal
 
 import numpy as np
 import pytest
 from pyspark.sql import functions as F
 
 from salus.errors import Refused
-from salus.schemas import CODE_MAP, COVERAGE, EVENTS, IDENTITY, PERSONS, TIMELINES, VOID_CODE
+from salus.schemas import CODE_MAP, COSTS, COVERAGE, EVENTS, IDENTITY, PERSONS, TIMELINES, VOID_CODE
 from salus.timelines.build import timelines
 from salus.timelines.clocks import NEVER, STATIC, micros
 from salus.timelines.codes import codes, refuse_collisions
@@ -25,12 +26,13 @@ def frame(spark, schema, rows):
     return spark.createDataFrame([tuple((provenance | row).get(name) for name in schema.names) for row in rows], schema)
 
 
-def made(spark, events=(), persons=(), coverage=(), identity=(), **settings):
+def made(spark, events=(), persons=(), coverage=(), costs=(), identity=(), **settings):
     """Timelines of small tables, by subject."""
     rows = timelines(
         frame(spark, EVENTS, events),
         frame(spark, PERSONS, persons),
         frame(spark, COVERAGE, coverage),
+        frame(spark, COSTS, costs),
         frame(spark, IDENTITY, identity),
         **settings,
     )
@@ -110,7 +112,7 @@ def built_twice(spark):
         for row in rows[::-1]
     ]
     events = frame(spark, EVENTS, rows).coalesce(1).union(frame(spark, EVENTS, again).repartition(3, "ordinal"))
-    built = timelines(events, *(frame(spark, schema, []) for schema in (PERSONS, COVERAGE, IDENTITY)))
+    built = timelines(events, *(frame(spark, schema, []) for schema in (PERSONS, COVERAGE, COSTS, IDENTITY)))
     return rows, {row["subject_id"]: row.asDict() for row in built.collect()}
 
 
@@ -236,7 +238,7 @@ def test_a_person_of_very_many_events_keeps_the_newest_and_says_what_was_left_ou
         .withColumn("unit", F.lit("mg/dL"))
     )
     static = frame(spark, EVENTS, [{"source_subject_id": 1, "record_id": -1, "code": "SEX/male"}]).select(rows.columns)
-    others = [frame(spark, schema, []) for schema in (PERSONS, COVERAGE, IDENTITY)]
+    others = [frame(spark, schema, []) for schema in (PERSONS, COVERAGE, COSTS, IDENTITY)]
     row = timelines(rows.union(static), *others, limit=1_000).collect()[0]
     newest = micros(datetime(2000, 1, 1)) + (200_000 - 1) * 60_000_000
     assert row["events_dropped"] == 199_000
@@ -278,6 +280,39 @@ def test_codes_are_counted_and_described_and_their_hashes_are_those_of_timelines
     assert found["MEDS_BIRTH"]["ancestors"] is None
     assert found["MEDS_BIRTH"]["code_hash"] == MEDS_BIRTH_HASH
     assert found["MEDS_DEATH"]["code_hash"] == MEDS_DEATH_HASH
+
+
+def test_what_a_record_cost_stands_on_its_day_until_a_newer_version_says_otherwise(spark):
+    def cost(record, version, known, day, amount, currency="USD"):
+        return {
+            "source_subject_id": 1,
+            "record_id": record,
+            "version": version,
+            "available_time": datetime(2020, 3, known),
+            "incurred_date": day,
+            "amount_allowed": None if amount is None else Decimal(amount),
+            "currency": currency,
+        }
+
+    costs = [
+        cost(1, 1, 1, date(2020, 1, 5), "100.50"),
+        cost(1, 2, 10, date(2020, 1, 5), "80.25"),
+        cost(2, 1, 2, date(2020, 1, 6), "7", None),
+        cost(2, 2, 12, date(2020, 1, 6), None),
+        cost(3, 1, 3, None, "9"),
+    ]
+    void = {"record_id": 1, "version": 3, "code": VOID_CODE, "available_time": datetime(2020, 3, 20)}
+    one = made(spark, costs=costs, events=[{"source_subject_id": 1, **void}])[1]
+    hashes = spark.range(1).select(*(F.xxhash64(F.lit(code)).alias(code) for code in ("COST/USD", "COST/XXX"))).head()
+    assert list(zip(one["time"], one["code"], one["value"], one["available"], one["superseded"])) == [
+        (micros(datetime(2020, 1, 5)), hashes["COST/USD"], 100.5, *known(1, 10)),
+        (micros(datetime(2020, 1, 5)), hashes["COST/USD"], 80.25, *known(10, 20)),
+        (micros(datetime(2020, 1, 6)), hashes["COST/XXX"], 7.0, *known(2, 12)),
+    ]
+
+
+def known(*days):
+    return tuple(micros(datetime(2020, 3, day)) for day in days)
 
 
 def test_two_codes_of_one_hash_are_refused(spark):

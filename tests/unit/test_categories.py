@@ -43,7 +43,9 @@ def test_people_of_two_spellings_are_in_one_subgroup():
     assert np.array_equal(found["age"], [""] * 5)
 
 
-@pytest.mark.parametrize("row", ["race,White,White", "sex,f,female", "race,white", "race,white,White\nrace,white,Other"])
+@pytest.mark.parametrize(
+    "row", ["race,White,White", "sex,f,female", "race,white", "race,white,White\nrace,white,Other"]
+)
 def test_a_row_that_is_no_new_spelling_is_refused_by_its_line(tmp_path, row):
     path = tmp_path / "race_and_ethnicity.csv"
     path.write_text(f"attribute,spelling,category\n{row}\n", encoding="utf-8")

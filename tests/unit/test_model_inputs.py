@@ -53,6 +53,12 @@ def slowly(person: Person, at: int, clock: str = "available") -> dict[str, float
                 within = [e for e in mine if e.time >= at - days * DAY]
                 found[f"{group.name}.count.{days}d"] = len(within)
                 found[f"{group.name}.exists.{days}d"] = float(bool(within))
+                found[f"{group.name}.distinct_days.{days}d"] = len({e.time // DAY for e in within})
+        elif group.kind == "amount":
+            told = [e for e in mine if not math.isnan(e.value)]
+            for days in SPEC.windows_days:
+                total = sum(e.value for e in told if e.time >= at - days * DAY)
+                found[f"{group.name}.sum.{days}d"] = max(total, 0)
         else:
             found |= slow_numbers(group.name, [e for e in mine if not math.isnan(e.value)], at)
     return found
@@ -128,6 +134,24 @@ def test_samples_may_stand_in_any_order_and_people_may_have_none():
     assert nothing["inputs"].shape == (0, len(SPEC.names))
     assert nothing["event_values"].shape == (0, 5, 4)
     assert nothing["days"].shape == (0, 30, 2)
+
+
+def test_credits_never_make_an_amount_negative_and_are_taken_off_what_they_repay():
+    spent = [(DAY, -50.0), (20 * DAY, 120.0), (98 * DAY, -5.0), (100 * DAY, 500.0)]
+    persons = [Person([Event(time, time, NEVER, CODES["COST/USD"], value) for time, value in spent])]
+    inputs = model_inputs(batch_of(persons), np.array([0]), np.array([99 * DAY]), SPEC)["inputs"]
+    found = dict(zip(SPEC.names, inputs[0]))
+    assert [found[f"spent.sum.{days}d"] for days in SPEC.windows_days] == [0, 0, 65]
+
+
+def test_a_day_of_several_events_counts_once_in_each_window_that_holds_its_last():
+    at = 60 * DAY + DAY // 2
+    hours = [53 * 24 + 3, 53 * 24 + 13, 53 * 24 + 14, 58 * 24, 58 * 24 + 23, 30 * 24]  # the week begins at 53 d, 12 h
+    events = [Event(hour * DAY // 24, 0, NEVER, CODES["I10"], math.nan) for hour in hours]
+    inputs = model_inputs(batch_of([Person(events)]), np.array([0]), np.array([at]), SPEC)["inputs"]
+    found = dict(zip(SPEC.names, inputs[0]))
+    assert [found[f"hypertension.count.{days}d"] for days in SPEC.windows_days] == [4, 6, 6]
+    assert [found[f"hypertension.distinct_days.{days}d"] for days in SPEC.windows_days] == [2, 3, 3]
 
 
 def test_a_birth_is_no_contact():

@@ -179,7 +179,7 @@ def _from_tables(task, found):
         "(4)(ii)": (
             "Age (from the date of birth) and sex are inputs. Race, ethnicity, language, sexual orientation and gender "
             "identity are no inputs of their own; social determinants and health status assessments are inputs only "
-            f"where the codeset {task.features.codeset} groups their codes."
+            f"where the codeset {', '.join(task.features.codesets)} groups their codes."
         ),
         "(4)(iii)": _representation(found),
         "(7)(i)": valid,

@@ -16,13 +16,13 @@ from salus.storage.tables import conform
 from salus.timelines.clocks import NEVER, STATIC
 from salus.timelines.code_map import code_map, vocabulary_key
 from salus.timelines.codes import codes, refuse_collisions, unmapped
-from salus.timelines.facts import MEDS_DEATH, clock, facts
+from salus.timelines.facts import MEDS_DEATH, clock, cost_code, facts
 from salus.timelines.supersession import superseded_versions, with_superseded
 
 EVENTS_A_PERSON = 100_000
 """The newest that are kept of a person's dated events; what is left out is counted in ``events_dropped``."""
 
-READS = ("events", "persons", "coverage", "identity")
+READS = ("events", "persons", "coverage", "costs", "identity")
 
 
 def build(job) -> None:
@@ -36,16 +36,18 @@ def build(job) -> None:
     ):
         return
     tables = job.tables
-    events, persons, coverage, identity = (tables.read(name) for name in READS)
+    events, persons, coverage, costs, identity = (tables.read(name) for name in READS)
     if vocabulary is not None:
         tables.replace("code_map", code_map(events.select("code").distinct(), vocabulary))
-    tables.replace("codes", codes(events, tables.read("code_map")))
+    carried = events.select("code").unionByName(costs.select(cost_code().alias("code")))
+    tables.replace("codes", codes(carried, tables.read("code_map")))
     refuse_collisions(tables.read("codes"))
     # Few versions are ever replaced: kept and counted, Spark knows it and need not shuffle the events to join them.
-    superseded = superseded_versions(facts(events, persons, coverage)).persist()
+    superseded = superseded_versions(facts(events, persons, coverage, costs)).persist()
     try:
         job.count(versions_superseded=superseded.count())
-        tables.replace("timelines", timelines(events, persons, coverage, identity, superseded=superseded))
+        built = timelines(events, persons, coverage, costs, identity, superseded=superseded)
+        tables.replace("timelines", built)
     finally:
         superseded.unpersist()
     figures = (
@@ -66,6 +68,7 @@ def timelines(
     events: DataFrame,
     persons: DataFrame,
     coverage: DataFrame,
+    costs: DataFrame,
     identity: DataFrame,
     limit: int = EVENTS_A_PERSON,
     superseded: DataFrame | None = None,
@@ -73,12 +76,12 @@ def timelines(
     """One ``TIMELINES`` row for everybody whom an event, a person record or a coverage span names.
 
     Args:
-        events, persons, coverage: the tables of what came in, all versions.
+        events, persons, coverage, costs: the tables of what came in, all versions.
         identity: the table that says which source subjects are one person; its current rows count.
         limit: the dated events kept of a person, newest first; static ones are all kept.
         superseded: ``superseded_versions`` of the facts, where the caller has them already.
     """
-    every = facts(events, persons, coverage)
+    every = facts(events, persons, coverage, costs)
     versioned = with_superseded(every, superseded_versions(every) if superseded is None else superseded)
     return conform(_parallel(_newest(_people(_of_subject(versioned, identity)), limit)), TIMELINES)
 

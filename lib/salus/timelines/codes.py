@@ -18,7 +18,7 @@ def codes(events: DataFrame, code_map: DataFrame) -> DataFrame:
     Its description is that of conf/codesets/descriptions.csv, else the vocabulary's.
 
     Args:
-        events: table ``events``.
+        events: ``code`` of whatever stands in a timeline, such as table ``events``.
         code_map: table ``code_map``; empty where no vocabulary was given.
     """
     described = small_frame(events.sparkSession, descriptions(), "code STRING, described STRING")

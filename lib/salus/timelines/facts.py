@@ -8,6 +8,12 @@ from salus.sources.units import read_units, units_path
 from salus.timelines.clocks import NEVER, STATIC
 
 MEDS_DEATH = "MEDS_DEATH"
+COST_CODES = "COST/"
+"""How the codes of costs begin: each is ``COST/<currency>``, and its number the allowed amount."""
+
+NO_CURRENCY = "XXX"
+"""Of ISO 4217."""
+
 OMOP_MALE, OMOP_FEMALE = 8507, 8532
 
 # A birth of which only the year, or the month, is known is put in its middle: the least error.
@@ -22,14 +28,15 @@ SEX = f"CASE gender_concept_id WHEN {OMOP_MALE} THEN 'male' WHEN {OMOP_FEMALE} T
 KEYS = ("source_subject_id", "record_id", "version")
 
 
-def facts(events: DataFrame, persons: DataFrame, coverage: DataFrame) -> DataFrame:
-    """Every row of the three tables.
+def facts(events: DataFrame, persons: DataFrame, coverage: DataFrame, costs: DataFrame) -> DataFrame:
+    """Every row of the four tables.
 
     Returns:
         ``source_subject_id, record_id, version, available`` (int64 clock; never before the fact's own time),
         and one of: ``event`` struct<time, code, value>, ``span`` struct<start, end, payer>, ``person`` struct<sex,
         race, ethnicity, care_site, birth>; none of them for a void. A death that a person record states is an event
-        too. ``lacks_unit`` tells a number of a code with a canonical unit that came without one.
+        too, and so is what a record cost, on the day on which it was incurred. ``lacks_unit`` tells a number of a code
+        with a canonical unit that came without one.
     """
     deaths = persons.where(F.col("death_datetime").isNotNull()).select(
         *KEYS,
@@ -42,6 +49,7 @@ def facts(events: DataFrame, persons: DataFrame, coverage: DataFrame) -> DataFra
     happened = (
         events.select(*deaths.columns)
         .unionByName(deaths)
+        .unionByName(_spent(costs).select(deaths.columns))
         .select(
             *KEYS,
             F.greatest(clock("time", STATIC), clock("available_time", STATIC)).alias("available"),
@@ -79,6 +87,24 @@ def facts(events: DataFrame, persons: DataFrame, coverage: DataFrame) -> DataFra
         ).alias("person"),
     )
     return happened.unionByName(spans, True).unionByName(stated, True)
+
+
+def cost_code() -> Column:
+    """The code of a row of table ``costs``."""
+    return F.concat(F.lit(COST_CODES), F.coalesce("currency", F.lit(NO_CURRENCY)))
+
+
+def _spent(costs: DataFrame) -> DataFrame:
+    """Costs as events; a version whose amount is not told is one that only takes the older one's away."""
+    is_told = F.col("amount_allowed").isNotNull()
+    return costs.where("incurred_date IS NOT NULL").select(
+        *KEYS,
+        "available_time",
+        F.col("incurred_date").cast("timestamp_ntz").alias("time"),
+        F.when(is_told, cost_code()).otherwise(VOID_CODE).alias("code"),
+        F.col("amount_allowed").cast("float").alias("numeric_value"),
+        F.col("currency").alias("unit"),
+    )
 
 
 def _codes_with_a_unit() -> list[str]:

@@ -3,7 +3,8 @@
 A codeset is conf/codesets/<name>.csv with the columns ``group, label, kind, unit, code_prefix``: every code that
 begins with the prefix, or has an ancestor that does (``code_map``), belongs to the group; a prefix that ends with ``$``
 is a whole code. Kinds: ``count`` (events are counted), ``numeric`` (their values are
-aggregated), ``source`` (is the person known to this kind of source at all).
+aggregated), ``amount`` (their values are added up: what was spent), ``source`` (is the person known to this kind of
+source at all).
 """
 
 import csv
@@ -16,7 +17,7 @@ from salus.errors import Refused
 from salus.settings import Strict, conf_dir
 from salus.timelines.spec import CodeGroup, CountStatistic, NumericStatistic
 
-KINDS = ("count", "numeric", "source")
+KINDS = ("count", "numeric", "amount", "source")
 LABEL_CODES = "LABEL/"
 """How the codes of labels begin that others made: what is to be predicted is no input, of this time or an earlier."""
 
@@ -40,7 +41,9 @@ class DailySettings(Strict):
 class FeatureSettings(Strict):
     """The features that a task asks for."""
 
-    codeset: str = Field("admission_90d", description="file in conf/codesets, without .csv")
+    codeset: str | tuple[str, ...] = Field(
+        "admission_90d", description="file in conf/codesets, without .csv, or several whose groups stand side by side"
+    )
     windows_days: tuple[int, ...] = Field((30, 90, 365), description="windows of counts, days, ascending")
     numeric_windows_days: tuple[int, ...] = Field((90, 365), description="windows of numeric values, days, ascending")
     count_statistics: tuple[CountStatistic, ...] = Field(
@@ -57,6 +60,11 @@ class FeatureSettings(Strict):
 
     sequence: SequenceSettings | None = Field(None, description="the last events, for an architecture that reads them")
     daily: DailySettings | None = Field(None, description="daily series, for an architecture that reads them")
+
+    @property
+    def codesets(self) -> tuple[str, ...]:
+        """The names of the codesets."""
+        return (self.codeset,) if isinstance(self.codeset, str) else self.codeset
 
     @field_validator("windows_days", "numeric_windows_days", "enrolment_days")
     @classmethod
@@ -122,13 +130,18 @@ def code_groups(
     Raises:
         Refused: a numeric group is asked for that the codeset does not declare.
     """
-    declared = codeset(settings.codeset)
+    declared = [group for name in settings.codesets for group in codeset(name)]
+    if twice := {group.name for group in declared if [other.name for other in declared].count(group.name) > 1}:
+        raise Refused(
+            f"Received the groups {', '.join(sorted(twice))} in two of the codesets {', '.join(settings.codesets)}; "
+            "expected each once. Rename one, or leave a codeset out of `features.codeset`."
+        )
     if settings.numeric_groups != "all":
         numeric = {group.name for group in declared if group.kind == "numeric"}
         if unknown := set(settings.numeric_groups) - numeric:
             raise Refused(
                 f"Received the numeric groups {sorted(unknown)}; expected some of {sorted(numeric)} "
-                f"of the codeset {settings.codeset}. Mend `features.numeric_groups`."
+                f"of the codeset {', '.join(settings.codesets)}. Mend `features.numeric_groups`."
             )
         declared = [group for group in declared if group.kind != "numeric" or group.name in settings.numeric_groups]
     found = []

@@ -15,6 +15,7 @@ from pyspark.sql import functions as F
 from salus.errors import Refused
 from salus.timelines.blocks import INPUTS, Channel, DailyMatrix, EventSequence
 from salus.timelines.entries import lists
+from salus.timelines.facts import COST_CODES
 from salus.timelines.features import LABEL_CODES, FeatureSettings, code_groups
 from salus.timelines.model_inputs import model_inputs
 from salus.timelines.spec import CodeGroup, FeatureSpec, Statistics
@@ -122,7 +123,7 @@ def _groups(settings, known, ancestors, people):
     frequent = sorted(
         (-people.get(code_hash, 0), code)
         for code, (code_hash, _) in known.items()
-        if not code.startswith(("MEDS_", "SEX/", LABEL_CODES))
+        if not code.startswith(("MEDS_", "SEX/", COST_CODES, LABEL_CODES))
     )[: settings.most_frequent]
     taken = {group.name for group in groups} | {group.codes[0] for group in groups if len(group.codes) == 1}
     groups += [
@@ -146,7 +147,7 @@ def _sequence(settings, known, seen):
     frequent = sorted(
         (-seen.get(code_hash, nothing).people, code, label, code_hash)
         for code, (code_hash, label) in known.items()
-        if not code.startswith((MEDS_BIRTH, "SEX/", LABEL_CODES, *asked.without))
+        if not code.startswith((MEDS_BIRTH, "SEX/", COST_CODES, LABEL_CODES, *asked.without))
     )[: asked.most]
     kept = [(code, label, code_hash) for people, code, label, code_hash in frequent if -people >= asked.min_people]
     scales = [seen.get(code_hash, nothing).scale for _, _, code_hash in kept]

@@ -18,7 +18,7 @@ from salus.timelines.recency import days_since_last_event
 from salus.timelines.sequence import event_sequence, newest
 from salus.timelines.sources import known_sources
 from salus.timelines.spec import FeatureSpec
-from salus.timelines.windows import windowed_counts
+from salus.timelines.windows import windowed_counts, windowed_sums
 
 
 def model_inputs(
@@ -92,6 +92,7 @@ def _windowed(batch, code, sample_row, prediction_times, spec, clock):
         _sources(batch, code, sample_row, prediction_times, spec, clock),
         _counts(batch, code, sample_row, prediction_times, spec, clock),
         _numerics(batch, code, sample_row, prediction_times, spec, clock),
+        _amounts(batch, code, sample_row, prediction_times, spec, clock),
     )
     inputs = np.empty((sample_row.size, len(spec.names)), np.float32)
     column = 0
@@ -141,12 +142,13 @@ def _counts(batch, code, sample_row, prediction_times, spec, clock):
     if not groups:
         return
     events = entries(batch, code, spec.vocabulary.members["count"])
-    counts, days = windowed_counts(events, sample_row, prediction_times, groups, spec.windows_days, clock)
-    for statistic in spec.count_statistics:
+    wanted, windows = spec.count_statistics, spec.windows_days
+    found = windowed_counts(events, sample_row, prediction_times, groups, windows, wanted, clock)
+    for statistic in wanted:
         if statistic == "days_since_last":
-            yield days
+            yield found[statistic]
         else:
-            yield from counts if statistic == "count" else counts > 0
+            yield from found["count"] > 0 if statistic == "exists" else found[statistic]
 
 
 def _numerics(batch, code, sample_row, prediction_times, spec, clock):
@@ -159,3 +161,10 @@ def _numerics(batch, code, sample_row, prediction_times, spec, clock):
     for statistic in wanted:
         block = aggregates[statistic]
         yield from block if block.ndim == 3 else [block]
+
+
+def _amounts(batch, code, sample_row, prediction_times, spec, clock):
+    groups = len(spec.of_kind("amount"))
+    if groups and spec.windows_days:
+        events = entries(batch, code, spec.vocabulary.members["amount"], need_value=True)
+        yield from windowed_sums(events, sample_row, prediction_times, groups, spec.windows_days, clock)

@@ -2,8 +2,8 @@
 
 A spec is fitted on the training split, travels as JSON with the data set, the model and every score, and its hash
 says whether two of them fit together. Features come in blocks, in this order: static, recency, enrolment, one flag
-a source, windowed counts of code groups, windowed aggregates of numeric groups. Beside them may stand the last
-events as a sequence and a daily matrix (``blocks``).
+a source, windowed counts of code groups, windowed aggregates of numeric groups, windowed sums of amounts. Beside them
+may stand the last events as a sequence and a daily matrix (``blocks``).
 
 Raw features are in readable units and NaN where missing. Standardised inputs are finite: log1p of counts and of
 days, missing values at the training mean with a flag beside them, training mean 0 and standard deviation 1,
@@ -25,7 +25,7 @@ from salus.timelines.vocabulary import Vocabulary
 WINDOWED_NUMERICS = ("mean", "min", "max", "slope", "count")
 ANY_EVENT = "any_event"
 
-CountStatistic = Literal["count", "exists", "days_since_last"]
+CountStatistic = Literal["count", "exists", "distinct_days", "days_since_last"]
 NumericStatistic = Literal["last", "days_since_last", "mean", "min", "max", "slope", "count"]
 
 
@@ -34,7 +34,7 @@ class CodeGroup(Strict):
 
     name: str
     label: str
-    kind: Literal["count", "numeric", "source"]
+    kind: Literal["count", "numeric", "amount", "source"]
     unit: str | None = None
     codes: tuple[str, ...]
     code_hashes: tuple[int, ...]
@@ -88,6 +88,7 @@ class FeatureSpec(Strict):
             *_sources(self.of_kind("source")),
             *_counts(self),
             *_numerics(self),
+            *_amounts(self),
         ]
 
     @cached_property
@@ -132,7 +133,7 @@ class FeatureSpec(Strict):
     @cached_property
     def vocabulary(self) -> Vocabulary:
         """The codes of the groups of each kind, of all groups, of the sequence and of the daily channels."""
-        kinds = {kind: self.of_kind(kind) for kind in ("count", "numeric", "source")} | {"any": self.groups}
+        kinds = {kind: self.of_kind(kind) for kind in ("count", "numeric", "amount", "source")} | {"any": self.groups}
         hashes = {kind: [group.code_hashes for group in groups] for kind, groups in kinds.items()}
         if self.sequence is not None:
             hashes["sequence"] = [(code_hash,) for code_hash in self.sequence.code_hashes]
@@ -211,18 +212,18 @@ def _counts(spec):
                     is_log=True,
                 )
             continue
-        wording = "number" if statistic == "count" else "any"
+        wording = {"count": "number", "exists": "any", "distinct_days": "days with one"}[statistic]
         for days in spec.windows_days:
             for group in groups:
                 yield Feature(
                     f"{group.name}.{statistic}.{days}d",
                     f"{group.label}: {wording} in the last {days} days",
                     statistic,
-                    "",
+                    "d" if statistic == "distinct_days" else "",
                     _code(group),
                     group.name,
                     days,
-                    is_log=statistic == "count",
+                    is_log=statistic != "exists",
                 )
 
 
@@ -247,6 +248,21 @@ def _numerics(spec):
         for days in spec.numeric_windows_days:
             for group in groups:
                 yield _windowed_numeric(group, statistic, days)
+
+
+def _amounts(spec):
+    for days in spec.windows_days:
+        for group in spec.of_kind("amount"):
+            yield Feature(
+                f"{group.name}.sum.{days}d",
+                f"{group.label}: in all in the last {days} days",
+                "sum",
+                group.unit or "",
+                _code(group),
+                group.name,
+                days,
+                is_log=True,
+            )
 
 
 def _windowed_numeric(group, statistic, days):

@@ -4,14 +4,18 @@ An event is in the window of W days at T iff ``T - W days <= time <= T``. Result
 keeps every step a pass over contiguous memory.
 """
 
+from collections.abc import Collection
+
 import numpy as np
 
 from salus.timelines.clocks import MICROSECONDS_PER_DAY
 from salus.timelines.entries import Entries, chunks, reach, visible_pairs
 
 
-def windowed_counts(events: Entries, sample_row, prediction_times, groups: int, windows_days, clock: str):
-    """How many events of each group each window holds, and when the last one ever was.
+def windowed_counts(
+    events: Entries, sample_row, prediction_times, groups: int, windows_days, statistics: Collection[str], clock: str
+):
+    """How many events of each group each window holds, on how many days, and when the last one ever was.
 
     Args:
         events: the batch's events of the groups.
@@ -19,13 +23,18 @@ def windowed_counts(events: Entries, sample_row, prediction_times, groups: int, 
         prediction_times: int64 (samples,), microseconds since the epoch.
         groups: number of groups.
         windows_days: ascending widths in days.
+        statistics: which are wanted.
         clock: see ``visible_pairs``.
 
     Returns:
-        float32 (windows, samples, groups) counts; float32 (samples, groups) days since the last, NaN = never.
+        A dict of float32 arrays: ``count`` and, where wanted, ``distinct_days`` (UTC) (windows, samples, groups);
+        ``days_since_last`` (samples, groups), NaN = never.
     """
     counts = np.empty((len(windows_days), sample_row.size, groups), np.float32)
     days_since = np.empty((sample_row.size, groups), np.float32)
+    found = {"count": counts, "days_since_last": days_since}
+    if "distinct_days" in statistics:
+        found["distinct_days"] = np.empty_like(counts)
     first, end = reach(events, sample_row, prediction_times)
     for part in chunks(end - first, groups * max(1, len(windows_days))):
         at = prediction_times[part]
@@ -35,7 +44,49 @@ def windowed_counts(events: Entries, sample_row, prediction_times, groups: int, 
         days_since[part] = days_since_last(cell, age, at.size * groups).reshape(at.size, groups)
         _, key = in_windows(cell, age, at.size * groups, windows_days)
         counts[:, part] = sums(key, None, at.size * groups, windows_days).reshape(-1, at.size, groups)
-    return counts, days_since
+        if "distinct_days" in found:
+            last = last_of_each_day(cell, events.time[pairs.entry])
+            _, key = in_windows(cell[last], age[last], at.size * groups, windows_days)
+            days = sums(key, None, at.size * groups, windows_days)
+            found["distinct_days"][:, part] = days.reshape(-1, at.size, groups)
+    return found
+
+
+def last_of_each_day(cell: np.ndarray, time: np.ndarray) -> np.ndarray:
+    """The position of the last event of each cell on each day, UTC. Events of a cell ascend in time."""
+    if not time.size:
+        return np.empty(0, np.int64)
+    day = time // MICROSECONDS_PER_DAY
+    day -= day.min()
+    _, from_the_end = np.unique((cell * (day.max() + 1) + day)[::-1], return_index=True)
+    return time.size - 1 - from_the_end
+
+
+def windowed_sums(events: Entries, sample_row, prediction_times, groups: int, windows_days, clock: str):
+    """What the values of each group's events add up to in each window; 0 where credits are more than what they repay.
+
+    Args:
+        events: the batch's events of the groups, all with a value.
+        sample_row: int64 (samples,), the batch's row of each sample.
+        prediction_times: int64 (samples,), microseconds since the epoch.
+        groups: number of groups.
+        windows_days: ascending widths in days.
+        clock: see ``visible_pairs``.
+
+    Returns:
+        float32 (windows, samples, groups), in the values' unit.
+    """
+    found = np.empty((len(windows_days), sample_row.size, groups), np.float32)
+    first, end = reach(events, sample_row, prediction_times)
+    for part in chunks(end - first, groups * max(1, len(windows_days))):
+        at = prediction_times[part]
+        pairs = visible_pairs(events, first[part], end[part], at, clock)
+        cell = pairs.sample * np.int32(groups) + events.group[pairs.entry]
+        inside, key = in_windows(cell, at[pairs.sample] - events.time[pairs.entry], at.size * groups, windows_days)
+        value = events.value[pairs.entry][inside].astype(np.float64)
+        total = sums(key, value, at.size * groups, windows_days)
+        found[:, part] = np.maximum(total, 0).reshape(-1, at.size, groups)
+    return found
 
 
 def days_since_last(cell: np.ndarray, age: np.ndarray, cells: int) -> np.ndarray:
