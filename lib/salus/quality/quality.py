@@ -5,6 +5,8 @@ from dataclasses import asdict
 from functools import partial
 from itertools import chain
 
+from pyspark.sql import DataFrame
+
 from salus.job import Job
 from salus.quality import declaration as declared
 from salus.quality.declaration import Checks, load_checks
@@ -53,8 +55,8 @@ def quality(job: Job) -> list[Result]:
 def found(tables: Tables, declared_checks: Checks) -> tuple[list[Finding], list[Volume]]:
     """Every finding of ``declared_checks``, and the daily volumes of every source."""
     checks = declared_checks.checks
-    replaced = replaced_versions(tables.read("records")).persist()
-    everybody = people(tables, replaced).persist()
+    replaced = _counted(replaced_versions(tables.read("records")))
+    everybody = _counted(people(tables, replaced))
     drops = {name: check for name, check in checks.items() if isinstance(check, declared.VolumeDrop)}
     counted: Sequence[Callable[[], list]] = [
         partial(volumes, tables, next(iter(drops.values()), None)),
@@ -71,3 +73,10 @@ def found(tables: Tables, declared_checks: Checks) -> tuple[list[Finding], list[
         replaced.unpersist()
     findings += [volume_findings(name, by_day) for name in drops]
     return list(chain.from_iterable(findings)), by_day
+
+
+def _counted(rows: DataFrame) -> DataFrame:
+    """``rows`` in memory: where Spark knows that they are few, it need not shuffle all events to join them."""
+    kept = rows.persist()
+    kept.count()
+    return kept
