@@ -5,7 +5,7 @@ from datetime import date, datetime, timedelta
 
 import pytest
 
-from salus.cohorts.cohort import cohort, eligible, tonight
+from salus.cohorts.cohort import cohort, eligible, labelled_samples, tonight
 from salus.cohorts.grid import grid
 from salus.cohorts.index import index_codes
 from salus.cohorts.task import Gates, Index, IndexEvent, Task
@@ -150,3 +150,38 @@ def test_codes_that_nothing_begins_with_are_held_with_what_was_looked_for(made, 
 def test_the_codes_of_an_index_are_looked_up_by_how_they_begin(spark, task):
     found = index_codes(spark.createDataFrame(CODE_ROWS, CODES), task.index.event)
     assert (found.ends.tolist(), found.starts.tolist(), found.within_days) == ([DISCHARGE], [EMERGENCY, ELECTIVE], 1)
+
+
+BOOKED, MISSED = 105, 106
+BOOKINGS = [("APPOINTMENT/BOOKED", BOOKED, None, 9, None), ("APPOINTMENT/NOSHOW", MISSED, None, 9, None)]
+
+
+def booked_person(subject):
+    """A booking ten days ahead, told as it is made; of every third it is called off, of every other third missed."""
+    made = micros(date(2026, 1, 1) + timedelta(days=subject % 60)) + 9 * 3_600_000_000
+    due = made + 10 * MICROSECONDS_PER_DAY
+    off = made + (2 if subject % 2 else 8) * MICROSECONDS_PER_DAY if subject % 3 == 0 else NEVER
+    rows = [(made, made, off, BOOKED, 10.0), (micros(END), micros(END), NEVER, LAB, float("nan"))]
+    rows += [(due, due, NEVER, MISSED, float("nan"))] if subject % 3 == 1 else []
+    time, available, superseded, code, value = map(list, zip(*sorted(rows), strict=True))
+    whole = dict(zip(TIMELINES.names, person(subject), strict=True))
+    whole |= {"time": time, "available": available, "superseded": superseded, "code": code, "value": value}
+    return tuple(whole[name] for name in TIMELINES.names)
+
+
+def test_a_booking_that_stands_three_days_before_it_is_looked_at_then_in_training_and_tonight(spark):
+    shipped = Task.load("no_show")
+    people = spark.createDataFrame([booked_person(each) for each in range(60)], TIMELINES).repartition(2)
+    codes = spark.createDataFrame(BOOKINGS, CODES)
+    due = {subject: date(2026, 1, 11) + timedelta(days=subject) for subject in range(60)}
+    stands = {subject for subject in due if subject % 3 or subject % 2 == 0}
+    expected = {(subject, due[subject] - timedelta(days=3)) for subject in stands}
+    nights = grid(shipped.index, shipped.label, END)
+    found = {(row[0], row[1].date()): row[2] for row in eligible(people, codes, shipped, nights).collect()}
+    assert found == dict.fromkeys(expected, 0)
+    for night in (date(2026, 1, 9), date(2026, 1, 11)):
+        then = {(row[0], row[1].date()): row[2] for row in eligible(people, codes, shipped, [night]).collect()}
+        assert then == {each: step for each, step in found.items() if each[1] == night}
+    labelled = labelled_samples(people, codes, shipped, nights).collect()
+    labels = {row["subject_id"]: row["is_positive"] for row in labelled if row["step_lost"] == 0}
+    assert labels == {subject: True for subject in due if subject % 3 == 1}  # of the others nobody says what became

@@ -4,7 +4,7 @@ import csv
 import json
 from collections import Counter
 from datetime import datetime
-from decimal import Decimal
+from decimal import ROUND_HALF_UP, Decimal
 
 import pytest
 from pyspark.sql import functions as F
@@ -120,17 +120,70 @@ def test_notes_hold_the_decoded_text(fhir, real_data):
     assert notes.where("note_text LIKE '%Chief Complaint%'").count() > len(resources) / 2
 
 
-def test_payments_sum_to_the_cent(fhir, real_data):
-    paid = fhir.tables.read("costs").agg(F.sum("paid_by_payer")).head()[0]
-    told = [
-        one["payment"]["amount"]["value"]
-        for one in raw(real_data / "fhir" / "ndjson_9_patients")["ExplanationOfBenefit.ndjson"]
+def to_four_places(value) -> Decimal:
+    return Decimal(str(value)).quantize(Decimal("0.0001"), ROUND_HALF_UP)
+
+
+def of_lines(claim, category) -> list[Decimal]:
+    """The amounts of a CMS category in the adjudications of an ExplanationOfBenefit's lines."""
+    return [
+        to_four_places(one["amount"]["value"])
+        for line in claim["item"]
+        for one in line.get("adjudication", [])
+        if one["category"]["coding"][0]["code"].endswith(f"/{category}")
     ]
-    assert (
-        paid.quantize(Decimal("0.01"))
-        == sum((Decimal(str(value)) for value in told), Decimal()).quantize(Decimal("0.01"))
-        == Decimal("691797.18")
-    )
+
+
+def test_claims_and_payments_say_the_same_money_once(fhir, real_data):
+    """Every amount by its own column, as the raw files add up: claims charge, what answers them pays."""
+    content = raw(real_data / "fhir" / "ndjson_9_patients")
+    claims, answers = content["Claim.ndjson"], content["ExplanationOfBenefit.ndjson"]
+    assert {one["claim"]["reference"] for one in answers} < {f"Claim/{one['id']}" for one in claims}
+    columns = ["total_charge", "amount_allowed", "paid_by_payer", "paid_patient_coinsurance", "paid_patient_deductible"]
+    found = {
+        row["record_type"]: row
+        for row in fhir.tables.read("costs")
+        .join(fhir.tables.read("ingested_files").select("file_id", "record_type"), "file_id")
+        .groupBy("record_type")
+        .agg(F.count("*").alias("rows"), *(F.sum(name).alias(name) for name in columns))
+        .collect()
+    }
+    assert {kind: row["rows"] for kind, row in found.items()} == {
+        "Claim": len(claims),
+        "ExplanationOfBenefit": len(answers),
+    }
+    charge, answer = found["Claim"], found["ExplanationOfBenefit"]
+    assert charge["total_charge"] == sum(to_four_places(one["total"]["value"]) for one in claims)
+    assert [charge[name] for name in columns[1:]] == [None] * 4
+    assert answer["total_charge"] is None
+    paid = sum(to_four_places(one["payment"]["amount"]["value"]) for one in answers)
+    assert answer["paid_by_payer"] == paid
+    assert paid.quantize(Decimal("0.01")) == Decimal("691797.18")
+    for column, category in zip(
+        ("amount_allowed", "paid_patient_coinsurance", "paid_patient_deductible"),
+        ("line_alowd_chrg_amt", "line_coinsrnc_amt", "line_bene_ptb_ddctbl_amt"),
+        strict=True,
+    ):
+        assert answer[column] == sum(amount for one in answers for amount in of_lines(one, category)), column
+
+
+def test_each_claim_and_line_is_one_event_whoever_tells_it(fhir, real_data):
+    content = raw(real_data / "fhir" / "ndjson_9_patients")
+    claims, answers = content["Claim.ndjson"], content["ExplanationOfBenefit.ndjson"]
+    files = fhir.tables.read("ingested_files").where("site = 'ndjson_9_patients'").select("file_id")
+    kind = F.regexp_extract("code", "^(CLAIM/.*|CLAIM_LINE|REMITTANCE/.*)", 1).alias("kind")
+    events = fhir.tables.read("events").join(files, "file_id").withColumn("kind", kind).where("kind != ''")
+    counted = events.groupBy("kind").agg(F.count("*").alias("rows"), F.sum("numeric_value").alias("sum")).collect()
+    lines = [line for one in claims for line in one["item"]]
+    expected = Counter(f"CLAIM/{one['type']['coding'][0]['code'].upper()}" for one in claims)
+    assert {row["kind"]: row["rows"] for row in counted} == expected | {
+        "CLAIM_LINE": len(lines),
+        "REMITTANCE/COMPLETE": len(answers),
+    }
+    [priced] = [row["sum"] for row in counted if row["kind"] == "CLAIM_LINE"]
+    assert priced == pytest.approx(sum(line["net"]["value"] for line in lines if "net" in line), rel=1e-6)
+    visits = events.where("kind != 'CLAIM_LINE'").select("visit_id").distinct().count()
+    assert visits == len(claims)  # an answer belongs to the claim that it names
 
 
 def test_a_payers_extract_agrees_with_its_files(spark, real_data, job_in, tmp_path):

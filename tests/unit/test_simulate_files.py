@@ -238,6 +238,7 @@ def test_the_files_hold_nothing_that_came_later_than_the_as_of_date(made):
         "MedicationRequest",
         "Procedure",
         "DocumentReference",
+        "Appointment",
     ):
         assert max(r["meta"]["lastUpdated"] for r in resources(out, kind)) < f"{cut}T01", kind
     for name in ("eligibility", "medical_claim", "pharmacy_claim"):

@@ -22,8 +22,7 @@ from salus.cohorts.exclusions import excluded_codes, fill_codes
 from salus.cohorts.gates import check_gates, figures_of, totals
 from salus.cohorts.grid import data_end, grid
 from salus.cohorts.high_cost import high_from, is_high
-from salus.cohorts.index import COLUMNS as INDEX_COLUMNS
-from salus.cohorts.index import index_codes, index_samples
+from salus.cohorts.index import index_codes, index_columns, index_samples
 from salus.cohorts.labellers import label_steps, labeller
 from salus.cohorts.named_codes import named_codes
 from salus.cohorts.splits import split_samples, split_step
@@ -140,7 +139,7 @@ def eligible(timelines: DataFrame, codes: DataFrame, task: Task, dates: Sequence
     """
     times = np.array([micros(day) for day in dates], np.int64)
     looked_up, index = _looked_up(codes, task), index_codes(codes, task.index.event)
-    columns = dict.fromkeys((*columns_of(task.eligibility), *(INDEX_COLUMNS if index else ())))
+    columns = dict.fromkeys((*columns_of(task.eligibility), *index_columns(index)))
     return timelines.select("subject_id", *columns).mapInArrow(
         partial(_eligible, judged=looked_up, index=index, times=times), ELIGIBLE
     )
@@ -154,7 +153,7 @@ def labelled_samples(timelines: DataFrame, codes: DataFrame, task: Task, dates: 
     times = np.array([micros(day) for day in dates], np.int64)
     made = labeller(task.label, codes, task.eligibility.largest_gap_days or 0)
     looked_up, index = _looked_up(codes, task), index_codes(codes, task.index.event)
-    columns = dict.fromkeys((*columns_of(task.eligibility), *INDEX_COLUMNS, *made.columns))
+    columns = dict.fromkeys((*columns_of(task.eligibility), *index_columns(index), *made.columns))
     return timelines.select("subject_id", *columns).mapInArrow(
         partial(_labelled, judged=looked_up, labels=made, index=index, times=times), SAMPLES
     )
@@ -178,7 +177,10 @@ def _looked_up(codes, task):
 def _looked_at(task, when):
     if task.index.event is None:
         return f"known people{when}"
-    event = f"{' or '.join(task.index.event.codes)} of the last {task.index.event.within_days} d"
+    codes = " or ".join(task.index.event.codes)
+    if task.index.event.days_before is not None:
+        return f"people of whom {codes} was known, due {task.index.event.days_before} d later,{when}"
+    event = f"{codes} of the last {task.index.event.within_days} d"
     if task.index.event.nth_day is not None:
         event = f"day {task.index.event.nth_day} with {event}"
     return f"people of whom {event} became known the day before{when}"

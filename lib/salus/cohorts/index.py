@@ -1,8 +1,8 @@
 """Samples: who is looked at on which night; everybody, or those of whom an index event has just become known.
 
 The prediction time of an event is the first night on which it was available, in training too, so that a model learns
-from what the night knew. The same function makes the samples of two years of nights and tonight's, and never a pair of
-a person and a night on which nothing became known.
+from what the night knew; or, where the event says that something is planned, the night some days before that. The same
+function makes the samples of two years of nights and tonight's, and never a pair of a person and a night of no event.
 """
 
 from typing import NamedTuple
@@ -14,12 +14,13 @@ from pyspark.sql import DataFrame
 from salus.cohorts.eligibility import pairs
 from salus.cohorts.named_codes import named_codes
 from salus.cohorts.nth_day import nth_day
+from salus.cohorts.planned import nights_before
 from salus.cohorts.task import IndexEvent
 from salus.timelines.clocks import MICROSECONDS_PER_DAY, STATIC
 from salus.timelines.entries import chunks, lists
 
 COLUMNS = ("time", "available", "superseded", "code")
-"""The columns of ``timelines`` that index events look at."""
+"""The columns of ``timelines`` that index events look at, where they plan nothing."""
 
 
 class IndexCodes(NamedTuple):
@@ -31,6 +32,7 @@ class IndexCodes(NamedTuple):
     """Hashes of the codes of ``IndexEvent.continued_by``."""
     within_days: int
     nth_day: int | None = None
+    days_before: int | None = None
 
 
 class _Stays(NamedTuple):
@@ -53,7 +55,15 @@ def index_codes(codes: DataFrame, event: IndexEvent | None) -> IndexCodes | None
     if event is None:
         return None
     ends = named_codes(codes, event.codes, event.systems)
-    return IndexCodes(ends, named_codes(codes, event.continued_by), event.within_days, event.nth_day)
+    starts = named_codes(codes, event.continued_by)
+    return IndexCodes(ends, starts, event.within_days, event.nth_day, event.days_before)
+
+
+def index_columns(index: IndexCodes | None) -> tuple[str, ...]:
+    """The columns of ``timelines`` that ``index_samples`` looks at."""
+    if index is None:
+        return ()
+    return COLUMNS if index.days_before is None else (*COLUMNS, "value")
 
 
 def index_samples(batch: pa.RecordBatch, times: np.ndarray, index: IndexCodes | None) -> tuple[np.ndarray, np.ndarray]:
@@ -63,10 +73,11 @@ def index_samples(batch: pa.RecordBatch, times: np.ndarray, index: IndexCodes | 
     event that is visible at T and at most ``within_days`` old was first available in the day before T, unless by what
     is visible at T its stay goes on: a stay is open at the end of its day, or another starts on the next. An event of
     which any version was visible on an earlier night, or another within a day of it, is not new
-    (docs/clarifications.md). Where the n-th day is asked for, a row is looked at once: ``nth_day``.
+    (docs/clarifications.md). Where the n-th day is asked for, a row is looked at once: ``nth_day``. Where something is
+    planned, on the night so many days before it: ``nights_before``.
 
     Args:
-        batch: rows of ``timelines``, with at least ``COLUMNS`` where there is an index event.
+        batch: rows of ``timelines``, with at least ``index_columns(index)``.
         times: int64 (times,), the nights, each 00:00 UTC in microseconds since the epoch.
         index: the index event, or None for a calendar.
 
@@ -78,6 +89,8 @@ def index_samples(batch: pa.RecordBatch, times: np.ndarray, index: IndexCodes | 
         return np.repeat(np.arange(batch.num_rows), times.size), np.tile(times, batch.num_rows)
     if index.nth_day is not None:
         return nth_day(batch, times, index.ends, index.nth_day, index.within_days)
+    if index.days_before is not None:
+        return nights_before(batch, times, index.ends, index.days_before)
     stays = _stays(batch, index)
     is_candidate = stays.is_end & stays.was_shown & np.isin(stays.night, times)
     is_candidate &= stays.time >= stays.night - index.within_days * MICROSECONDS_PER_DAY

@@ -23,7 +23,7 @@ SPLITS = ("train", "tuning", "calibration", "held_out")
 
 
 class IndexEvent(Strict):
-    """What makes a person worth predicting for, on the first night on which it is known."""
+    """What makes a person worth predicting for: on the first night on which it is known, or before what it plans."""
 
     codes: tuple[str, ...] = Field(min_length=1, description="how the codes of the index event begin")
     within_days: int = Field(default=1, ge=1, description="days before the prediction within which it happened")
@@ -36,11 +36,21 @@ class IndexEvent(Strict):
     nth_day: int | None = Field(
         default=None, ge=1, description="once a person: the day that many days with such an event are known"
     )
+    days_before: int | None = Field(
+        default=None,
+        ge=0,
+        description="the event plans something, as many days ahead as its number says; predict so many days before it",
+    )
 
     @model_validator(mode="after")
-    def _a_number_of_days_is_not_a_stay(self):
+    def _one_way_to_a_night(self):
         if self.nth_day is not None and self.continued_by:
             raise ValueError("nth_day counts days and continued_by joins stays; expected one of them")
+        if self.days_before is not None and (self.nth_day is not None or self.continued_by or self.within_days != 1):
+            raise ValueError(
+                "days_before is counted from what the event plans; expected none of nth_day, continued_by and "
+                "within_days beside it"
+            )
         return self
 
 
@@ -51,7 +61,9 @@ class Index(Strict):
         default="month", description="first of the month, or Monday; every day with an event"
     )
     last: int = Field(default=24, ge=1, description="dates, counted back from the last that can be labelled")
-    event: IndexEvent | None = Field(default=None, description="only people of whom this became known the day before")
+    event: IndexEvent | None = Field(
+        default=None, description="only people of whom this became known the day before, or is planned"
+    )
 
     @model_validator(mode="after")
     def _events_are_looked_for_every_day(self):

@@ -3,6 +3,7 @@
 import sys
 from pathlib import Path
 
+from salus.simulate.appointments import NO_SHOW, NO_SHOW_TERMS
 from salus.simulate.attainable import fitted
 from salus.simulate.catalogue import CONDITIONS
 from salus.simulate.risk import ADMISSION, DEATH, FAST, LAPSE_LOGIT, TERMS, WORSENING_LOGIT
@@ -12,7 +13,7 @@ BEGIN, END = "<!-- tables: made by salus.simulate.model_page -->\n", "<!-- end o
 
 def tables() -> str:
     """All coefficients as Markdown."""
-    return "\n".join([_equations(), _fast(), _conditions(), _fitted()])
+    return "\n".join([_equations(), _fast(), _no_show(), _conditions(), _fitted()])
 
 
 def with_tables(page: str) -> str:
@@ -44,6 +45,11 @@ def _equations():
 def _fast():
     lines = ["### Other weekly transitions", "", "| transition | probability |", "|---|---|"]
     return "\n".join(lines + [f"| {name} | {value:g} |" for name, value in FAST.items()]) + "\n"
+
+
+def _no_show():
+    lines = ["### Missed appointments", "", "| term | logit of a booking, not called off, being missed |", "|---|---|"]
+    return "\n".join(lines + [f"| {NO_SHOW_TERMS[name]} | {value:g} |" for name, value in NO_SHOW.items()]) + "\n"
 
 
 def _conditions():

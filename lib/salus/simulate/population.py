@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from salus.simulate.appointments import Appointments, draw_appointments
 from salus.simulate.claims import Claims, draw_claims
 from salus.simulate.course import Course, live
 from salus.simulate.devices import Wearing, draw_wearing
@@ -38,13 +39,14 @@ class Chunk:
     fill_paid_day: np.ndarray  # int64 (fills,)
     claims: Claims
     wearing: Wearing
+    appointments: Appointments  # of a stream of their own: all else is what it was without them
     rng: np.random.Generator  # for what is left to draw
 
 
 def chunks(people: int, seed: int) -> Iterator[Chunk]:
     """The population, ``CHUNK`` people at a time; a chunk depends on the seed, its number and its size only."""
     for number, first in enumerate(range(0, people, CHUNK)):
-        rng = np.random.Generator(np.random.PCG64(np.random.SeedSequence([seed, number])))
+        rng = _stream(seed, number)
         course = live(rng, draw_people(rng, first, min(CHUNK, people - first)))
         visits = draw_visits(rng, course)
         fills = draw_fills(rng, course)
@@ -59,5 +61,10 @@ def chunks(people: int, seed: int) -> Iterator[Chunk]:
             fills.day + rng.integers(1, 5, len(fills)),
             draw_claims(rng, course, visits),
             draw_wearing(rng, course),
+            draw_appointments(_stream(seed, number, 1), course, visits),
             rng,
         )
+
+
+def _stream(seed, number, *branch):
+    return np.random.Generator(np.random.PCG64(np.random.SeedSequence([seed, number], spawn_key=branch)))

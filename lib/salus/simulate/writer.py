@@ -12,7 +12,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from salus.errors import Refused
-from salus.simulate import claims, ehr, layouts, notes, planted, wearables
+from salus.simulate import bookings, claims, ehr, layouts, notes, planted, wearables
+from salus.simulate.appointments import AHEAD, CALLED_OFF, MISSED
 from salus.simulate.attainable import attainable_probability
 from salus.simulate.clock import DAYS, HORIZON_DAYS, MINUTES, NO_DAY, Clock
 from salus.simulate.course import ALIVE
@@ -41,7 +42,16 @@ TRUTH = pa.schema(
         ("outcome", pa.bool_()),
     ]
 )
-EHR = ("Patient", "Encounter", "Condition", "Observation", "MedicationRequest", "Procedure", "DocumentReference")
+EHR = (
+    "Patient",
+    "Encounter",
+    "Condition",
+    "Observation",
+    "MedicationRequest",
+    "Procedure",
+    "DocumentReference",
+    "Appointment",
+)
 TABLES = {
     ("payer", "eligibility"): layouts.ELIGIBILITY,
     ("payer", "medical_claim"): layouts.MEDICAL,
@@ -165,6 +175,7 @@ class _Writer:
         versions = planted.result_versions(rng, chunk.results, known[chunk.results.row])
         lines, molar = observations(clock, course, chunk.results, versions, base, base)
         self._put("ehr", "Observation", lines, rng)
+        self._appointments(chunk)
         someone = ehr_id(course.people.number[known])[:1].to_pylist()
         if someone:
             mine = planted.share_of(chunk.number, self.chunks, self.malformed)
@@ -176,6 +187,15 @@ class _Writer:
         )
         for lab, count in molar.items():
             self.planted[f"{lab} in other units at one site"] += count
+
+    def _appointments(self, chunk: Chunk):
+        known = np.flatnonzero(chunk.course.people.in_ehr[chunk.appointments.row])
+        made, base = chunk.appointments.take(known), chunk.number * STRIDE
+        for lines in (bookings.booked_lines, bookings.outcome_lines):
+            self._put("ehr", "Appointment", lines(self.clock, chunk.course, made, base))
+        self.planted["appointments booked"] += len(made)
+        for name, kind in (("missed", MISSED), ("called off", CALLED_OFF), ("not over yet", AHEAD)):
+            self.planted[f"appointments {name}"] += int((made.outcome == kind).sum())
 
     def _payer(self, chunk: Chunk):
         clock, course, rng, base = self.clock, chunk.course, chunk.rng, chunk.number * STRIDE

@@ -26,6 +26,9 @@ BUILT_IN = {
             WHEN 'http://hl7.org/fhir/sid/icd-9-cm' THEN 'ICD9CM'
             WHEN 'http://hl7.org/fhir/sid/icd-10' THEN 'ICD10'
             WHEN 'https://bluebutton.cms.gov/resources/codesystem/hcpcs' THEN 'HCPCS'
+            WHEN 'http://www.cms.gov/Medicare/Coding/HCPCSReleaseCodeSets' THEN 'HCPCS'
+            WHEN 'http://www.cms.gov/Medicare/Coding/ICD10' THEN 'ICD10PCS'
+            WHEN 'http://www.ada.org/cdt' THEN 'CDT'
             ELSE nullif(regexp_extract(system, '([^/:]+)$', 1), '') END""",
     "coding_rank(system)": """
         CASE system WHEN 'http://hl7.org/fhir/sid/icd-10-cm' THEN 0 WHEN 'http://snomed.info/sct' THEN 2 ELSE 1 END""",
