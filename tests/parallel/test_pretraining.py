@@ -69,7 +69,7 @@ TASK = Task(
         ),
     ),
     baseline=Model(architecture="logistic", settings=ModelSettings(epochs=1, batch_size=512, reader="arrow")),
-    pretraining=Pretraining(cuts=3, apart_days=120, epochs=15, learning_rate=0.02, batch_size=24, patience=15),
+    pretraining=Pretraining(cuts=3, apart_days=120, epochs=15, learning_rate=0.01, batch_size=32, patience=15),
     splits=Splits(),
     tiers=[Tier(name="all", from_percentile=0)],
 )
