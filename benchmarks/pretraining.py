@@ -37,13 +37,14 @@ from salus.datasets.parquet import Samples, written
 from salus.evaluation.bootstrap import intervals
 from salus.evaluation.discrimination import Ranking, auroc
 from salus.job import spark_job
+from salus.models.ways import way_of
 from salus.privacy.pseudonyms import create_key
 from salus.simulate.writer import simulate
 from salus.sources.ingest import ingest
 from salus.timelines.build import build
 from salus.timelines.features import SequenceSettings
 from salus.training.encoders import encoder_name
-from salus.training.package import load_package
+from salus.training.package import Package, load_package
 from salus.training.pretrain import pretrain
 from salus.training.train import networks_of
 from timing import save, surroundings
@@ -53,8 +54,8 @@ KEY = "5a" * 32
 """Splits are hashes of pseudonyms: with a key of its own, each run would hold out other people."""
 
 SOURCES = {"fhir_r4": "ehr", "payer_extract": "payer"}
-LABELS, DRAWS = (500, 5000, None), {500: 8, 5000: 4, None: 1}
-"""Training labels, None = all; and how often so many are drawn."""
+DRAWS = {500: 6, 5000: 2, None: 1}
+"""How often so many training labels are drawn; None = all of them, drawn once."""
 
 REPLICATES = 1000
 
@@ -69,13 +70,13 @@ def main() -> int:
     args = made.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         warehouse = args.warehouse or f"{folder}/warehouse"
-        tasks = {architecture: task_of(architecture) for architecture in args.architecture}
-        seconds = prepare(warehouse, args.people, args.seed, next(iter(tasks.values())))
+        tasks = [task_of(architecture) for architecture in args.architecture]
+        seconds = prepare(warehouse, args.people, args.seed, tasks[0])
         measured = []
-        for architecture, task in tasks.items():
+        for task in tasks:
             encoder = pre_trained(warehouse, task, seconds)
-            measured += [gain(warehouse, task, architecture, encoder, labels, folder) for labels in LABELS]
-    at_500 = [each for each in measured if each["labels"] == LABELS[0]]
+            measured += [gain(warehouse, task, encoder, labels, folder) for labels in DRAWS]
+    at_500 = [each for each in measured if each["labels"] == min(filter(None, DRAWS))]
     verdict = {f"{each['architecture']}_gains_at_500": each["low"] > 0 for each in at_500}
     print(verdict)
     save(
@@ -132,8 +133,8 @@ def here(warehouse: str) -> argparse.Namespace:
     return argparse.Namespace(warehouse=warehouse, master="local[1,4]", ranks=1)
 
 
-def pre_trained(warehouse: str, task: Task, seconds: dict[str, float]):
-    """The encoder of ``task``, and the row of its model."""
+def pre_trained(warehouse: str, task: Task, seconds: dict[str, float]) -> Package:
+    """The encoder of ``task``."""
     began = time.monotonic()
     with spark_job("pretrain", here(warehouse)) as job:
         pretrain(job, task)
@@ -144,18 +145,16 @@ def pre_trained(warehouse: str, task: Task, seconds: dict[str, float]):
     return load_package(f"{warehouse}/{row['package_path']}")
 
 
-def gain(warehouse: str, task: Task, architecture: str, encoder, labels: int | None, folder: str) -> dict:
+def gain(warehouse: str, task: Task, encoder: Package, labels: int | None, folder: str) -> dict:
     """Both ways to begin at so many labels, on the same draws and the same people held out."""
     import horovod.tensorflow as hvd
 
     hvd.init()
-    dataset, network = newest_dataset(warehouse, task.id), networks_of(task)[0]
+    dataset, network, architecture = newest_dataset(warehouse, task.id), networks_of(task)[0], task.model.architecture
     held_out = Samples.concatenated(list(in_order(dataset.split("held_out"))))
     logits: dict[str, list[np.ndarray]] = {"chance": [], "encoder": []}
     for draw in range(DRAWS[labels]):
         some = dataset if labels is None else drawn(dataset, labels, draw, f"{folder}/{architecture}-{labels}-{draw}")
-        if some is None:
-            return {"architecture": architecture, "labels": labels, "draws": 0, "low": float("-inf")}
         for begun, given in (("chance", None), ("encoder", encoder.model)):
             plan = replace(network, seed=network.seed + draw)
             logits[begun].append(asked(some, plan, given, held_out, f"{folder}/{begun}-{labels}-{draw}"))
@@ -175,7 +174,8 @@ def gain(warehouse: str, task: Task, architecture: str, encoder, labels: int | N
     low, high = intervals(found, held_out.subject_id, REPLICATES)
     told = {
         "architecture": architecture,
-        "objective": encoder.info["best"],
+        "pre_trained": {"objective": way_of(architecture).objective, "samples": encoder.info["samples"]}
+        | encoder.info["best"],
         "labels": labels or dataset.split("train").rows,
         "is_all": labels is None,
         "draws": DRAWS[labels],
@@ -194,14 +194,9 @@ def gain(warehouse: str, task: Task, architecture: str, encoder, labels: int | N
     return told
 
 
-def drawn(dataset: Dataset, labels: int, draw: int, url: str) -> Dataset | None:
-    """``labels`` samples of the training split, and of the tuning split in proportion, as a data set of their own.
-
-    None where there are not so many.
-    """
-    share = labels / dataset.split("train").rows
-    if share >= 1:
-        return None
+def drawn(dataset: Dataset, labels: int, draw: int, url: str) -> Dataset:
+    """``labels`` samples of the training split, and of the tuning split in proportion, as a data set of their own."""
+    share = min(1.0, labels / dataset.split("train").rows)
     random, folder, content = np.random.default_rng([draw, labels]), Folder(url), dict(dataset.content)
     content["splits"] = dict(content["splits"])
     for split in ("train", "tuning"):
