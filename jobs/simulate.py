@@ -7,6 +7,7 @@ from datetime import date
 from pathlib import Path
 
 from salus.job import run
+from salus.simulate.population import PLANTS
 from salus.simulate.writer import simulate
 
 
@@ -22,9 +23,10 @@ def main(argv=None):
         help="the files hold nothing from this day on (default: %(default)s)",
     )
     made.add_argument("--out", type=Path, required=True, help="an empty folder, or one that is to be made")
+    made.add_argument("--plant", choices=PLANTS, help="an effect that only who keeps the order of events can see")
     args = made.parse_args(argv)
     began = time.monotonic()
-    manifest = simulate(args.people, args.seed, args.as_of, args.out)
+    manifest = simulate(args.people, args.seed, args.as_of, args.out, args.plant)
     done = (
         "nothing new"
         if manifest is None

@@ -13,13 +13,14 @@ def main(argv=None):
     made.add_argument("--ranks", type=int, help="Horovod ranks, each in a Spark task of its own (SALUS_RANKS)")
     made.add_argument("--resume", action="store_true", help="go on from the last checkpoint of a run that did not end")
     made.add_argument("--tuned", action="store_true", help="take the best settings of the task's newest search (tune)")
+    made.add_argument("--pretrained", action="store_true", help="begin from the task's newest encoder (pretrain)")
     made.add_argument(
         "--force", action="store_true", help="train on fewer rows than the task's gate asks for; the model card says so"
     )
     args = made.parse_args(argv)
     task = Task.load(args.task)
     with spark_job("train", args) as job:
-        train(job, task, args.resume, args.ranks, args.force, args.tuned)
+        train(job, task, args.resume, args.ranks, args.force, args.tuned, args.pretrained)
     return 0
 
 

@@ -23,7 +23,7 @@ from salus.report.page import Page, Plot, render
 from salus.report.people import people_section
 from salus.report.phases import Phase, in_order
 from salus.report.plots import thinned
-from salus.report.provenance import provenance_section
+from salus.report.provenance import identity, provenance_section
 from salus.report.quality import Checked, quality_section
 from salus.report.reliability import reliability_section
 from salus.report.stability import stability_section
@@ -653,3 +653,11 @@ def test_figures_are_said_as_a_reader_says_them():
         "7,412 /d",
         "–",
     ]
+
+
+def test_provenance_names_the_encoder_that_a_model_began_from():
+    told = {"model_name": "t-encoder", "model_version": "2", "objective": "next code", "package_hash": "p"}
+    found = identity(None, None, None, pretrained=told | {"dataset_hash": "d"})
+    assert found["Began from"] == "t-encoder, version 2 (next code)"
+    assert (found["Encoder package (SHA-256)"], found["Encoder's training data (SHA-256)"]) == ("p", "d")
+    assert "Began from" not in identity(None, None, None)

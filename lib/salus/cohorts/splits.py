@@ -96,9 +96,8 @@ def split_samples(
     dealt = split_people(samples, identity, task)
     since = held_out_since(task, dates)
     if since is not None:
-        until = since - timedelta(days=task.label.horizon_days + task.label.run_out_days)
         on = F.to_date("prediction_time")
-        is_learnt_from = (on <= F.lit(until)) & (F.col("split") != HELD_OUT)
+        is_learnt_from = (on <= F.lit(learnt_until(task, dates))) & (F.col("split") != HELD_OUT)
         return dealt.withColumn("split", F.when(on >= F.lit(since), HELD_OUT).when(is_learnt_from, F.col("split")))
     if task.splits.held_out_sites:
         of_sites = timelines.where(F.col("care_site").isin(*task.splits.held_out_sites))
@@ -111,6 +110,12 @@ def split_samples(
 def held_out_since(task: Task, dates: Sequence[date]) -> date | None:
     """The first of ``dates`` (the index dates, ascending) that is held out; None where the task does not by time."""
     return None if task.splits.held_out_last is None else dates[-task.splits.held_out_last]
+
+
+def learnt_until(task: Task, dates: Sequence[date]) -> date | None:
+    """The last day that is learnt from, whose label is complete on the first date held out; None = no date is."""
+    since = held_out_since(task, dates)
+    return since and since - timedelta(days=task.label.horizon_days + task.label.run_out_days)
 
 
 def split_step(task: Task, dates: Sequence[date]) -> list[str]:

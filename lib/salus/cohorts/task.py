@@ -174,6 +174,22 @@ class ModelSettings(Strict):
         return [name for name in names if getattr(self, name) != type(self).model_fields[name].default]
 
 
+class Pretraining(Strict):
+    """How the encoder of the model's sequence is pre-trained; its shape, dropout and seed are the model's."""
+
+    cuts: int = Field(default=8, ge=1, description="at most so many cut times a person, the newest index dates")
+    apart_days: int = Field(default=90, ge=1, description="days between them, at least")
+    learning_rate: float = Field(default=0.003, gt=0)
+    epochs: int = Field(default=30, ge=1, description="at most")
+    batch_size: int = Field(default=256, ge=1, description="samples a rank and step")
+    patience: int = Field(default=3, ge=1, description="epochs without a better loss before training stops")
+
+    @property
+    def of_training(self) -> dict[str, Any]:
+        """What takes the place of the model's own settings."""
+        return self.model_dump(exclude={"cuts", "apart_days"})
+
+
 class Model(Strict):
     """An architecture of ``salus.models`` with its settings."""
 
@@ -234,6 +250,9 @@ class Task(Strict):
     folds: int = Field(default=5, ge=2, description="cross-validation folds, by person")
     features: FeatureSettings
     model: Model
+    pretraining: Pretraining = Field(
+        default=Pretraining(), description="what `pretrain` does, of a model that reads the sequence of events"
+    )
     tune: dict[str, Candidates] = Field(default={}, description="settings of the model that `tune` searches, by name")
     baseline: Model = Model(architecture="logistic")
     calibration: Calibration = Calibration()

@@ -90,7 +90,7 @@ def table(rows: list[dict[str, Any]]) -> str:
 def _refit(job: Job, dataset: Dataset, network: NetworkPlan, ranks: int, package: str) -> None:
     """Train ``network`` and leave it in the folder ``package``; goes on from the checkpoint of a killed run."""
     checkpoints = Folder(f"{job.tables.warehouse}/{CHECKPOINTS}/{network.name}")
-    plan = TrainingPlan(dataset.folder.url, dataset.hash, checkpoints.url, (network,), resume=True)
+    plan = TrainingPlan(dataset.folder.url, dataset.hash, checkpoints.url, (network,), True, job.tables.warehouse)
     results = run_ranks(job.spark, plan, ranks, job.progress, debug=bool(os.environ.get("SALUS_DEBUG")))
     agreed(results, dataset)
     Folder(package).clear()

@@ -33,6 +33,7 @@ class Objective(NamedTuple):
         outputs: numbers a sample.
         targets: (label, observed days) of each sample to what it is to say.
         told: a trained model to the one that is packaged, which gives raw scores.
+        is_flat: whether targets and outputs are one number a sample, (samples,).
     """
 
     start: float | Sequence[float]
@@ -42,6 +43,7 @@ class Objective(NamedTuple):
     outputs: int = 1
     targets: Callable[[np.ndarray, np.ndarray], np.ndarray] = lambda label, observed_days: label
     told: Callable[[keras.Model], keras.Model] = lambda model: model
+    is_flat: bool = True
 
 
 def objective(kind: str, mean: float, settings: LossSettings, timed: Timed | None = None) -> Objective:
@@ -92,7 +94,7 @@ def _of_time(timed):
             model.inputs, IncidenceLogit(intervals.causes, name="incidence")(model.outputs[0]), name=model.name
         )
 
-    return Objective(start.ravel().tolist(), head.loss, "d2", explained, head.outputs, intervals.targets, told)
+    return Objective(start.ravel().tolist(), head.loss, "d2", explained, head.outputs, intervals.targets, told, False)
 
 
 def _auroc(label, logit, weight):

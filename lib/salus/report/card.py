@@ -23,6 +23,7 @@ from salus.report.page import Page, Section, Table
 from salus.report.stability import Months, off_months
 from salus.report.subgroups import material_gaps
 from salus.report.told import told_of
+from salus.training import encoders
 from salus.training.sample_size import sentence
 
 RULE = "45 CFR 170.315(b)(11)(iv)(B)"
@@ -146,6 +147,7 @@ def card_json(task: Task, as_of: date, written_at: datetime, listed: Sequence[At
             },
             "sample_size": found.trained.get("sample_size"),
             "tuned": found.trained.get("tuned"),
+            "pretrained": found.trained.get("pretrained"),
             "attributes": [asdict(each) for each in listed],
             "figures": {
                 metric: _figure(each)
@@ -175,7 +177,9 @@ def _from_tables(task, found):
             f"tiers {', '.join(tier.name for tier in task.tiers)}; calibrated by: {task.calibration.method}."
         ),
         "(1)(iv)": "Prediction",
-        CRITERIA: f"{_criteria(found.steps)} {_sample_size(found.trained)}".strip(),
+        CRITERIA: " ".join(
+            filter(None, (_criteria(found.steps), _sample_size(found.trained), _pretrained(found.trained)))
+        ),
         "(4)(ii)": (
             "Age (from the date of birth) and sex are inputs. Race, ethnicity, language, sexual orientation and gender "
             "identity are no inputs of their own; social determinants and health status assessments are inputs only "
@@ -209,6 +213,11 @@ def _criteria(steps):
 def _sample_size(trained):
     told = trained.get("sample_size")
     return f"Labelled rows to train on, by Riley et al. 2020: {sentence(told)}." if told else ""
+
+
+def _pretrained(trained):
+    told = trained.get("pretrained")
+    return f"{encoders.sentence(told)}." if told else ""
 
 
 def _representation(found):

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, version
+from typing import Any
 
 from pyspark.sql import Row
 from pyspark.sql import functions as F
@@ -80,9 +81,13 @@ def provenance_section(
 
 
 def identity(
-    scoring: Night | None, model: Row | None, snapshot: Row | None, told: Told = PROBABILITY
+    scoring: Night | None,
+    model: Row | None,
+    snapshot: Row | None,
+    told: Told = PROBABILITY,
+    pretrained: Mapping[str, Any] | None = None,
 ) -> dict[str, str]:
-    """What names this run, in words."""
+    """What names this run, in words; ``pretrained`` is what the model's package says of its encoder."""
     found = {"Code": code_version()}
     if snapshot is not None:
         found["Snapshot"] = f"{snapshot['snapshot_id']} of {snapshot['published_at']:%Y-%m-%d %H:%M:%S} UTC"
@@ -101,6 +106,12 @@ def identity(
             told.usual.capitalize(): told.said(model["prevalence"]),
             "Model package (SHA-256)": model["package_hash"],
             "Training data (SHA-256)": model["dataset_hash"],
+        }
+    if pretrained:
+        found |= {
+            "Began from": "{model_name}, version {model_version} ({objective})".format(**pretrained),
+            "Encoder package (SHA-256)": pretrained["package_hash"],
+            "Encoder's training data (SHA-256)": pretrained["dataset_hash"],
         }
     return found
 

@@ -92,7 +92,7 @@ def _sections(tables: Tables, task: Task, as_of: date, found: Found) -> list[Sec
         people_section(highest(tables, task.id, as_of, told), as_of, told),
         provenance_section(
             phases(tables, task.id, as_of),
-            identity(scoring, found.model, newest_snapshot(tables), told),
+            identity(scoring, found.model, newest_snapshot(tables), told, found.trained.get("pretrained")),
             scoring.inputs if scoring else {},
             packages(),
         ),

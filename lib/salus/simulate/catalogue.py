@@ -326,6 +326,8 @@ DRUGS = {
     "alendronate": Drug("904419", "00006093631", "alendronic acid 10 MG Oral Tablet", 12.3),
     "omeprazole": Drug("198051", "00186074231", "omeprazole 20 MG Delayed Release Oral Capsule", 9.0),
     "methotrexate": Drug("105585", "00054455025", "methotrexate 2.5 MG Oral Tablet", 19.5, 0.86),
+    "nifedipine": Drug("198034", "00069265066", "24 HR nifedipine 30 MG Extended Release Oral Tablet", 12.8),
+    "bumetanide": Drug("197418", "00004012101", "bumetanide 1 MG Oral Tablet", 9.7),
 }
 DRUG_NAMES = tuple(DRUGS)
 

@@ -1,5 +1,6 @@
 """What happens to people over the years: the fast state, unplanned admissions and deaths, week by week."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -58,9 +59,12 @@ def released(day: np.ndarray, stay: np.ndarray | int) -> np.ndarray:
     return -(-(day + stay) // 7)
 
 
-def live(rng: np.random.Generator, people: People) -> Course:
-    """The course of everybody through the whole history, and the state at as-of as its last column."""
-    settled = slow(people)
+def live(rng: np.random.Generator, people: People, planted: Callable[[Slow], Slow] = lambda settled: settled) -> Course:
+    """The course of everybody through the whole history, and the state at as-of as its last column.
+
+    ``planted`` changes what is settled beforehand.
+    """
+    settled = planted(slow(people))
     count, columns = len(people), WEEKS + 1
     weeks = {
         name: np.zeros((columns, count), dtype)

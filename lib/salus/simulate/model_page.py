@@ -3,6 +3,7 @@
 import sys
 from pathlib import Path
 
+from salus.simulate import cascade
 from salus.simulate.appointments import NO_SHOW, NO_SHOW_TERMS
 from salus.simulate.attainable import fitted
 from salus.simulate.catalogue import CONDITIONS
@@ -13,7 +14,7 @@ BEGIN, END = "<!-- tables: made by salus.simulate.model_page -->\n", "<!-- end o
 
 def tables() -> str:
     """All coefficients as Markdown."""
-    return "\n".join([_equations(), _fast(), _no_show(), _conditions(), _fitted()])
+    return "\n".join([_equations(), _fast(), _no_show(), _conditions(), _cascade(), _fitted()])
 
 
 def with_tables(page: str) -> str:
@@ -67,6 +68,28 @@ def _conditions():
         numbers = (c.ceiling, c.midpoint, c.spread, c.metabolic, c.smoking, c.female, c.admission, c.death, c.burden)
         cells = " | ".join(f"{n:g}" for n in numbers)
         lines.append(f"| {c.name.replace('_', ' ')} | {c.icd10} | {c.snomed} | {cells} |")
+    return "\n".join(lines) + "\n"
+
+
+def _cascade():
+    first, second = cascade.BLOCKER, cascade.DIURETIC
+    lines = [
+        "### The planted effect of order",
+        "",
+        "Only with `--plant order`.",
+        "",
+        "| what | value |",
+        "|---|---|",
+        f"| courses of {first} and {second} | in each of {cascade.PARTS} equal parts of the history, of "
+        f"{cascade.BEGINS:.0%} of those of {cascade.ADULT} years or more, at most one |",
+        f"| which of the two is added to the other | either, equally often, {cascade.APART[0]} to {cascade.APART[1]} "
+        "days later |",
+        f"| refills | {cascade.REFILLS} of both on the same days, the first {cascade.TOGETHER} days after the first "
+        f"drug, each for {cascade.SUPPLY} days |",
+        f"| {second} added to {first}: on the logit of the daily hazard of an unplanned admission, from then to the "
+        f"end of the supply, each week's 91 days later | {cascade.EFFECT:g} |",
+        f"| {first} added to {second} | 0 |",
+    ]
     return "\n".join(lines) + "\n"
 
 

@@ -1,11 +1,13 @@
 """A population with a known course, a chunk of people at a time: what happened to them and what was written down."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 
 from salus.simulate.appointments import Appointments, draw_appointments
+from salus.simulate.cascade import Courses, draw_courses, fills_of, with_cascades
 from salus.simulate.claims import Claims, draw_claims
 from salus.simulate.course import Course, live
 from salus.simulate.devices import Wearing, draw_wearing
@@ -23,6 +25,7 @@ from salus.simulate.records import (
 from salus.simulate.visits import Visits, draw_visits
 
 CHUNK = 5000  # people simulated at a time
+PLANTS = ("order",)  # what can be planted beside what every population has
 
 
 @dataclass(frozen=True)
@@ -41,29 +44,55 @@ class Chunk:
     wearing: Wearing
     appointments: Appointments  # of a stream of their own: all else is what it was without them
     rng: np.random.Generator  # for what is left to draw
+    courses: Courses | None = None  # of the planted effect of order
 
 
-def chunks(people: int, seed: int) -> Iterator[Chunk]:
-    """The population, ``CHUNK`` people at a time; a chunk depends on the seed, its number and its size only."""
+def chunks(people: int, seed: int, plant: str | None = None) -> Iterator[Chunk]:
+    """The population, ``CHUNK`` people at a time; a chunk depends on the seed, its number and its size only.
+
+    ``plant`` is one of ``PLANTS``, or None.
+    """
     for number, first in enumerate(range(0, people, CHUNK)):
         rng = _stream(seed, number)
-        course = live(rng, draw_people(rng, first, min(CHUNK, people - first)))
-        visits = draw_visits(rng, course)
-        fills = draw_fills(rng, course)
-        yield Chunk(
-            number,
-            course,
-            visits,
-            draw_diagnoses(rng, course, visits),
-            draw_results(rng, course, visits),
-            draw_prescriptions(rng, course),
-            fills,
-            fills.day + rng.integers(1, 5, len(fills)),
-            draw_claims(rng, course, visits),
-            draw_wearing(rng, course),
-            draw_appointments(_stream(seed, number, 1), course, visits),
-            rng,
-        )
+        drawn = draw_people(rng, first, min(CHUNK, people - first))
+        booking = _stream(seed, number, 1)
+        if plant is None:
+            yield _chunk(number, rng, booking, live(rng, drawn))
+        else:
+            own = np.random.Generator(np.random.PCG64(np.random.SeedSequence([seed, number, PLANTS.index(plant) + 1])))
+            courses = draw_courses(own, drawn)
+            made = _chunk(number, rng, booking, live(rng, drawn, partial(with_cascades, courses=courses)))
+            yield _with_courses(own, made, courses)
+
+
+def _chunk(number, rng, booking, course):
+    visits = draw_visits(rng, course)
+    fills = draw_fills(rng, course)
+    return Chunk(
+        number,
+        course,
+        visits,
+        draw_diagnoses(rng, course, visits),
+        draw_results(rng, course, visits),
+        draw_prescriptions(rng, course),
+        fills,
+        fills.day + rng.integers(1, 5, len(fills)),
+        draw_claims(rng, course, visits),
+        draw_wearing(rng, course),
+        draw_appointments(booking, course, visits),
+        rng,
+    )
+
+
+def _with_courses(rng, chunk, courses):
+    fills = fills_of(courses, chunk.course)
+    paid_day = fills.day + rng.integers(1, 5, len(fills))
+    return replace(
+        chunk,
+        fills=chunk.fills.followed_by(fills),
+        fill_paid_day=np.concatenate([chunk.fill_paid_day, paid_day]),
+        courses=courses,
+    )
 
 
 def _stream(seed, number, *branch):

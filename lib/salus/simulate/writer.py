@@ -62,8 +62,8 @@ TABLES = {
 }
 
 
-def simulate(people: int, seed: int, as_of: date, out: Path) -> dict | None:
-    """Write ``people`` people's files, truth and manifest under ``out``.
+def simulate(people: int, seed: int, as_of: date, out: Path, plant: str | None = None) -> dict | None:
+    """Write ``people`` people's files, truth and manifest under ``out``; ``plant`` is one of ``PLANTS``, or None.
 
     Returns:
         The manifest; None where ``out`` holds exactly this population already.
@@ -73,12 +73,12 @@ def simulate(people: int, seed: int, as_of: date, out: Path) -> dict | None:
     """
     if people < 1:
         raise Refused(f"Received --people {people}; expected at least 1. Name how many people to simulate.")
-    asked = {"people": people, "seed": seed, "as_of": as_of.isoformat()}
+    asked = {"people": people, "seed": seed, "as_of": as_of.isoformat()} | ({"plant": plant} if plant else {})
     if _there_already(out, asked):
         return None
     out.mkdir(parents=True, exist_ok=True)
     (out / UNFINISHED).touch()
-    manifest = _Writer(Clock(as_of), out, people, seed).write() | asked
+    manifest = _Writer(Clock(as_of), out, people, seed, plant).write() | asked
     text = json.dumps(manifest, indent=1, sort_keys=True) + "\n"
     (out / UNFINISHED).write_text(text, encoding="utf-8")
     (out / UNFINISHED).rename(out / MANIFEST)
@@ -96,7 +96,7 @@ def _there_already(out, asked):
         return _there_already(out, asked)
     if (out / MANIFEST).is_file():
         found = json.loads((out / MANIFEST).read_text(encoding="utf-8"))
-        if {key: found.get(key) for key in asked} == asked:
+        if {key: found.get(key) for key in (*asked, "plant")} == {"plant": None} | asked:
             return True
     raise Refused(
         f"Received --out {out}, which holds something else than this population; expected an empty folder. "
@@ -107,8 +107,8 @@ def _there_already(out, asked):
 class _Writer:
     """The open files of one population and what was counted while they were written."""
 
-    def __init__(self, clock: Clock, out: Path, people: int, seed: int):
-        self.clock, self.out, self.people, self.seed = clock, out, people, seed
+    def __init__(self, clock: Clock, out: Path, people: int, seed: int, plant: str | None):
+        self.clock, self.out, self.people, self.seed, self.plant = clock, out, people, seed, plant
         self.chunks = -(-people // CHUNK)
         self.truth: Any = None  # the open file of the truth
         self.malformed = max(2, people // 1000)
@@ -121,7 +121,7 @@ class _Writer:
 
     def write(self) -> dict:
         """Write everything; the manifest without what was asked for."""
-        for chunk in chunks(self.people, self.seed):
+        for chunk in chunks(self.people, self.seed, self.plant):
             self._ehr(chunk)
             self._payer(chunk)
             self._wearable(chunk)
@@ -251,6 +251,11 @@ class _Writer:
                 "unplanned admissions": int(chunk.course.admission_row.size),
             }
         )
+
+        if chunk.courses is not None:
+            cascades = int(chunk.courses.is_cascade.sum())
+            self.planted["diuretics added to a blocker"] += cascades
+            self.planted["blockers added to a diuretic"] += len(chunk.courses) - cascades
 
     def _truth(self, chunk: Chunk):
         course, people, parts = chunk.course, chunk.course.people, []

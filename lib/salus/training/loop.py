@@ -18,12 +18,12 @@ import tensorflow as tf
 from salus.datasets.feed import batches, in_order, steps_an_epoch
 from salus.datasets.folder import Folder
 from salus.datasets.manifest import Dataset, Split
-from salus.models import build
-from salus.models.objectives import objective
+from salus.models import build, pretraining
+from salus.models.objectives import Objective, objective
 from salus.timelines.blocks import taken
 from salus.training import checkpoint
 from salus.training.checkpoint import State
-from salus.training.plan import NetworkPlan
+from salus.training.plan import CODES, NetworkPlan
 
 TUNING_ROWS_A_CALL = 4096
 Report = Callable[[dict[str, Any]], None]
@@ -36,14 +36,22 @@ class Loop:
         dataset: what it learns from.
         plan: its architecture and settings.
         beat: called whenever the rank has got on.
+        encoder: a pre-trained one, that the network begins from.
     """
 
-    def __init__(self, dataset: Dataset, plan: NetworkPlan, beat: Callable[[], None] = lambda: None):
+    def __init__(
+        self,
+        dataset: Dataset,
+        plan: NetworkPlan,
+        beat: Callable[[], None] = lambda: None,
+        encoder: keras.Model | None = None,
+    ):
         keras.utils.set_random_seed(plan.seed)
         self.plan, self.beat = plan, beat
         train = dataset.split("train")
-        self.objective = objective(plan.label, dataset.mean_label, plan, dataset.timed)
-        self.model = build(plan.architecture, dataset.blocks, plan, self.objective.start, self.objective.outputs)
+        self.objective, self.model = _posed(dataset, plan)
+        if encoder is not None:
+            pretraining.begin_from(self.model, encoder)
         read = {each.name: tf.TensorSpec((None, *each.shape[1:]), each.dtype) for each in self.model.inputs}
         self.train, self.tuning = train.only(read), dataset.split("tuning").only(read)
         self.optimiser = keras.optimizers.Adam(plan.learning_rate)
@@ -51,8 +59,8 @@ class Loop:
         self.steps = steps_an_epoch(self.train, hvd.size(), plan.batch_size)
         self.rows_a_step = self.train.rows / (self.steps * hvd.size())
         each_sample = tf.TensorSpec((None,), tf.float32)
-        self.is_timed = dataset.timed is not None
-        target = tf.TensorSpec((None, 2), tf.float32) if self.is_timed else each_sample
+        none = np.empty(0, np.float32)
+        target = tf.TensorSpec((None, *self.objective.targets(none, none).shape[1:]), tf.float32)
         self._step = tf.function(self._train_step, input_signature=[read, target, each_sample])
         self._outputs = tf.function(lambda inputs: self._said(inputs, training=False), input_signature=[read])
 
@@ -118,9 +126,9 @@ class Loop:
         state.finished = bool(stop)
 
     def _said(self, inputs, training):
-        """What the model says: (samples,), of a time to event (samples, outputs)."""
+        """What the model says: (samples,), or (samples, outputs) where its objective is not flat."""
         outputs = self.model(inputs, training=training)
-        return outputs if self.is_timed else outputs[:, 0]
+        return outputs[:, 0] if self.objective.is_flat else outputs
 
     def _train_step(self, inputs, target, weight):
         with tf.GradientTape() as tape:
@@ -152,7 +160,7 @@ class Loop:
     def _predicted(self, split: Split) -> list[np.ndarray]:
         """Outputs, targets and weights of this rank's share of ``split``, float32 (samples, ...) each."""
         none = np.empty(0, np.float32)
-        said = np.empty((0, self.objective.outputs) if self.is_timed else 0, np.float32)
+        said = np.empty(0 if self.objective.is_flat else (0, self.objective.outputs), np.float32)
         parts = [(said, self.objective.targets(none, none), none)]
         for samples in in_order(split, hvd.rank(), hvd.size()):
             made = [
@@ -168,6 +176,14 @@ class Loop:
     def _put(variables, values):
         for variable, value in zip(variables, values, strict=True):
             variable.assign(value)
+
+
+def _posed(dataset: Dataset, plan: NetworkPlan) -> tuple[Objective, keras.Model]:
+    """What is to be learnt, and the untrained model of ``plan`` that can."""
+    if plan.label == CODES:
+        return pretraining.of_codes(), pretraining.build(plan.architecture, dataset.blocks, plan)
+    asked = objective(plan.label, dataset.mean_label, plan, dataset.timed)
+    return asked, build(plan.architecture, dataset.blocks, plan, asked.start, asked.outputs)
 
 
 def samples_digest(subject_id: np.ndarray, prediction_time: np.ndarray) -> int:

@@ -6,6 +6,9 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+CODES = "codes"
+"""In the place of a label's kind: the network is pre-trained, and learns people's own codes."""
+
 
 @dataclass(frozen=True)
 class NetworkPlan:
@@ -29,7 +32,10 @@ class NetworkPlan:
         patience: epochs without a better tuning loss before training stops.
         seed: of initial weights, dropout and the order of samples.
         reader: ``petastorm`` or ``arrow``.
-        label: its kind: ``event``, ``time_to_event``, ``count`` or ``cost``.
+        label: its kind: ``event``, ``time_to_event``, ``count`` or ``cost``; or ``CODES``.
+        encoder: where the package of the pre-trained encoder lies that it begins from, under the warehouse; None = it
+            begins from chance.
+        encoder_hash: of that package.
     """
 
     name: str
@@ -50,6 +56,8 @@ class NetworkPlan:
     seed: int = 7
     reader: str = "petastorm"
     label: str = "event"
+    encoder: str | None = None
+    encoder_hash: str | None = None
 
     @classmethod
     def of(cls, name: str, architecture: str, settings: Mapping[str, Any], label: str = "event") -> "NetworkPlan":
@@ -68,6 +76,7 @@ class TrainingPlan:
         checkpoints: folder of the checkpoints, on storage that all ranks share.
         networks: what to train.
         resume: go on from the checkpoints, where there are any.
+        warehouse: under which the networks' encoders lie.
         hang_seconds: a rank that does nothing for so long is killed.
         start_seconds: the same, before its first step.
     """
@@ -77,6 +86,7 @@ class TrainingPlan:
     checkpoints: str
     networks: tuple[NetworkPlan, ...]
     resume: bool = False
+    warehouse: str = ""
     hang_seconds: float = 40.0
     start_seconds: float = 300.0
 

@@ -65,7 +65,7 @@ def _train(plan, heartbeat):
             checkpoints.write_json(EPOCHS, told)
 
     for network in plan.networks:
-        loop = Loop(dataset, network, heartbeat.beat)
+        loop = Loop(dataset, network, heartbeat.beat, _encoder(plan, network))
         state = loop.run(checkpoints, checkpoint_key(plan, network, ranks), plan.resume, report)
         networks[network.name] = {
             "history": state.history,
@@ -74,3 +74,18 @@ def _train(plan, heartbeat):
         }
     hvd.shutdown()
     return {"rank": rank, "ranks": ranks, "networks": networks}
+
+
+def _encoder(plan, network):
+    """The pre-trained encoder that ``network`` begins from; None where it begins from chance."""
+    from salus.training.package import load_package
+
+    if network.encoder is None:
+        return None
+    package = load_package(f"{plan.warehouse}/{network.encoder}")
+    if package.hash != network.encoder_hash:
+        raise Refused(
+            f"Received the encoder {network.encoder} of another hash than the one that was named; expected it "
+            "unchanged. Run pretrain again."
+        )
+    return package.model

@@ -17,10 +17,11 @@ from salus.datasets.manifest import Dataset
 from salus.errors import EnvironmentFault, Refused
 from salus.storage.ledger import code_version, now
 from salus.training.champion import take_stand
+from salus.training.encoders import newest_encoder, told_of
 from salus.training.launch import run_ranks
 from salus.training.package import INFO, MODEL, SPEC, write_package
 from salus.training.plan import NetworkPlan, TrainingPlan
-from salus.training.registry import REGISTRY, registry_of, tracking_uri
+from salus.training.registry import REGISTRY, Registry, registry_of, tracking_uri
 from salus.training.sample_size import sample_size
 from salus.training.trials import best_trial
 
@@ -29,7 +30,13 @@ VERSIONS_OF = ("tensorflow-cpu", "keras", "horovod", "petastorm", "pyarrow", "nu
 
 
 def train(
-    job, task: Task, resume: bool = False, ranks: int | None = None, force: bool = False, is_tuned: bool = False
+    job,
+    task: Task,
+    resume: bool = False,
+    ranks: int | None = None,
+    force: bool = False,
+    is_tuned: bool = False,
+    is_pretrained: bool = False,
 ) -> None:
     """Train, where the same was not done before; the models stand in table ``models``.
 
@@ -40,17 +47,19 @@ def train(
         ranks: Horovod ranks; None = the settings'.
         force: train on fewer rows than the task's gate asks for.
         is_tuned: the model takes the best settings of the task's newest search.
+        is_pretrained: the model begins from the task's newest encoder.
 
     Raises:
         Held: there are fewer rows than the task's gate asks for.
-        Refused: there is no data set, or no search to take settings from; training diverged; or there are fewer task
-            slots than ranks.
+        Refused: there is no data set, no search to take settings from, or no encoder to begin from; training diverged;
+            or there are fewer task slots than ranks.
         EnvironmentFault: a rank died or hung, or the ranks disagree.
     """
     ranks = ranks or job.settings.ranks
     dataset = newest_dataset(job.tables.warehouse, task.id)
     best = best_trial(job.tables, task) if is_tuned else None
-    networks = networks_of(task, best.settings if best else None)
+    encoder = newest_encoder(job.tables, task, dataset) if is_pretrained else None
+    networks = networks_of(task, best.settings if best else None, encoder)
     size = sample_size(task, dataset, force) if task.label.kind.is_event else None
     if size:
         job.progress(str(size))
@@ -67,16 +76,22 @@ def train(
     checkpoints = Folder(f"{job.tables.warehouse}/{CHECKPOINTS}/{task.id}")
     if not resume:
         checkpoints.clear()
-    plan = TrainingPlan(dataset.folder.url, dataset.hash, checkpoints.url, tuple(networks), resume)
+    plan = TrainingPlan(
+        dataset.folder.url, dataset.hash, checkpoints.url, tuple(networks), resume, job.tables.warehouse
+    )
     job.progress(f"{dataset.split('train').rows:,} samples of {dataset.width} inputs, {ranks} ranks")
     with ThreadPoolExecutor(1) as meanwhile:  # a new SQLite registry takes seconds to make
         opened = meanwhile.submit(registry_of, job, task.id)
         results = run_ranks(job.spark, plan, ranks, job.progress, debug=bool(os.environ.get("SALUS_DEBUG")))
     agreed(results, dataset)
-    _converged(results)
+    converged(results)
     registry = opened.result()
     notes = {"sample_size": size.told() if size else None, "tuned": asdict(best) if best else None}
-    rows = [_registered(job, task, dataset, notes, network, results, registry) for network in networks]
+    begun = {"pretrained": told_of(job.tables.warehouse, encoder)} if encoder else {}
+    rows = [
+        registered(job, task, dataset, notes | (begun if network.encoder else {}), network, results, registry)
+        for network in networks
+    ]
     for after, row in enumerate(reversed(rows)):
         row["trained_at"] = now() + timedelta(microseconds=after)
     stand = take_stand(job, task, rows[0], registry)
@@ -93,13 +108,18 @@ def train(
     )
 
 
-def networks_of(task: Task, settings: Mapping[str, Any] | None = None) -> list[NetworkPlan]:
+def networks_of(
+    task: Task, settings: Mapping[str, Any] | None = None, encoder: Mapping[str, Any] | None = None
+) -> list[NetworkPlan]:
     """The task's model, named after it, and its baseline ``<task>-<architecture>``.
 
-    ``settings`` take the place of those that the task states for its model.
+    ``settings`` take the place of those that the task states for its model; ``encoder`` is the row of ``models`` of the
+    one that it begins from.
     """
     model, baseline, label = task.model, task.baseline, task.label.kind.name
     of_model = model.settings.model_dump() | dict(settings or {})
+    if encoder is not None:
+        of_model |= {"encoder": encoder["package_path"], "encoder_hash": encoder["package_hash"]}
     of_baseline = baseline.settings.model_dump()
     return [
         NetworkPlan.of(task.id, model.architecture, of_model, label),
@@ -130,7 +150,12 @@ def agreed(results: list[dict[str, Any]], dataset: Dataset) -> None:
             )
 
 
-def _converged(results):
+def converged(results: list[dict[str, Any]]) -> None:
+    """Whether every network has an epoch whose weights mean something.
+
+    Raises:
+        Refused: one has none.
+    """
     for name, network in results[0]["networks"].items():
         if has_diverged(best_epoch(network["history"])):
             raise Refused(
@@ -149,7 +174,19 @@ def best_epoch(history: list[dict[str, Any]]) -> dict[str, Any]:
     return min(history, key=lambda epoch: epoch["tuning_loss"])
 
 
-def _registered(job, task, dataset, notes, network, results, registry):
+def registered(
+    job,
+    task: Task,
+    dataset: Dataset,
+    notes: Mapping[str, Any],
+    network: NetworkPlan,
+    results: list[dict[str, Any]],
+    registry: Registry,
+) -> dict[str, Any]:
+    """Package and register what came of ``network``; returns its row of ``models``, without ``trained_at``.
+
+    ``notes`` stand beside everything else in the package.
+    """
     found = results[0]["networks"][network.name]
     train_split = dataset.split("train")
     prevalence = dataset.mean_label
