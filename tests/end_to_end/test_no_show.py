@@ -70,6 +70,13 @@ def looked_at(told, dates):
     return found
 
 
+def test_every_booking_and_outcome_is_taken_in(road, told):
+    tables = road[0]
+    assert tables.read("quarantine").isEmpty()
+    counted = tables.read("records").where("record_type = 'fhir_r4/Appointment'").groupBy("is_void").count().collect()
+    assert [tuple(row) for row in counted] == [(False, sum(map(len, told.values())))]
+
+
 def test_each_row_is_three_days_before_an_appointment_that_stood_and_its_label_whether_it_was_missed(road, told, task):
     tables = road[0]
     dates = set(grid(task.index, task.label, data_end(tables.read("timelines"), tables.read("ingested_files"))))

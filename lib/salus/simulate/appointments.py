@@ -57,7 +57,7 @@ def draw_appointments(rng: np.random.Generator, course: Course, visits: Visits) 
     """All bookings that are made before as-of."""
     parts = [*_before(rng, course, visits), _ahead(rng, course)]
     row, booked, start, outcome = (np.concatenate(part) for part in zip(*parts, strict=True))
-    called_off = booked + ((start - booked) * rng.random(row.size)).astype(np.int64)
+    called_off = booked + 1 + ((start - booked - 1) * rng.random(row.size)).astype(np.int64)
     told = np.where(outcome == CALLED_OFF, called_off, start + TOLD_AFTER)
     born = course.people.birth_day[row] * MINUTES
     kept = np.flatnonzero((booked >= 0) & (booked < DAYS * MINUTES) & (booked > born))
