@@ -68,13 +68,14 @@ def test_each_term_raises_the_risk(chunk, monkeypatch, term):
 
 def test_what_is_attended_is_a_visit_and_what_is_booked_lies_ahead(chunk):
     made, visits = chunk.appointments, chunk.visits
+    assert set(chunk.course.people.site[made.row]) == {appointments.BOOKING_SITE}
     attended = made.take(np.flatnonzero(made.outcome == FULFILLED))
     there = set(zip(visits.row[visits.kind == AMBULATORY], visits.start[visits.kind == AMBULATORY], strict=True))
     assert set(zip(attended.row, attended.start, strict=True)) <= there
     assert len(set(zip(attended.row, attended.start, strict=True))) == len(attended)
     assert (made.booked < np.minimum(made.start, DAYS * MINUTES)).all()
     is_ahead = made.start >= DAYS * MINUTES
-    assert is_ahead.sum() > 100
+    assert is_ahead.sum() > 50
     assert (made.outcome[is_ahead] == AHEAD).all()
     called_off = made.outcome == CALLED_OFF
     assert ((made.told > made.booked) & (made.told < made.start))[called_off].all()

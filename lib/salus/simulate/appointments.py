@@ -12,6 +12,7 @@ import numpy as np
 from salus.simulate.catalogue import CONDITION
 from salus.simulate.clock import DAYS, DAYS_PER_YEAR, MINUTES
 from salus.simulate.course import Course
+from salus.simulate.people import SITES
 from salus.simulate.risk import LAPSED, sigmoid
 from salus.simulate.rows import Rows
 from salus.simulate.visits import AMBULATORY, VISITS_A_YEAR, Visits
@@ -33,6 +34,7 @@ NO_SHOW_TERMS = {
     "depression": "depression",
     "lapsed": "medication lapsed",
 }
+BOOKING_SITE = SITES.index("b")  # the one whose booking system the EHR hears of
 BOOKED_SHARE = 0.6  # of ambulatory visits; the others walk in
 CALLED_OFF_SHARE = 0.08  # of bookings
 LEAD_DAYS, LONGEST_LEAD = 24, 120  # between booking and appointment: the mean above one day, and the most
@@ -54,13 +56,14 @@ class Appointments(Rows):
 
 
 def draw_appointments(rng: np.random.Generator, course: Course, visits: Visits) -> Appointments:
-    """All bookings that are made before as-of."""
+    """All bookings of the people of ``BOOKING_SITE`` that are made before as-of."""
     parts = [*_before(rng, course, visits), _ahead(rng, course)]
     row, booked, start, outcome = (np.concatenate(part) for part in zip(*parts, strict=True))
     called_off = booked + 1 + ((start - booked - 1) * rng.random(row.size)).astype(np.int64)
     told = np.where(outcome == CALLED_OFF, called_off, start + TOLD_AFTER)
     born = course.people.birth_day[row] * MINUTES
-    kept = np.flatnonzero((booked >= 0) & (booked < DAYS * MINUTES) & (booked > born))
+    is_told = course.people.site[row] == BOOKING_SITE
+    kept = np.flatnonzero(is_told & (booked >= 0) & (booked < DAYS * MINUTES) & (booked > born))
     kept = kept[np.lexsort((booked[kept], row[kept]))]
     outcome = np.where(told < DAYS * MINUTES, outcome, AHEAD)
     return Appointments(row[kept], booked[kept], start[kept], outcome[kept].astype(np.int8), told[kept])
