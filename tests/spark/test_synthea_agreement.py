@@ -60,9 +60,14 @@ def both(spark, population, tmp_path_factory):
     return job.tables
 
 
+ONLY_IN_FHIR = ("MedicationAdministration",)
+"""Types of records whose facts CSV leaves out, although they carry codes that others carry too."""
+
+
 def of_source(tables, table, source):
-    """``source``'s rows of ``table`` with the resolved ``subject_id``."""
-    files = tables.read("ingested_files").where(F.col("source") == source).select("file_id")
+    """``source``'s rows of ``table``, of what both forms have, with the resolved ``subject_id``."""
+    is_shared = ~F.col("record_type").isin(*ONLY_IN_FHIR)
+    files = tables.read("ingested_files").where((F.col("source") == source) & is_shared).select("file_id")
     people = tables.read("identity").where("known_until IS NULL").select("source_subject_id", "subject_id")
     return tables.read(table).join(files, "file_id", "left_semi").join(people, "source_subject_id")
 
@@ -99,7 +104,7 @@ def test_events_agree_by_person_code_and_time(both, kind):
 
 
 def test_values_of_observations_agree(both):
-    """To the tenth that CSV is rounded to."""
+    """To the tenth that CSV is rounded to, and the five figures that FHIR is."""
     told = [
         sorted(
             map(
@@ -115,7 +120,7 @@ def test_values_of_observations_agree(both):
     (*keys, values), (*others, rounded) = (list(zip(*rows, strict=True)) for rows in told)
     assert len(values) > 1000
     assert keys == others
-    assert values == pytest.approx(rounded, abs=0.0501, rel=1e-6)
+    assert values == pytest.approx(rounded, abs=0.0501, rel=5e-5)
 
 
 def test_what_was_billed_agrees_by_person_to_the_cent(both):
