@@ -230,16 +230,7 @@ def test_a_claim_is_paid_between_5_and_60_days_after_the_service(made):
 def test_the_files_hold_nothing_that_came_later_than_the_as_of_date(made):
     out, _ = made
     cut = AS_OF.isoformat()
-    for kind in (
-        "Patient",
-        "Encounter",
-        "Condition",
-        "Observation",
-        "MedicationRequest",
-        "Procedure",
-        "DocumentReference",
-        "Appointment",
-    ):
+    for kind in writer.EHR:
         assert max(r["meta"]["lastUpdated"] for r in resources(out, kind)) < f"{cut}T01", kind
     for name in ("eligibility", "medical_claim", "pharmacy_claim"):
         assert max(row["file_date"] for row in good_rows(out, f"payer/{name}.*.csv")) <= cut
