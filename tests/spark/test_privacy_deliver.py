@@ -103,9 +103,9 @@ def test_dates_move_with_their_person_and_keep_their_intervals(spark):
     found = rows.select(
         "subject_id",
         "time",
-        shift_days_of(F.col("subject_id")).alias("days"),
-        shifted(F.col("time"), F.col("subject_id")).alias("moved"),
-        shifted_date(day, F.col("subject_id")).alias("moved_day"),
+        shift_days_of("subject_id").alias("days"),
+        shifted(F.col("time"), "subject_id").alias("moved"),
+        shifted_date(day, "subject_id").alias("moved_day"),
     )
     assert dict(found.dtypes)["moved"] == "timestamp_ntz"
     for row in found.collect():

@@ -112,7 +112,7 @@ def test_a_pseudonym_is_the_same_in_spark_and_in_python(spark, key):
     rows = spark.createDataFrame([(one,) for one in [*identifiers, None]], "identifier string").crossJoin(
         pads(spark, key)
     )
-    found = rows.select("identifier", pseudonym_of("main", "fhir", F.col("identifier")).alias("id")).collect()
+    found = rows.select("identifier", F.expr(pseudonym_of("main", "fhir", "identifier")).alias("id")).collect()
     expected = {one: pseudonym(key, "main", "fhir", one) for one in identifiers}
     assert {row["identifier"]: row["id"] for row in found} == expected | {None: None}
 

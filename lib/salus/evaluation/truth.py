@@ -80,7 +80,7 @@ def truth_of_subjects(
             .select("person", F.col(column).alias("id"))
             .distinct()
             .crossJoin(key)
-            .select("person", pseudonym_of(site, system, F.col("id")).alias("source_subject_id"))
+            .select("person", F.expr(pseudonym_of(site, system, "id")).alias("source_subject_id"))
             for column, system in systems.items()
         ),
     )

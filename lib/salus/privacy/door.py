@@ -26,11 +26,16 @@ def admitted(rows: DataFrame, policy: Policy, tables: Mapping[str, str]) -> Data
         tables: the table that each payload's column fills.
     """
     let = policy.passes.get("events", [])
-    columns = {name: _nothing(rows, name) for name in ("numeric_value", "text_value", "unit") if name not in let}
+    schema = rows.schema
+    columns = {
+        name: F.lit(None).cast(schema[name].dataType)
+        for name in ("numeric_value", "text_value", "unit")
+        if name not in let
+    }
     if policy.text_values != "keep" and "text_value" not in columns:
         columns["text_value"] = _text(F.col("text_value"), policy.text_values)
     for payload, table in tables.items():
-        fields = rows.schema[payload].dataType
+        fields = schema[payload].dataType
         assert isinstance(fields, StructType)
         withheld = [name for name in fields.names if name not in (*ALWAYS, *policy.passes.get(table, []))]
         changed = {name: F.lit(None).cast(fields[name].dataType) for name in withheld}
@@ -39,10 +44,6 @@ def admitted(rows: DataFrame, policy: Policy, tables: Mapping[str, str]) -> Data
         if changed:
             columns[payload] = reduce(lambda row, name: row.withField(name, changed[name]), changed, F.col(payload))
     return rows.withColumns(columns) if columns else rows
-
-
-def _nothing(rows: DataFrame, name: str) -> Column:
-    return F.lit(None).cast(rows.schema[name].dataType)
 
 
 def _text(text: Column, asked: FreeText) -> Column:

@@ -11,11 +11,11 @@ import os
 import secrets
 from pathlib import Path
 
-from pyspark.sql import Column, DataFrame, SparkSession
-from pyspark.sql import functions as F
+from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql.types import BinaryType, StructField, StructType
 
 from salus.errors import EnvironmentFault, Refused
+from salus.storage.query import literal
 from salus.storage.small import small_frame
 
 BLOCK_BYTES = 64
@@ -82,12 +82,12 @@ def pads(spark: SparkSession, key: bytes) -> DataFrame:
     return small_frame(spark, [(inner, outer)], PADS)
 
 
-def pseudonym_of(site: str, system: str, identifier: Column) -> Column:
-    """``pseudonym`` as a column over rows that carry ``pads``; null where ``identifier`` is."""
-    message = F.concat(F.lit(_scope(site, system)), identifier).cast("binary")
-    inner = F.unhex(F.sha2(F.concat(F.col("_inner_pad"), message), 256))
-    digest = F.sha2(F.concat(F.col("_outer_pad"), inner), 256)
-    return F.shiftrightunsigned(F.conv(F.substring(digest, 1, 16), 16, -10).cast("bigint"), 1)
+def pseudonym_of(site: str, system: str, identifier: str) -> str:
+    """``pseudonym`` of an expression, both in Spark SQL, over rows that carry ``pads``; null where the id is null."""
+    message = f"CAST(concat({literal(_scope(site, system))}, {identifier}) AS BINARY)"
+    inner = f"unhex(sha2(concat(_inner_pad, {message}), 256))"
+    digest = f"sha2(concat(_outer_pad, {inner}), 256)"
+    return f"shiftrightunsigned(CAST(conv(substring({digest}, 1, 16), 16, -10) AS BIGINT), 1)"
 
 
 def _scope(site, system):

@@ -9,6 +9,8 @@ from functools import reduce
 from pyspark.sql import Column
 from pyspark.sql import functions as F
 
+from salus.storage.query import literal
+
 MONTH = (
     "(?:jan(?:uary)?|feb(?:ruary)?|mar(?:ch)?|apr(?:il)?|may|june?|july?|aug(?:ust)?|sept?(?:ember)?|oct(?:ober)?"
     "|nov(?:ember)?|dec(?:ember)?)"
@@ -41,22 +43,16 @@ def scrubbed(text: Column) -> Column:
     return reduce(lambda left, rule: F.regexp_replace(left, rule[1], f"[{rule[0]}]"), RULES, text)
 
 
-def without_names(text: Column, names: Column) -> Column:
-    """``text`` without ``names``, the names (array of strings) of its person that the record itself carries.
+def without_names(text: str, names: str) -> str:
+    """The expression ``text`` without ``names``, those of its person that the record itself carries (array of strings).
 
     A name is a name whatever its case. In scripts that part words it counts as a whole word only, so that Ann stays
-    out of "annual"; a name of one letter is none.
+    out of "annual"; a name of one letter is none. Both expressions, and what is given, are Spark SQL.
     """
     boundary = r"[\p{IsLatin}\p{IsCyrillic}\p{IsGreek}\p{N}]"
-
-    def without(left, name):
-        quoted = F.concat(F.lit(r"\Q"), F.replace(F.trim(name), F.lit("\\"), F.lit("")), F.lit(r"\E"))
-        pattern = F.concat(
-            F.lit(f"(?iu)(?<!{boundary})"),
-            quoted,
-            F.lit(f"(?!{boundary})"),
-        )
-        return F.when(F.length(F.trim(name)) > 1, F.regexp_replace(left, pattern, F.lit("[NAME]"))).otherwise(left)
-
-    known = F.array_sort(F.array_compact(names), lambda a, b: F.length(b) - F.length(a))
-    return F.when(text.isNotNull(), F.aggregate(F.coalesce(known, F.array().cast("array<string>")), text, without))
+    before, after = literal(rf"(?iu)(?<!{boundary})\Q"), literal(rf"\E(?!{boundary})")
+    pattern = f"concat({before}, replace(trim(name), {literal(chr(92))}, ''), {after})"
+    without = f"CASE WHEN length(trim(name)) > 1 THEN regexp_replace(said, {pattern}, '[NAME]') ELSE said END"
+    known = f"array_sort(array_compact({names}), (a, b) -> length(b) - length(a))"
+    every = f"coalesce({known}, CAST(array() AS ARRAY<STRING>))"
+    return f"CASE WHEN {text} IS NOT NULL THEN aggregate({every}, {text}, (said, name) -> {without}) END"

@@ -20,17 +20,17 @@ def shift_days(key: bytes, subject_id: int) -> int:
     return drawn - MOST_DAYS if drawn < MOST_DAYS else drawn - MOST_DAYS + 1
 
 
-def shift_days_of(subject_id: Column) -> Column:
-    """``shift_days`` as a column (int) over rows that carry ``salus.privacy.pseudonyms.pads``."""
-    drawn = F.pmod(pseudonym_of("", SCOPE, subject_id.cast("string")), F.lit(2 * MOST_DAYS))
+def shift_days_of(subject_id: str) -> Column:
+    """``shift_days`` of the column ``subject_id``, an int, over rows that carry ``salus.privacy.pseudonyms.pads``."""
+    drawn = F.pmod(F.expr(pseudonym_of("", SCOPE, f"CAST({subject_id} AS STRING)")), F.lit(2 * MOST_DAYS))
     return (drawn - MOST_DAYS + F.when(drawn < MOST_DAYS, 0).otherwise(1)).cast("int")
 
 
-def shifted(time: Column, subject_id: Column) -> Column:
+def shifted(time: Column, subject_id: str) -> Column:
     """A ``timestamp_ntz`` moved by its person's shift; null where it is null. Rows carry ``pads``."""
     return time + F.make_dt_interval(days=shift_days_of(subject_id))
 
 
-def shifted_date(day: Column, subject_id: Column) -> Column:
+def shifted_date(day: Column, subject_id: str) -> Column:
     """A date moved by its person's shift; null where it is null. Rows carry ``pads``."""
     return F.date_add(day, shift_days_of(subject_id))

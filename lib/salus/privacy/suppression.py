@@ -69,7 +69,7 @@ def without_suppressed(tables: Tables, rows: DataFrame, key: bytes, rule: str) -
 def _listed(rows: DataFrame, kind: str, listed: DataFrame, key: bytes) -> DataFrame:
     """``source_subject_id`` of those of ``rows`` whose pseudonym ``one`` is on the list as a ``kind``."""
     hashed = rows.crossJoin(F.broadcast(pads(rows.sparkSession, key))).withColumn(
-        "suppression_id", pseudonym_of("", f"suppressed {kind}", F.col("one").cast("string"))
+        "suppression_id", F.expr(pseudonym_of("", f"suppressed {kind}", "CAST(one AS STRING)"))
     )
     return (
         hashed.join(F.broadcast(listed.where(F.col("kind") == kind)), "suppression_id", "left_semi")

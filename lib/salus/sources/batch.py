@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from urllib.parse import unquote
 
 from pyspark.sql import DataFrame, SparkSession
@@ -21,7 +22,7 @@ from salus.sources.parsing import PARSED, UNCHANGED, WHOLE_FILE, bundle_entries,
 from salus.sources.tables import delta_root, table_rows
 from salus.sources.units import conversions, read_spellings, read_units, spellings_path, units_path
 from salus.storage.small import small_frame
-from salus.storage.staging import Keep, staging, unkept
+from salus.storage.staging import Keep, Part, staging, unkept
 from salus.storage.tables import Tables
 
 PLACES = (
@@ -71,23 +72,29 @@ def landed_rows(tables: Tables, batch: Batch, key: bytes) -> Iterator[DataFrame]
         yield without_suppressed(tables, staged, key, UNCHANGED)
 
 
-def staged_parts(spark: SparkSession, batch: Batch, key: bytes, keep: Keep = unkept) -> list[DataFrame]:
-    """Every record of the batch mapped: a frame, and one parse, for each record type and header."""
+def staged_parts(spark: SparkSession, batch: Batch, key: bytes, keep: Keep = unkept) -> list[Part]:
+    """Every record of the batch mapped: what makes a frame, with one parse, for each record type and header."""
     source, keyed = batch.source, pads(spark, key)
     units = conversions(spark, read_units(units_path()), read_spellings(spellings_path()))
     policy = policy_of(source.name)
 
-    def as_mapped(rows, kind):
-        return mapped(with_optional(rows, source, kind), source, kind, batch.site, keyed, units, policy)
+    def as_mapped(kind: str, part: Part) -> DataFrame:
+        return mapped(with_optional(part(), source, kind), source, kind, batch.site, keyed, units, policy)
 
-    frames = [as_mapped(rows, kind) for kind, rows in [*_lines(spark, batch), *_tables(spark, batch)]]
+    parts: list[Part] = [
+        partial(as_mapped, kind, part) for kind, part in [*_lines(spark, batch), *_tables(spark, batch)]
+    ]
     undeclared = []
     for reading, of_mixed_types in (("bundle", bundle_entries), ("code", records)):
         if paths := [file.path for file in batch.mapped if file.reading == reading]:
-            found = keep(reading, [of_mixed_types(spark, source, paths)], "_type")
+            found = keep(reading, [partial(of_mixed_types, spark, source, paths)], "_type")
             undeclared.append(found.where("_type = -1"))
-            frames += [as_mapped(rows, kind) for kind, rows in _of_each_type(found, batch, reading)]
-    return frames + [refused(rows, frames[0].schema) for rows in undeclared]
+            parts += [partial(as_mapped, kind, part) for kind, part in _of_each_type(found, batch, reading)]
+    return parts + [partial(_refused, rows, parts[0]) for rows in undeclared]
+
+
+def _refused(rows: DataFrame, like: Part) -> DataFrame:
+    return refused(rows, like().schema)
 
 
 def with_optional(rows: DataFrame, source: Source, kind: str) -> DataFrame:
@@ -103,7 +110,7 @@ def staged_rows(spark: SparkSession, batch: Batch, key: bytes) -> DataFrame:
     return unkept("rows", staged_parts(spark, batch, key))
 
 
-def _lines(spark, batch) -> Iterator[tuple[str, DataFrame]]:
+def _lines(spark, batch) -> Iterator[tuple[str, Part]]:
     """The files of lines, parsed together where they are of one record type, header and way of reading."""
     source = batch.source
     groups: dict[tuple[str, str, str], list[str]] = {}
@@ -113,12 +120,16 @@ def _lines(spark, batch) -> Iterator[tuple[str, DataFrame]]:
             columns = source.records[kind].columns if source.format == "ndjson" else file.first_line
             groups.setdefault((kind, columns, file.reading), []).append(file.path)
     for (kind, columns, reading), paths in groups.items():
-        encoding, quote = source.encoding_of(kind), source.quote if source.format == "csv" else ""
-        found = lines(spark, paths) if reading == "lines" else rows(spark, paths, encoding, quote)
-        yield kind, parsed(found, source, columns, encoding)
+        yield kind, partial(_parsed_lines, spark, source, kind, columns, reading, paths)
 
 
-def _tables(spark, batch) -> Iterator[tuple[str, DataFrame]]:
+def _parsed_lines(spark, source, kind, columns, reading, paths) -> DataFrame:
+    encoding, quote = source.encoding_of(kind), source.quote if source.format == "csv" else ""
+    found = lines(spark, paths) if reading == "lines" else rows(spark, paths, encoding, quote)
+    return parsed(found, source, columns, encoding)
+
+
+def _tables(spark, batch) -> Iterator[tuple[str, Part]]:
     """The tables' files, read together where they are of one record type, one table and equal columns."""
     groups: dict[tuple[str, str, str | None], list[str]] = {}
     for file in batch.mapped:
@@ -126,17 +137,18 @@ def _tables(spark, batch) -> Iterator[tuple[str, DataFrame]]:
             root = delta_root(file.path) if batch.source.format == "delta" else None
             groups.setdefault((str(file.record_type), file.first_line, root), []).append(file.path)
     for (kind, _, root), paths in groups.items():
-        yield kind, table_rows(spark, paths, root)
+        yield kind, partial(table_rows, spark, paths, root)
 
 
-def _of_each_type(found, batch, reading) -> Iterator[tuple[str, DataFrame]]:
+def _of_each_type(found, batch, reading) -> Iterator[tuple[str, Part]]:
     """The records of mixed files, parsed by their type."""
     for number, kind in enumerate(batch.source.records):
         of_type = found.where(F.col("_type") == number)
         if kind in batch.kinds and reading == "bundle":
-            yield kind, parsed(of_type, batch.source, batch.source.records[kind].columns)
+            yield kind, partial(parsed, of_type, batch.source, batch.source.records[kind].columns)
         elif kind in batch.kinds:
-            yield kind, of_type.select(*PARSED, *formats.format_named(batch.source.format).SCHEMAS[kind].names)
+            names = formats.format_named(batch.source.format).SCHEMAS[kind].names
+            yield kind, partial(of_type.select, *PARSED, *names)
 
 
 def placed(spark: SparkSession, batch: Batch, rows: DataFrame) -> DataFrame:

@@ -36,6 +36,7 @@ from salus.sources.identifying import refuse_identifying
 from salus.sources.ingest import refuse_unusable
 from salus.sources.values import TEXT
 from salus.sources.verdicts import coded
+from salus.storage.query import literal
 from salus.storage.small import small_frame
 
 EVENTS_SHOWN = 20
@@ -98,7 +99,7 @@ def _wrong_times(spark, source) -> Iterator[tuple[tuple, str]]:
     for number, written in enumerate(source.times):
         if why := _fault(texts, f"CAST({TEXT.sub('text', written.reads)} AS TIMESTAMP_NTZ)"):
             yield ("times", number, "reads"), why
-        if why := _fault(texts, f"CASE WHEN text RLIKE {_literal(written.matches)} THEN 1 END"):
+        if why := _fault(texts, f"CASE WHEN text RLIKE {literal(written.matches)} THEN 1 END"):
             yield ("times", number, "matches"), why
 
 
@@ -155,10 +156,6 @@ def _told(error) -> str:
     """Spark's reason in one sentence, without its advice on itself."""
     first = re.sub(r"^\[[A-Z_.]+\] ", "", str(error).strip().splitlines()[0])
     return re.sub(r" SQLSTATE: \w+$", "", first).rstrip(". ")
-
-
-def _literal(text: str) -> str:
-    return "'" + text.replace("\\", "\\\\").replace("'", "\\'") + "'"
 
 
 def sample(spark: SparkSession, batch: Batch) -> str:

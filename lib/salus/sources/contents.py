@@ -3,9 +3,6 @@
 Samples and pixels stay in their file; the row says where they lie and how they are to be read.
 """
 
-from pyspark.sql import Column
-from pyspark.sql import functions as F
-
 from salus.schemas import COMPOUNDS, DEFINITIONS, IMAGES, RECORDINGS
 from salus.schemas.landed import CHANNELS, MEASURES
 from salus.sources.values import number
@@ -59,36 +56,31 @@ def held(record) -> list[str]:
     return [key for key in CONTENTS if getattr(record, key)]
 
 
-def raw_columns(record, sql) -> list[Column]:
+def raw_columns(record, sql) -> dict[str, str]:
     """The contents' fields as the YAML words them; ``sql`` writes an expression out."""
-    columns = []
+    columns: dict[str, str] = {}
     for key in held(record):
         said = getattr(record, key)
-        columns += [F.expr(f"CAST({sql(getattr(said, n))} AS STRING)").alias(f"_{key}_{n}") for n in TEXTS[key]]
-        columns += [F.expr(f"CAST({sql(getattr(said, n))} AS STRING)").alias(f"n_{key}_{n}") for n in NUMBERS[key]]
-        columns += [F.expr(sql(getattr(said, n))).cast(kind).alias(f"_{key}_{n}") for n, kind in TYPED[key].items()]
+        columns |= {f"_{key}_{n}": f"CAST({sql(getattr(said, n))} AS STRING)" for n in TEXTS[key]}
+        columns |= {f"n_{key}_{n}": f"CAST({sql(getattr(said, n))} AS STRING)" for n in NUMBERS[key]}
+        columns |= {f"_{key}_{n}": f"CAST({sql(getattr(said, n))} AS {kind})" for n, kind in TYPED[key].items()}
         if key in TIMES:
-            columns.append(F.expr(f"CAST({sql(said.time or record.time)} AS STRING)").alias(f"t_{key}"))
+            columns[f"t_{key}"] = f"CAST({sql(said.time or record.time)} AS STRING)"
     return columns
 
 
-def not_numbers(record) -> Column:
-    """Whether a number of the contents is there and is none."""
-    unread = F.lit(False)
-    for key in held(record):
-        for name in NUMBERS[key]:
-            text = F.col(f"n_{key}_{name}")
-            unread = unread | (text.isNotNull() & number(text).isNull())
-    return unread
+def numbers(record) -> list[str]:
+    """The columns of numbers, as texts."""
+    return [f"n_{key}_{name}" for key in held(record) for name in NUMBERS[key]]
 
 
-def values(key: str) -> dict[str, Column]:
+def values(key: str) -> dict[str, str]:
     """The columns of the content ``key``, but for its provenance."""
-    found = {name: F.col(f"_{key}_{name}") for name in [*TEXTS[key], *TYPED[key]]}
-    found |= {name: number(F.col(f"n_{key}_{name}")) for name in NUMBERS[key]}
+    found = {name: f"_{key}_{name}" for name in [*TEXTS[key], *TYPED[key]]}
+    found |= {name: number(f"n_{key}_{name}") for name in NUMBERS[key]}
     if key in TIMES:
-        found[TIMES[key]] = F.col(f"s_{key}")
+        found[TIMES[key]] = f"s_{key}"
     if key == "recording":
         found["duration_seconds"] = found.pop("seconds")
-    at = F.col(f"s_{key}") if key in TIMES else F.lit(None).cast("timestamp_ntz")
-    return found | {"available_time": F.greatest("_record_available", at)}
+    known = f"greatest(_record_available, s_{key})" if key in TIMES else "_record_available"
+    return found | {"available_time": known}

@@ -10,11 +10,11 @@ from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
 
-from pyspark.sql import Column, DataFrame, SparkSession
-from pyspark.sql import functions as F
+from pyspark.sql import DataFrame, SparkSession
 
 from salus.errors import Refused
 from salus.settings import conf_dir
+from salus.storage.query import literal
 from salus.storage.small import small_frame
 
 CONVERSIONS = "code string, _slopes map<string, struct<unit: string, slope: double, offset: double>>"
@@ -108,10 +108,10 @@ def conversions(spark: SparkSession, units: dict[str, dict[str, Conversion]], sp
     return small_frame(spark, rows, CONVERSIONS).coalesce(1)
 
 
-def conversion_of(unit: Column) -> Column:
+def conversion_of(unit: str) -> str:
     """The conversion of ``unit`` among ``_slopes``: as it is written, else by its squeezed spelling; null = unknown."""
-    spelling = F.lower(F.regexp_replace(unit, r"\s", ""))
-    return F.coalesce(F.try_element_at("_slopes", unit), F.try_element_at("_slopes", spelling))
+    spelling = f"lower(regexp_replace({unit}, {literal(chr(92) + 's')}, ''))"
+    return f"coalesce(try_element_at(_slopes, {unit}), try_element_at(_slopes, {spelling}))"
 
 
 def _rows(path: Path) -> Iterator[tuple[int, dict[str, str]]]:

@@ -10,8 +10,8 @@ from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F
 
 from salus.sources.batch import Batch
-from salus.sources.mapping import NAMED_ELSEWHERE
 from salus.sources.parsing import UNCHANGED
+from salus.sources.wording import NAMED_ELSEWHERE
 from salus.storage.tables import Tables
 
 RECORD = ["file_id", "record"]

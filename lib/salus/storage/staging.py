@@ -1,32 +1,35 @@
 """A place for what a run works out once and reads several times: Parquet beside the tables, gone at its end."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial, reduce
 from typing import Protocol
 
 from pyspark.sql import DataFrame
+from pyspark.sql.types import StructType
 
 from salus.storage.at_once import at_once
 from salus.storage.tables import Tables
 
 FOLDER = "_staging"
+Part = Callable[[], DataFrame]
+"""Makes a frame, when it is its turn: a long query takes as long to be planned as its rows take to be read."""
 
 
 class Keep(Protocol):
     """``keep(name, parts, by)`` gives all rows of ``parts``, perhaps computed once and read back.
 
-    The parts are computed at once; where ``by`` is given, each of its values has a folder of its own.
+    The parts are made and computed at once; where ``by`` is given, each of its values has a folder of its own.
     """
 
-    def __call__(self, name: str, parts: Sequence[DataFrame], by: str | None = None) -> DataFrame:
+    def __call__(self, name: str, parts: Sequence[Part], by: str | None = None) -> DataFrame:
         """All rows of ``parts``, whose columns are of one name and type."""
         ...
 
 
-def unkept(name: str, parts: Sequence[DataFrame], by: str | None = None) -> DataFrame:
+def unkept(name: str, parts: Sequence[Part], by: str | None = None) -> DataFrame:
     """All rows of ``parts`` as they are, computed whenever they are read."""
-    return reduce(DataFrame.unionByName, parts)
+    return reduce(DataFrame.unionByName, [part() for part in parts])
 
 
 @contextmanager
@@ -40,10 +43,10 @@ def staging(tables: Tables) -> Iterator[Keep]:
     folder = jvm.org.apache.hadoop.fs.Path(path)
     files = folder.getFileSystem(tables.spark._jsc.hadoopConfiguration())
 
-    def keep(name: str, parts: Sequence[DataFrame], by: str | None = None) -> DataFrame:
+    def keep(name: str, parts: Sequence[Part], by: str | None = None) -> DataFrame:
         folders = [f"{path}/{name}/{number}" for number in range(len(parts))]
-        at_once(tables.spark, [partial(_written, rows, folder, by) for rows, folder in zip(parts, folders)])
-        return tables.spark.read.schema(parts[0].schema).parquet(*folders)
+        schemas = at_once(tables.spark, [partial(_written, part, folder, by) for part, folder in zip(parts, folders)])
+        return tables.spark.read.schema(schemas[0]).parquet(*folders)
 
     files.delete(folder, True)
     try:
@@ -52,6 +55,8 @@ def staging(tables: Tables) -> Iterator[Keep]:
         files.delete(folder, True)
 
 
-def _written(rows, folder, by):
+def _written(part: Part, folder, by) -> StructType:
+    rows = part()
     writer = rows.write.option("compression", "snappy")
     (writer.partitionBy(by) if by else writer).parquet(folder)
+    return rows.schema

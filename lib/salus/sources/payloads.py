@@ -1,0 +1,114 @@
+"""The rows of other tables that a record fills beside its events: who the person is, cover, costs, a note, contents."""
+
+from salus.schemas import COSTS, COVERAGE, NOTES, PERSONS
+from salus.schemas.landed import PROVENANCE
+from salus.sources import contents
+from salus.sources.declaration import Record
+from salus.sources.values import money
+from salus.sources.wording import MONEY_COLUMNS
+
+PROVIDED = {column.name for column in PROVENANCE} | {"visit_id"}
+"""Columns of those tables that are the record's own, whatever it fills."""
+
+PAYLOADS = {"person": PERSONS, "coverage": COVERAGE, "cost": COSTS, "note": NOTES, **contents.CONTENTS}
+"""The mapping's key, and the table's schema."""
+
+STATED_BY = {"coverage": "coverage_start", "cost": "incurred"}
+"""The time without which a record has no such row: a claim's line that repeats the claim's amounts has none."""
+
+
+def times_of(record: Record) -> list[str]:
+    """The times, by the ends of their columns' names, at which what a record fills was so."""
+    return [*(["coverage_start"] if record.coverage else []), *(["incurred"] if record.cost else [])]
+
+
+def payload(name: str, record: Record, is_whole: str) -> str:
+    """The row of the table ``name``, as a struct without its provenance; null where there is none.
+
+    Args:
+        name: a key of ``PAYLOADS``.
+        record: the record type.
+        is_whole: whether the record has rows at all.
+    """
+    columns = [column for column in PAYLOADS[name] if column.name not in PROVIDED]
+    types = {"available_time": "timestamp_ntz"} | {column.name: column.dataType.simpleString() for column in columns}
+    kind = f"struct<{','.join(f'{column}:{type_}' for column, type_ in types.items())}>"
+    if getattr(record, name) is None:
+        return f"CAST(NULL AS {kind})"
+    own = {"person": _person, "coverage": _coverage, "cost": _cost, "note": _note}
+    values = own[name](record) if name in own else contents.values(name)
+    row = ", ".join(f"'{column}', {values[column]}" for column in types)
+    return f"CASE WHEN {is_whole} AND {_is_stated(name, record)} THEN CAST(named_struct({row}) AS {kind}) END"
+
+
+def _is_stated(name, record) -> str:
+    """Whether a record has a row of that table at all."""
+    if name == "person":
+        return "_tells_person"
+    if name not in STATED_BY or (name == "cost" and not record.cost.incurred):
+        return "true"
+    return f"s_{STATED_BY[name]} IS NOT NULL"
+
+
+def available(record: Record, declared: str, time: str, time_end: str) -> str:
+    """When something could first be known: what was declared, else the assumed lag, else the end of its own time."""
+    assumed = time_end
+    if record.assumed_lag:
+        assumed = f"coalesce(s_lag_from, {time}) + INTERVAL {record.assumed_lag}"
+    stated = "s_available" if record.available_at == "start" else "e_available"
+    return f"greatest(coalesce({declared}, {stated}, {assumed}), {time})"
+
+
+NOT_DECLARED = "CAST(NULL AS TIMESTAMP_NTZ)"
+
+
+def _person(record) -> dict[str, str]:
+    died = available(record, NOT_DECLARED, "s_death", "e_death")
+    is_whole = "e_birth <= s_birth + INTERVAL 1 DAY"
+    return {
+        "available_time": f"CASE WHEN s_death IS NOT NULL THEN {died} END",
+        "gender_concept_id": "CASE WHEN lower(_sex) IN ('male', 'm') THEN 8507 "
+        "WHEN lower(_sex) IN ('female', 'f') THEN 8532 ELSE 0 END",
+        "year_of_birth": "year(s_birth)",
+        "month_of_birth": "CASE WHEN e_birth <= s_birth + INTERVAL 1 MONTH THEN month(s_birth) END",
+        "day_of_birth": f"CASE WHEN {is_whole} THEN dayofmonth(s_birth) END",
+        "birth_datetime": f"CASE WHEN {is_whole} THEN s_birth END",
+        "death_datetime": "s_death",
+        "race_source_value": "_race",
+        "ethnicity_source_value": "_ethnicity",
+        "gender_source_value": "_sex",
+        "care_site_source_value": "_care_site",
+    }
+
+
+def _coverage(_) -> dict[str, str]:
+    return {
+        "available_time": "_record_available",
+        "payer_plan_period_start_date": "CAST(s_coverage_start AS DATE)",
+        "payer_plan_period_end_date": "CAST(s_coverage_end AS DATE)",
+        "payer_source_value": "_payer",
+        "plan_source_value": "_plan",
+        "family_source_value": "_kind",
+    }
+
+
+def _cost(_) -> dict[str, str]:
+    return {name: money(f"m_{name}") for name in MONEY_COLUMNS} | {
+        "available_time": "_record_available",
+        "cost_domain_id": "_domain",
+        "incurred_date": "CAST(s_incurred AS DATE)",
+        "paid_date": "CAST(s_paid AS DATE)",
+        "currency": "_currency",
+        "revenue_code_source_value": "_revenue_code",
+        "drg_source_value": "_drg",
+    }
+
+
+def _note(_) -> dict[str, str]:
+    return {
+        "available_time": "greatest(_record_available, s_note)",
+        "note_datetime": "s_note",
+        "note_class_source_value": "_note_kind",
+        "note_text": "_note_text",
+        "language": "_language",
+    }

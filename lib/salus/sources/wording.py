@@ -1,0 +1,181 @@
+"""A record's own columns as its source's YAML words them: ids, texts of times, its events as one array of texts.
+
+What is worked out here is worked out once a record; nothing is read as a time or a number yet.
+"""
+
+from salus.privacy.scrub import without_names
+from salus.privacy.settings import Policy
+from salus.sources import contents
+from salus.sources.declaration import Event, Note, Record, Source
+from salus.storage.query import literal
+
+NAMED_ELSEWHERE = "SALUS_CODE_OF"
+"""Stands for the code of an event until the record that defines it is looked up."""
+
+RAW_EVENT = (
+    "struct<code:string,time:string,at_end:boolean,static:boolean,known:boolean,available:string,"
+    "number:string,text_value:string,unit:string>"
+)
+MONEY_COLUMNS = (
+    "total_charge",
+    "total_paid",
+    "amount_allowed",
+    "paid_by_payer",
+    "paid_by_patient",
+    "paid_patient_copay",
+    "paid_patient_coinsurance",
+    "paid_patient_deductible",
+)
+
+
+def worded(source: Source, record: Record, policy: Policy) -> dict[str, str]:
+    """The columns, name to Spark SQL expression, of a record of ``source``.
+
+    ``_x`` are as they stay; ``t_x`` are texts of times, ``m_x`` of money and ``n_x`` of numbers.
+    """
+
+    def text(expression):
+        return f"CAST({_sql(source, expression)} AS STRING)"
+
+    def unless_blank(expression):
+        return f"nullif({text(expression)}, '')"
+
+    columns = {
+        "_refused": _refused(source, record),
+        "_id": unless_blank(record.id),
+        "_subject": unless_blank(record.id if record.is_nobodys else record.subject),
+        **{f"_owner_{kind}": unless_blank(owner) for kind, owner in record.subject_of.items()},
+        "_visit": unless_blank(record.visit),
+        "_definition": unless_blank(next((text for _, text in record.codes_of), None)),
+        "_replaces": unless_blank(record.replaces),
+        "_version": text(record.version),
+        "_void": f"coalesce({_sql(source, record.void)}, false)",
+        "_declares": _declares_subject(source, record),
+        "t_time": text(record.time),
+        "t_available": text(record.available_time),
+        "t_lag_from": text(record.lag_from),
+        "_events": _events(source, record),
+        "_identifiers": _identifiers(source, record),
+    }
+    if source.link and record.linkage:
+        columns["_linkage"] = _linkage(source, record)
+    person, coverage, cost, note = record.person, record.coverage, record.cost, record.note
+    if person:
+        columns |= {
+            "t_birth": text(person.birth),
+            "t_death": text(person.death),
+            "_sex": text(person.sex),
+            "_race": text(person.race),
+            "_ethnicity": text(person.ethnicity),
+            "_care_site": text(person.care_site),
+            "_tells_person": f"coalesce({_sql(source, person.when)}, false)",
+        }
+    if coverage:
+        columns |= {
+            "t_coverage_start": text(coverage.start),
+            "t_coverage_end": text(coverage.end),
+            "_payer": text(coverage.payer),
+            "_plan": text(coverage.plan),
+            "_kind": text(coverage.kind),
+        }
+    if cost:
+        columns |= {
+            "t_incurred": text(cost.incurred),
+            "t_paid": text(cost.paid),
+            "_domain": text(cost.domain),
+            "_currency": text(cost.currency),
+            "_revenue_code": text(cost.revenue_code),
+            "_drg": text(cost.drg),
+            **{f"m_{name}": text(getattr(cost, name)) for name in MONEY_COLUMNS},
+        }
+    if note:
+        columns |= {
+            "t_note": text(note.time or record.time),
+            "_note_text": _note_text(source, note, policy),
+            "_note_kind": text(note.kind),
+            "_language": text(note.language),
+        }
+    return columns | contents.raw_columns(record, lambda expression: _sql(source, expression))
+
+
+def _sql(source: Source, text: str | None) -> str:
+    return f"({source.macro.expand(text)})" if text else "NULL"
+
+
+def _refused(source, record) -> str:
+    """The first of the source's own rules that the record breaks, after those that the parser saw."""
+    rules = [
+        f"CASE WHEN NOT coalesce({_sql(source, condition)}, false) THEN {literal(rule)} END"
+        for rule, condition in record.accept.items()
+    ]
+    return f"coalesce({', '.join(['_broken', *rules])})"
+
+
+def _declares_subject(source, record) -> str:
+    """Whether a record makes its subject known: a compound, which is its own, does."""
+    if isinstance(record.declares_subject, str):
+        return f"coalesce({_sql(source, record.declares_subject)}, false)"
+    return str(record.declares_subject or record.is_nobodys).lower()
+
+
+def _note_text(source, note: Note, policy: Policy) -> str:
+    """The text of a note; where it is to be scrubbed, without the names that its record carries."""
+    text = f"CAST({_sql(source, note.text)} AS STRING)"
+    if note.names and policy.notes == "scrub":
+        return without_names(text, _sql(source, note.names))
+    return text
+
+
+def _events(source, record) -> str:
+    """All events of a record as one array of raw structs, in the order of the YAML."""
+    single = [_event(source, event) for event in record.events.values() if not event.each]
+    parts = [f"array({', '.join(single)})"] if single else []
+    parts += [
+        f"coalesce(transform({_sql(source, event.each)}, item -> {_event(source, event)}), array())"
+        for event in record.events.values()
+        if event.each
+    ]
+    every = f"concat({', '.join(parts)})" if len(parts) > 1 else parts[0] if parts else "array()"
+    return f"CAST({every} AS array<{RAW_EVENT}>)"
+
+
+def _event(source, event: Event) -> str:
+    def text(expression):
+        return f"CAST({_sql(source, expression)} AS STRING)"
+
+    code = text(event.code)
+    for other in event.code_of.values():
+        code = f"coalesce({code}, CASE WHEN nullif({text(other)}, '') IS NOT NULL THEN '{NAMED_ELSEWHERE}' END)"
+    return (
+        f"named_struct('code', {code}, 'time', {text(event.time)}, 'at_end', {event.at == 'end'}, "
+        f"'static', {event.static}, "
+        f"'known', {event.static or event.known == 'always'}, 'available', {text(event.available_time)}, "
+        f"'number', {text(event.numeric_value)}, 'text_value', {text(event.text_value)}, 'unit', {text(event.unit)})"
+    )
+
+
+def _identifiers(source, record) -> str:
+    """The record's identifiers as texts that name system and value without a doubt."""
+
+    def named(one):
+        system, value = _sql(source, one.system), _sql(source, one.value)
+        return f"length({system}) || ':' || {system} || nullif(trim({value}), '')"
+
+    parts = [
+        f"coalesce(transform({_sql(source, one.each)}, item -> {named(one)}), array())"
+        if one.each
+        else f"array({named(one)})"
+        for one in record.identifiers
+    ]
+    return f"filter(concat({', '.join(parts)}), one -> one IS NOT NULL)" if parts else "CAST(NULL AS array<string>)"
+
+
+def _linkage(source, record) -> str:
+    """What the record says of its person for linkage: letters and figures alone, whatever their case."""
+    other = literal(r"[^\p{L}\p{N}]")
+    told = [
+        f"named_struct('name', {literal(name)}, 'text', "
+        f"nullif(upper(regexp_replace(CAST({_sql(source, text)} AS STRING), {other}, '')), ''))"
+        for name, text in record.linkage.items()
+    ]
+    return f"filter(array({', '.join(told)}), one -> one.text IS NOT NULL)"
