@@ -1,4 +1,4 @@
-"""Care management of people at high risk, from the files to the report: what it hides, and whom chance left untreated."""
+"""Care management for people at high risk, from the files to the report: what it hides, and how chance tells it."""
 
 from datetime import datetime
 
@@ -13,9 +13,8 @@ from salus.cohorts.task import Task
 from salus.datasets.export import newest_dataset
 from salus.evaluation.predictions import collected, predictions
 from salus.evaluation.survival import tier_places
-from salus.evaluation.trained import calibration_of, package_url, trained
+from salus.evaluation.trained import calibration_of, trained
 from salus.evaluation.treatment import arms_of, decisions
-from salus.job import spark_job
 from salus.privacy.pseudonyms import pseudonym
 from salus.report.report import default_path
 from salus.storage import Tables
@@ -81,8 +80,7 @@ def told(road, spark, task, found, truth):
     """The held-out predictions of the highest tier: labels, what was told, arms, and the untreated probability."""
     tables = road[0]
     model = trained(tables, TASK, TASK)
-    with spark_job("look", _arguments(tables), quiet=True) as job:
-        package = spark.sparkContext.broadcast(package_bytes(package_url(job, model)))
+    package = spark.sparkContext.broadcast(package_bytes(tables.path(model.package_path)))
     rows = collected(predictions(spark, newest_dataset(tables.warehouse, TASK), "held_out", [package]), 1)
     probability = calibration_of(tables, model).calibrated(rows.logits[0])
     arms = arms_of(rows.people, rows.times, found, task.treatment)
@@ -93,12 +91,6 @@ def told(road, spark, task, found, truth):
     at_risk = np.array([untreated.get(key, np.nan) for key in zip(rows.people, rows.times, strict=True)])
     top = tier_places(probability, task.tiers) == 0
     return rows.labels[top], probability[top], arms[top], at_risk[top]
-
-
-def _arguments(tables):
-    import argparse
-
-    return argparse.Namespace(warehouse=tables.warehouse)
 
 
 def test_the_decisions_that_are_found_are_those_of_the_simulation(found, truth):
