@@ -31,7 +31,7 @@ CHANGES = (
         "splits: {train: 0.6, tuning: 0.1, calibration: 0.1, held_out: 0.2}",
         "splits: {by: time, held_out_last: 12, train: 0.5, tuning: 0.2, calibration: 0.25, held_out: 0.05}",
     ),
-    ("from_percentile: 95", "from_percentile: 90"),
+    ("from_percentile: 95", "from_percentile: 85"),
     ("gates:\n", "treatment: {given: [CPT/99490], withheld: [programme/usual-care]}\n\ngates:\n"),
 )
 FIGURES = ("events", "mean_predicted", "observed", "observed_over_expected")

@@ -142,7 +142,8 @@ def test_the_report_says_how_many_events_treatment_hides():
     said, plot, table = section_of(by_treatment(sample, told, arms, TIERS)).blocks
     treated, left = (sample.labels[top & (arms == arm)] for arm in (GIVEN, WITHHELD))
     hidden = round((left.mean() - treated.mean()) * treated.size)
-    assert f"treatment hides about {hidden} events behind {treated.size} predictions" in said.text
+    assert f"treatment hides about {hidden} events (" in said.text
+    assert f") behind {treated.size} predictions" in said.text
     assert f"{100 * left.mean():.1f} % (" in said.text
     drawn = {trace.name: trace for trace in plot.figure.data}
     assert drawn["happened"].x[:2] == pytest.approx((treated.mean(), left.mean()))

@@ -48,10 +48,13 @@ def _in_words(arms):
         "that chance left untreated.",
     ]
     if difference.high is not None and difference.high < 0:
-        hidden = round(-difference.value * happened.rows)
+        hidden, least, most = (
+            words.count(round(-each * happened.rows)) for each in (difference.value, difference.high, difference.low)
+        )
         sentences.append(
-            f"So treatment hides about {words.count(hidden)} events behind {words.count(happened.rows)} predictions: "
-            "judge the model by the untreated, and let no other learn from the treated as if nothing had been done."
+            f"So treatment hides about {hidden} events ({least} to {most}) behind {words.count(happened.rows)} "
+            "predictions: judge the model by the untreated, and let no other learn from the treated as if nothing had "
+            "been done."
         )
     else:
         sentences.append("The difference is not certain: more people left untreated, or more time, would tell.")

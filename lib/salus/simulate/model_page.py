@@ -102,8 +102,8 @@ def _programme():
         "| what | value |",
         "|---|---|",
         f"| lists | on the last {programme.LISTS} firsts of a month |",
-        f"| who is on a list | the highest {programme.TOP:.0%} of those of {programme.ADULT} years or more whom the EHR "
-        "knows, by the slow part of the logit of an unplanned admission |",
+        f"| who is on a list | the highest {programme.TOP:.0%} of those of {programme.ADULT} years or more whom the "
+        "EHR knows, by the slow part of the logit of an unplanned admission |",
         f"| who is offered a place | whoever on it was not in the last {programme.LASTS} days |",
         f"| left to usual care by chance | {programme.UNTREATED:.0%} of those offered a place |",
         f"| odds ratio of an unplanned admission, each day of the {programme.WEEKS_TREATED} whole weeks that follow an "
