@@ -19,9 +19,9 @@ from salus.timelines.clocks import MICROSECONDS_PER_DAY
 HOUR = MICROSECONDS_PER_DAY // 24
 TREATMENT = Treatment(given=("CPT/99490",), withheld=("programme/usual-care",), within_days=7, lasts_days=30)
 TIERS = [Tier(name="high", from_percentile=80), Tier(name="low", from_percentile=0)]
-hours = st.integers(0, 60 * 24)
+hours = st.integers(0, 60 * 2).map(lambda half_days: 12 * half_days)
 made = st.lists(st.tuples(st.integers(0, 3), hours, st.booleans()), max_size=12)
-asked = st.lists(st.tuples(st.integers(0, 4), st.integers(0, 60)), max_size=12)
+asked = st.lists(st.tuples(st.integers(0, 4), st.integers(0, 60)), max_size=30)
 
 
 def decisions_of(rows):
@@ -45,6 +45,26 @@ def test_a_decision_follows_the_prediction_that_it_came_soon_after(rows, predict
     times = np.array([day for _, day in predictions], np.int64) * MICROSECONDS_PER_DAY
     found = arms_of(people, times, decisions_of(rows), TREATMENT)
     assert found.tolist() == [slowly(rows, *each) for each in predictions]
+
+
+@pytest.mark.parametrize(
+    ("decisions", "arm"),
+    [
+        ([(1, 0, True)], GIVEN),  # at the instant of the prediction
+        ([(1, 7 * 24 - 1, False)], WITHHELD),
+        ([(1, 7 * 24, False)], NONE),
+        ([(1, -30 * 24, True)], EARLIER),
+        ([(1, -30 * 24 - 1, True)], NONE),
+        ([(1, -24, True), (1, 24, False)], WITHHELD),
+        ([(1, 24, False), (1, 48, True)], WITHHELD),  # the first decides
+        ([(1, 24, False), (1, 24, True)], GIVEN),  # who is said to have been treated was
+        ([(0, 24, True), (2, 24, True)], NONE),  # others
+    ],
+)
+def test_a_decision_follows_within_seven_days_and_acts_for_thirty(decisions, arm):
+    made = decisions_of([(person, hour + 40 * 24, is_given) for person, hour, is_given in decisions])
+    found = arms_of(np.array([1]), np.array([40 * MICROSECONDS_PER_DAY]), made, TREATMENT)
+    assert found.tolist() == [arm]
 
 
 def test_the_interval_of_predictions_of_different_people_is_wilsons():

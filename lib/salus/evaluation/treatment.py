@@ -100,7 +100,7 @@ def arms_of(people: np.ndarray, times: np.ndarray, found: Decisions, treatment: 
         return joined["row"].to_numpy(), joined["is_given"].to_numpy(bool)
 
     lasts, within = (days * MICROSECONDS_PER_DAY for days in (treatment.lasts_days, treatment.within_days))
-    row, _ = nearest(direction="backward", tolerance=lasts, allow_exact_matches=False)
+    row, _ = nearest(direction="backward", tolerance=lasts)
     arms[row] = EARLIER
     row, is_given = nearest(direction="forward", tolerance=within - 1)
     arms[row] = np.where(is_given, GIVEN, WITHHELD)
