@@ -23,7 +23,12 @@ def main(argv=None):
         help="the files hold nothing from this day on (default: %(default)s)",
     )
     made.add_argument("--out", type=Path, required=True, help="an empty folder, or one that is to be made")
-    made.add_argument("--plant", choices=PLANTS, help="an effect that only who keeps the order of events can see")
+    made.add_argument(
+        "--plant",
+        choices=PLANTS,
+        help="order: an effect that only who keeps the order of events can see; treatment: care management for people "
+        "at high risk, but for a randomised 5 %% of them (default: nothing)",
+    )
     args = made.parse_args(argv)
     began = time.monotonic()
     manifest = simulate(args.people, args.seed, args.as_of, args.out, args.plant)

@@ -22,7 +22,7 @@ KEY = "5a" * 32
 
 
 @contextmanager
-def travelled(folder, people, sources, files, tasks, ranks=1):
+def travelled(folder, people, sources, files, tasks, ranks=1, plant=()):
     """A warehouse in ``folder`` in which every job up to the evaluation of ``tasks`` has run.
 
     Args:
@@ -33,6 +33,7 @@ def travelled(folder, people, sources, files, tasks, ranks=1):
         tasks: id to the texts of its file that give way to others; a task that does not ship follows from the one that
             its first change names by ``id: ``, as that was changed before.
         ranks: of the training.
+        plant: further arguments of the simulation, such as ``--plant=treatment``.
 
     Yields:
         A function that runs another job on the warehouse: (module, arguments).
@@ -49,7 +50,7 @@ def travelled(folder, people, sources, files, tasks, ranks=1):
         def run(job, *arguments):
             return job.main([f"--warehouse={folder / 'warehouse'}", *arguments])
 
-        simulate.main([f"--people={people}", "--seed=7", f"--as-of={AS_OF}", f"--out={folder / 'landing'}"])
+        simulate.main([f"--people={people}", "--seed=7", f"--as-of={AS_OF}", f"--out={folder / 'landing'}", *plant])
         for source in sources:
             landed = folder / "landing" / FOLDERS[source]
             for path in landed.iterdir():

@@ -9,8 +9,8 @@ from sklearn.metrics import roc_auc_score
 
 from salus.evaluation.metrics import Sample
 from salus.evaluation.months import by_month, months_of
-from salus.report.measured import Measure
-from salus.report.stability import apart, off_months, stability_section
+from salus.report.measured import Measure, apart
+from salus.report.stability import off_months, stability_section
 
 MONTHS = ("2025-11", "2025-12", "2026-01", "2026-02")
 DRIFTED = "2026-02"
@@ -82,8 +82,9 @@ def test_the_report_tells_months_from_people_and_names_the_one_that_drifted(drif
     for row in drifting[3]:
         measure = Measure(row["value"], row["low"], row["high"], row["people"], row["rows"])
         kept.setdefault(row["subgroup"], {})[row["metric"]] = measure
-    people, months = apart(kept | {"sex: female": {"events": Measure(3)}})
-    assert list(people) == ["sex: female"]
+    others = {"sex: female": {"events": Measure(3)}, "treatment: given": {"events": Measure(4)}}
+    people, months, arms = apart(kept | others)
+    assert (list(people), list(arms)) == (["sex: female"], ["given"])
     assert list(months) == list(MONTHS)
     said, plot, table = stability_section(months).blocks
     assert (said.tone, DRIFTED in said.text) == ("note", True)

@@ -15,6 +15,7 @@ from salus.cohorts.adherence import Fills
 from salus.cohorts.card import Card
 from salus.cohorts.label import Label
 from salus.cohorts.search_space import Candidates, check_space
+from salus.cohorts.treatment import Treatment
 from salus.errors import Refused
 from salus.settings import Strict, conf_dir, load_yaml, validated
 from salus.timelines.features import FeatureSettings
@@ -257,6 +258,9 @@ class Task(Strict):
     baseline: Model = Model(architecture="logistic")
     calibration: Calibration = Calibration()
     tiers: list[Tier] = Field(min_length=1, description="highest first")
+    treatment: Treatment | None = Field(
+        default=None, description="what the scores are acted on with, for an evaluation that tells what it hides"
+    )
     gates: Gates = Gates()
     card: Card = Field(default=Card(), description="what only people can state, for the model card")
 
@@ -293,6 +297,10 @@ class Task(Strict):
             )
         if kind.is_number and any(tier.from_percentile is None for tier in self.tiers):
             raise ValueError(f"a {kind.name} has no probability; expected tiers to begin from_percentile")
+        if kind.is_number and self.treatment is not None:
+            raise ValueError(
+                f"a {kind.name} has no share of events to tell what treatment hides; expected no treatment"
+            )
         if not kind.is_event and (self.tune or self.gates.sample_size):
             raise ValueError(
                 f"a {kind.name} has no log loss and no prevalence to plan by; expected neither `tune` nor "

@@ -40,6 +40,7 @@ from salus.evaluation.subgroups import GAP, MATERIAL, is_material
 from salus.evaluation.survival import measured_times, told_curves
 from salus.evaluation.times import at_horizon, predicted_at_horizon, times_of
 from salus.evaluation.trained import Trained, in_use, names_of, package_url, trained
+from salus.evaluation.treatment import arms_of, by_treatment, decisions
 from salus.job import Job
 from salus.storage.ledger import now
 from salus.training.package import package_bytes
@@ -62,6 +63,7 @@ def evaluate(job: Job, task: Task) -> None:
         baseline=baseline.package_hash,
         method=task.calibration.method,
         replicates=REPLICATES,
+        **task.model_dump(mode="json", include={"tiers", "treatment"}),
     ):
         return
     dataset, measures = dataset_of(job, task, model), measures_of(task.label.kind)
@@ -71,7 +73,8 @@ def evaluate(job: Job, task: Task) -> None:
         calibrations = _calibrate(job, measures.fitted[task.calibration.method], split, (model, baseline))
         job.progress(f"calibrated on {calibrations[0].rows:,} rows of {calibrations[0].people:,} people")
         held_out = _predicted(job, dataset, HELD_OUT, packages, task)
-        rows = _held_out_rows(measures, predicted_at_horizon(task, held_out), calibrations)
+        known = predicted_at_horizon(task, held_out)
+        rows = _held_out_rows(measures, known, calibrations) + _of_treatment(job, task, known, calibrations[0])
         rows = _in_place(rows, _over_horizon(task, held_out, calibrations))
         job.progress(f"measured on {held_out.labels.size:,} rows of people held out")
         rows += _price(job, task, measures, packages[0])
@@ -179,6 +182,18 @@ def _over_horizon(task: Task, held_out: Predicted, calibrations: list[Calibratio
     times = times_of(held_out, task.label.horizon_days)
     found = measured_times(times, task.label.intervals.ends, models, task.tiers)
     return _sized(found, Sample(held_out.people, held_out.labels, held_out.weights))
+
+
+def _of_treatment(job: Job, task: Task, held_out: Predicted, calibration: Calibration) -> list[dict[str, Any]]:
+    """The model's highest tier by what followed its predictions; nothing of a task that names no treatment."""
+    if task.treatment is None:
+        return []
+    cohort = job.tables.read(f"cohorts/{task.id}").where(F.col("split") == HELD_OUT)
+    people = cohort.select("subject_id").distinct()
+    found = decisions(job.tables.read("timelines"), job.tables.read("codes"), people, task.treatment)
+    arms = arms_of(held_out.people, held_out.times, found, task.treatment)
+    sample = Sample(held_out.people, held_out.labels, held_out.weights)
+    return by_treatment(sample, calibration.calibrated(held_out.logits[0]), arms, task.tiers)
 
 
 def _in_place(rows: list[dict[str, Any]], found: list[dict[str, Any]]) -> list[dict[str, Any]]:

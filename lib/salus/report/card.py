@@ -104,6 +104,7 @@ class Found:
     people: Mapping[str, Mapping[str, Measure]]
     months: Months
     trained: Mapping[str, Any] = field(default_factory=dict)
+    arms: Mapping[str, Mapping[str, Measure]] = field(default_factory=dict)
 
 
 def attributes(task: Task, found: Found) -> list[Attribute]:

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 
 from pyspark.sql import functions as F
 
+from salus.evaluation.months import MONTH
+from salus.evaluation.treatment import TREATMENT
 from salus.storage.tables import Tables
 
 HELD_OUT = "held_out"
@@ -37,9 +39,11 @@ Measures = dict[tuple[str, str], Measure]
 """(model name, metric) -> its measure on the held-out split."""
 
 
-def measures(
-    tables: Tables, task_id: str, model_version: str | None = None
-) -> tuple[Measures, dict[str, dict[str, Measure]]]:
+Subgroups = dict[str, dict[str, Measure]]
+"""Subgroup -> metric -> its measure of the model in that subgroup."""
+
+
+def measures(tables: Tables, task_id: str, model_version: str | None = None) -> tuple[Measures, Subgroups]:
     """What the newest evaluation of ``task_id`` measured on the held-out split; empty where there is none.
 
     Args:
@@ -48,8 +52,8 @@ def measures(
         model_version: of the model that was evaluated, such as the one that scores; None = any.
 
     Returns:
-        The measures of everybody, and of the model in each subgroup, months of prediction among them: subgroup to
-        metric to measure.
+        The measures of everybody, and of the model in each subgroup, months of prediction and what followed it among
+        them.
     """
     rows = (
         tables.read("evaluations")
@@ -60,7 +64,7 @@ def measures(
     of_model = [row for row in rows if row["model_name"] == "model" and model_version in (None, row["model_version"])]
     newest = _newest(tables, {row["run_id"] for row in of_model})
     everybody: Measures = {}
-    subgroups: dict[str, dict[str, Measure]] = {}
+    subgroups: Subgroups = {}
     for row in rows:
         if row["run_id"] != newest:
             continue
@@ -78,6 +82,19 @@ def measures(
         else:
             subgroups.setdefault(row["subgroup"], {})[row["metric"]] = measure
     return everybody, subgroups
+
+
+def apart(subgroups: Subgroups) -> tuple[Subgroups, Subgroups, Subgroups]:
+    """What the evaluation keeps among subgroups: those of people, the months of prediction, what followed it.
+
+    Months such as ``2026-03`` ascend; what followed is such as ``given``.
+    """
+    months, arms = (
+        {name.removeprefix(kind): subgroups[name] for name in sorted(subgroups) if name.startswith(kind)}
+        for kind in (MONTH, TREATMENT)
+    )
+    people = {name: found for name, found in subgroups.items() if not name.startswith((MONTH, TREATMENT))}
+    return people, months, arms
 
 
 def _newest(tables, run_ids):

@@ -13,7 +13,7 @@ from salus.report.estimates import estimates_section
 from salus.report.folds import cross_validated, folds_section
 from salus.report.incidence import incidence_section
 from salus.report.intake import intake, intake_section
-from salus.report.measured import Measures, measures
+from salus.report.measured import Measures, apart, measures
 from salus.report.night import night
 from salus.report.overview import overview_section
 from salus.report.page import Page, Section, render
@@ -23,9 +23,10 @@ from salus.report.provenance import identity, model_row, newest_snapshot, packag
 from salus.report.quality import checked, quality_section
 from salus.report.refits import refits_section, refitted
 from salus.report.reliability import reliability_section
-from salus.report.stability import apart, stability_section
+from salus.report.stability import stability_section
 from salus.report.subgroups import subgroups_section
 from salus.report.told import Told, told_of
+from salus.report.treatment import treatment_section
 from salus.report.usefulness import usefulness_section
 from salus.storage.ledger import now
 from salus.storage.lock import local_folder
@@ -65,10 +66,10 @@ def _write(out: Path, text: str) -> None:
 def _found(tables: Tables, task: Task, as_of: date) -> Found:
     scoring = night(tables, task.id, as_of)
     measured, subgroups = measures(tables, task.id, scoring.model_version if scoring else None)
-    people, months = apart(subgroups)
+    people, months, arms = apart(subgroups)
     model = model_row(tables, scoring) if scoring else None
     trained = package_info(tables.path(model["package_path"])) if model else {}
-    return Found(model, scoring, attrition(tables, task.id), measured, people, months, trained)
+    return Found(model, scoring, attrition(tables, task.id), measured, people, months, trained, arms)
 
 
 def sections(tables: Tables, task: Task, as_of: date) -> list[Section]:
@@ -86,6 +87,7 @@ def _sections(tables: Tables, task: Task, as_of: date, found: Found) -> list[Sec
         *_measured_sections(measured, task, told),
         subgroups_section(found.people, told.of_subgroups),
         stability_section(found.months, told),
+        *([treatment_section(found.arms)] if task.treatment is not None else []),
         *folds_section(cross_validated(tables, task.id)),
         *refits_section(refitted(tables, task.id, scoring.model_version if scoring else None)),
         distribution_section(distribution(tables, task.id, as_of, told), told),

@@ -5,7 +5,6 @@ from datetime import date, timedelta
 
 from plotly.subplots import make_subplots
 
-from salus.evaluation.months import MONTH
 from salus.report import plots, words
 from salus.report.measured import Measure
 from salus.report.page import Missing, Plot, Section, Table, Text
@@ -19,13 +18,6 @@ RATIOS = {"observed_over_expected": "Observed over expected", "predictive_ratio"
 
 Months = Mapping[str, Mapping[str, Measure]]
 """Month, such as ``2026-03``, to metric to its measure; ascending."""
-
-
-def apart(subgroups: Mapping[str, Mapping[str, Measure]]) -> tuple[dict[str, Mapping[str, Measure]], Months]:
-    """The subgroups of people, and the months of prediction, which the evaluation keeps among them."""
-    people = {name: found for name, found in subgroups.items() if not name.startswith(MONTH)}
-    months = {name.removeprefix(MONTH): subgroups[name] for name in sorted(subgroups) if name not in people}
-    return people, months
 
 
 def stability_section(months: Months, told: Told = PROBABILITY) -> Section:

@@ -3,7 +3,7 @@
 import sys
 from pathlib import Path
 
-from salus.simulate import cascade
+from salus.simulate import cascade, programme
 from salus.simulate.appointments import NO_SHOW, NO_SHOW_TERMS
 from salus.simulate.attainable import fitted
 from salus.simulate.catalogue import CONDITIONS
@@ -14,7 +14,7 @@ BEGIN, END = "<!-- tables: made by salus.simulate.model_page -->\n", "<!-- end o
 
 def tables() -> str:
     """All coefficients as Markdown."""
-    return "\n".join([_equations(), _fast(), _no_show(), _conditions(), _cascade(), _fitted()])
+    return "\n".join([_equations(), _fast(), _no_show(), _conditions(), _cascade(), _programme(), _fitted()])
 
 
 def with_tables(page: str) -> str:
@@ -89,6 +89,26 @@ def _cascade():
         f"| {second} added to {first}: on the logit of the daily hazard of an unplanned admission, from then to the "
         f"end of the supply, each week's 91 days later | {cascade.EFFECT:g} |",
         f"| {first} added to {second} | 0 |",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _programme():
+    lines = [
+        "### The planted treatment",
+        "",
+        "Only with `--plant treatment`.",
+        "",
+        "| what | value |",
+        "|---|---|",
+        f"| lists | on the last {programme.LISTS} firsts of a month |",
+        f"| who is on a list | the highest {programme.TOP:.0%} of those of {programme.ADULT} years or more whom the "
+        "EHR knows, by the slow part of the logit of an unplanned admission |",
+        f"| who is offered a place | whoever on it was not in the last {programme.LASTS} days |",
+        f"| left to usual care by chance | {programme.UNTREATED:.0%} of those offered a place |",
+        f"| odds ratio of an unplanned admission, each day of the {programme.WEEKS_TREATED} whole weeks that follow an "
+        f"enrolment | {programme.ODDS_RATIO:g} |",
+        "| records | a Procedure: CPT 99490, or `usual-care` of `urn:salus:programme`, at 10:00 of the day |",
     ]
     return "\n".join(lines) + "\n"
 

@@ -12,6 +12,7 @@ from salus.simulate.claims import Claims, draw_claims
 from salus.simulate.course import Course, live
 from salus.simulate.devices import Wearing, draw_wearing
 from salus.simulate.people import draw_people
+from salus.simulate.programme import Offers, draw_offers, with_programme
 from salus.simulate.records import (
     Diagnoses,
     Fills,
@@ -22,10 +23,11 @@ from salus.simulate.records import (
     draw_prescriptions,
     draw_results,
 )
+from salus.simulate.risk import slow
 from salus.simulate.visits import Visits, draw_visits
 
 CHUNK = 5000  # people simulated at a time
-PLANTS = ("order",)  # what can be planted beside what every population has
+PLANTS = ("order", "treatment")  # what can be planted beside what every population has
 
 
 @dataclass(frozen=True)
@@ -45,12 +47,13 @@ class Chunk:
     appointments: Appointments  # of a stream of their own: all else is what it was without them
     rng: np.random.Generator  # for what is left to draw
     courses: Courses | None = None  # of the planted effect of order
+    offers: Offers | None = None  # of the planted treatment, to those who live
 
 
-def chunks(people: int, seed: int, plant: str | None = None) -> Iterator[Chunk]:
+def chunks(people: int, seed: int, plant: str | None = None, list_days: np.ndarray | None = None) -> Iterator[Chunk]:
     """The population, ``CHUNK`` people at a time; a chunk depends on the seed, its number and its size only.
 
-    ``plant`` is one of ``PLANTS``, or None.
+    ``plant`` is one of ``PLANTS``, or None; ``list_days`` are those of ``treatment`` (``programme.list_days``).
     """
     for number, first in enumerate(range(0, people, CHUNK)):
         rng = _stream(seed, number)
@@ -58,11 +61,17 @@ def chunks(people: int, seed: int, plant: str | None = None) -> Iterator[Chunk]:
         booking = _stream(seed, number, 1)
         if plant is None:
             yield _chunk(number, rng, booking, live(rng, drawn))
-        else:
-            own = np.random.Generator(np.random.PCG64(np.random.SeedSequence([seed, number, PLANTS.index(plant) + 1])))
+            continue
+        own = np.random.Generator(np.random.PCG64(np.random.SeedSequence([seed, number, PLANTS.index(plant) + 1])))
+        if plant == "order":
             courses = draw_courses(own, drawn)
             made = _chunk(number, rng, booking, live(rng, drawn, partial(with_cascades, courses=courses)))
             yield _with_courses(own, made, courses)
+        else:
+            assert list_days is not None
+            offers = draw_offers(own, drawn, slow(drawn), list_days)
+            made = _chunk(number, rng, booking, live(rng, drawn, partial(with_programme, offers=offers)))
+            yield replace(made, offers=_to_the_living(offers, made.course))
 
 
 def _chunk(number, rng, booking, course):
@@ -93,6 +102,10 @@ def _with_courses(rng, chunk, courses):
         fill_paid_day=np.concatenate([chunk.fill_paid_day, paid_day]),
         courses=courses,
     )
+
+
+def _to_the_living(offers, course):
+    return offers.take(np.flatnonzero(offers.day <= course.death_day[offers.row]))
 
 
 def _stream(seed, number, *branch):

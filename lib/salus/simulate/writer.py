@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from salus.errors import Refused
-from salus.simulate import bookings, claims, ehr, layouts, notes, planted, wearables
+from salus.simulate import bookings, claims, ehr, layouts, notes, planted, programme, wearables
 from salus.simulate.appointments import AHEAD, CALLED_OFF, MISSED
 from salus.simulate.attainable import attainable_probability
 from salus.simulate.clock import DAYS, HORIZON_DAYS, MINUTES, NO_DAY, Clock
@@ -42,6 +42,9 @@ TRUTH = pa.schema(
         ("outcome", pa.bool_()),
     ]
 )
+OF_TREATMENT = [("untreated_probability", pa.float64()), ("programme", pa.string())]
+"""What the truth adds where treatment is planted; ``programme`` is given, withheld or null, by the list of the day."""
+
 EHR = (
     "Patient",
     "Encounter",
@@ -111,6 +114,9 @@ class _Writer:
         self.clock, self.out, self.people, self.seed, self.plant = clock, out, people, seed, plant
         self.chunks = -(-people // CHUNK)
         self.truth: Any = None  # the open file of the truth
+        self.truth_schema = TRUTH
+        if plant == "treatment":
+            self.truth_schema = pa.schema([*TRUTH, *(pa.field(*each) for each in OF_TREATMENT)])
         self.malformed = max(2, people // 1000)
         self.planted: Counter[str] = Counter()
         self.quarantine: dict[str, Counter[str]] = {"ehr": Counter(), "payer": Counter(), "wearable": Counter()}
@@ -121,7 +127,7 @@ class _Writer:
 
     def write(self) -> dict:
         """Write everything; the manifest without what was asked for."""
-        for chunk in chunks(self.people, self.seed, self.plant):
+        for chunk in chunks(self.people, self.seed, self.plant, programme.list_days(self.clock)):
             self._ehr(chunk)
             self._payer(chunk)
             self._wearable(chunk)
@@ -171,6 +177,8 @@ class _Writer:
         orders = chunk.prescriptions.take(np.flatnonzero(known[chunk.prescriptions.row]))
         self._put("ehr", "MedicationRequest", ehr.prescriptions(clock, course, orders, base))
         self._put("ehr", "Procedure", notes.procedures(rng, clock, course, visits, ids))
+        if chunk.offers is not None:
+            self._put("ehr", "Procedure", programme.enrolment_lines(clock, course, chunk.offers, base))
         self._put("ehr", "DocumentReference", notes.documents(rng, clock, course, visits, ids))
         versions = planted.result_versions(rng, chunk.results, known[chunk.results.row])
         lines, molar = observations(clock, course, chunk.results, versions, base, base)
@@ -256,6 +264,10 @@ class _Writer:
             cascades = int(chunk.courses.is_cascade.sum())
             self.planted["diuretics added to a blocker"] += cascades
             self.planted["blockers added to a diuretic"] += len(chunk.courses) - cascades
+        if chunk.offers is not None:
+            given = int(chunk.offers.is_given.sum())
+            self.planted["people enrolled in care management"] += given
+            self.planted["people left to usual care by chance"] += len(chunk.offers) - given
 
     def _truth(self, chunk: Chunk):
         course, people, parts = chunk.course, chunk.course.people, []
@@ -283,8 +295,9 @@ class _Writer:
                         pa.array(probability[there]),
                         pa.array(attainable[there, n]),
                         happened,
+                        *(each.take(rows) for each in _of_treatment(chunk, int(day))),
                     ],
-                    schema=TRUTH,
+                    schema=self.truth_schema,
                 )
             )
         if self.truth is None or chunk.number % TRUTH_CHUNKS == 0:
@@ -295,4 +308,15 @@ class _Writer:
         if self.truth is not None:
             self.truth.close()
         path = self.out / "truth" / f"truth.{number:03d}.parquet"
-        self.truth = pq.ParquetWriter(path, TRUTH, compression="zstd")
+        self.truth = pq.ParquetWriter(path, self.truth_schema, compression="zstd")
+
+
+def _of_treatment(chunk, day):
+    """The columns ``OF_TREATMENT`` of everybody, where treatment is planted; else none."""
+    if chunk.offers is None:
+        return []
+    today = chunk.offers.take(np.flatnonzero(chunk.offers.day == day))
+    decided = np.full(len(chunk.course.people), None, dtype=object)
+    decided[today.row] = np.where(today.is_given, "given", "withheld")
+    untreated = true_probability(programme.untreated_from(chunk.course, chunk.offers, day), day)
+    return [pa.array(untreated), pa.array(decided, pa.string())]
