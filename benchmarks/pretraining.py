@@ -8,6 +8,9 @@ stops by as many tuning labels in proportion; with fewer labels than there are, 
 twice, from chance and from the encoder, with the same seed. Both are asked about the same held-out people: the interval
 of the difference is paired, by a bootstrap clustered by person, over the mean of the draws.
 
+What the network reads is measured both ways: the sequence alone, as the papers on pre-training have it, where all that
+it knows of codes comes from the sequence; and the sequence beside the task's windows, which tell most of it already.
+
     python benchmarks/pretraining.py --people 5000 --architecture gru
 """
 
@@ -54,6 +57,9 @@ KEY = "5a" * 32
 """Splits are hashes of pseudonyms: with a key of its own, each run would hold out other people."""
 
 SOURCES = {"fhir_r4": "ehr", "payer_extract": "payer"}
+INPUTS = {"sequence": (), "windows and sequence": None}
+"""What the network reads beside age, sex and cover: of which codesets the windows are; None = the task's own."""
+
 DRAWS = {500: 4, 5000: 2, None: 1}
 """How often so many training labels are drawn; None = all of them, drawn once."""
 
@@ -69,52 +75,61 @@ def main() -> int:
     made.add_argument("--people", type=int, default=5000, help="simulated people (default: %(default)s)")
     made.add_argument("--seed", type=int, default=7, help="of the simulation (default: %(default)s)")
     made.add_argument("--architecture", nargs="+", default=["gru", "transformer"], help="(default: %(default)s)")
+    made.add_argument("--inputs", nargs="+", choices=INPUTS, default=[*INPUTS], help="(default: %(default)s)")
+    made.add_argument("--labels", nargs="+", type=int, default=[*filter(None, DRAWS)], help="(default: %(default)s)")
+    made.add_argument("--all-labels", action="store_true", help="measure at all of them too, which takes longest")
     made.add_argument("--warehouse", help="where the tables go, and are found again (default: a temporary folder)")
     args = made.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         warehouse = args.warehouse or f"{folder}/warehouse"
-        tasks = [task_of(architecture) for architecture in args.architecture]
-        seconds = prepare(warehouse, args.people, args.seed, tasks[0])
+        seconds = prepare(warehouse, args.people, args.seed, task_of("gru", "sequence"))
         gains = []
-        for task in tasks:
-            encoder = pre_trained(warehouse, task, seconds)
-            for labels in DRAWS:
-                gains.append(gain(warehouse, task, encoder, labels, folder))
-                keep(gains, args, seconds)
+        for inputs in args.inputs:
+            for architecture in args.architecture:
+                task = task_of(architecture, inputs)
+                encoder = pre_trained(warehouse, task, seconds, inputs)
+                for labels in [*args.labels, *([None] if args.all_labels else [])]:
+                    scratch = f"{folder}/{inputs.replace(' ', '-')}"
+                    gains.append({"inputs": inputs} | gain(warehouse, task, encoder, labels, scratch))
+                    keep(gains, args, seconds)
     return 0
 
 
 def keep(gains: list[dict], args: argparse.Namespace, seconds: dict[str, float]) -> None:
     """Save what was measured so far: the larger sizes take most of the time."""
     at_few = [each for each in gains if each["labels"] == min(filter(None, DRAWS))]
+    verdict = {
+        f"{each['architecture']} of {each['inputs']} gains at {each['labels']}": each["low"] > 0 for each in at_few
+    }
     result = {
         "name": "AUROC from a pre-trained encoder, less from chance, on people held out",
         "people": args.people,
         "seed": args.seed,
         "gains": gains,
         "seconds": seconds,
-        "verdict": {f"{each['architecture']}_gains_at_{each['labels']}": bool(each["low"] > 0) for each in at_few},
+        "verdict": {name: bool(gains_there) for name, gains_there in verdict.items()},
     }
     save("pretraining", result | surroundings())
 
 
-def task_of(architecture: str) -> Task:
-    """`admission_90d`, whose model reads the sequence of events by ``architecture``."""
+def task_of(architecture: str, inputs: str) -> Task:
+    """`admission_90d`, whose model reads the sequence of events by ``architecture``, alone or beside its windows."""
     task = Task.load("admission_90d")
     sequence = SequenceSettings(length=64, min_people=20, most=1000)
     settings = ModelSettings(
         hidden=(16,), units=32, dropout=0.2, l2=1e-4, learning_rate=0.002, epochs=20, batch_size=BATCH, patience=3
     )
+    windows = {} if INPUTS[inputs] is None else {"codeset": INPUTS[inputs]}
     return task.model_copy(
         update={
-            "features": task.features.model_copy(update={"sequence": sequence}),
+            "features": task.features.model_copy(update={"sequence": sequence} | windows),
             "model": Model(architecture=architecture, settings=settings),
         }
     )
 
 
 def prepare(warehouse: str, people: int, seed: int, task: Task) -> dict[str, float]:
-    """Raw files, tables and the labelled data set, where they are not there; seconds of each step."""
+    """Raw files, tables and the cohort, where they are not there; seconds of each step."""
     landing, took = Path(f"{warehouse}.landing"), {}
     simulate(people, seed, AS_OF, landing)
     key = Path(f"{warehouse}.key")
@@ -123,7 +138,7 @@ def prepare(warehouse: str, people: int, seed: int, task: Task) -> dict[str, flo
         source: lambda job, source=source, place=place: ingest(job, source, str(landing / place), create_key(key))
         for source, place in SOURCES.items()
     }
-    steps |= {"timelines": build, "cohort": lambda job: cohort(job, task), "export": lambda job: export(job, task)}
+    steps |= {"timelines": build, "cohort": lambda job: cohort(job, task)}
     for name, step in steps.items():
         began = time.monotonic()
         with spark_job("ingest" if name in SOURCES else name, here(warehouse)) as job:
@@ -137,15 +152,17 @@ def here(warehouse: str) -> argparse.Namespace:
     return argparse.Namespace(warehouse=warehouse, master="local[1,4]", ranks=1)
 
 
-def pre_trained(warehouse: str, task: Task, seconds: dict[str, float]) -> Package:
-    """The encoder of ``task``."""
+def pre_trained(warehouse: str, task: Task, seconds: dict[str, float], inputs: str) -> Package:
+    """The encoder of ``task``, once its labelled data set is there."""
     began = time.monotonic()
+    with spark_job("export", here(warehouse)) as job:
+        export(job, task)
     with spark_job("pretrain", here(warehouse)) as job:
         pretrain(job, task)
         rows = job.tables.read("models").where(f"architecture = '{task.model.architecture}'")
         row = max((row.asDict() for row in rows.collect()), key=lambda row: row["trained_at"])
     assert row["model_name"] == encoder_name(task)
-    seconds[f"pretrain {task.model.architecture}"] = time.monotonic() - began
+    seconds[f"export and pretrain {task.model.architecture}, {inputs}"] = time.monotonic() - began
     return load_package(f"{warehouse}/{row['package_path']}")
 
 
