@@ -19,7 +19,7 @@ from salus.sources.parsing import PLACE
 from salus.sources.payloads import NOT_DECLARED, PAYLOADS, available, payload, times_of
 from salus.sources.units import conversion_of
 from salus.sources.values import Times, money, number
-from salus.sources.wording import MONEY_COLUMNS, RAW_EVENT, worded
+from salus.sources.wording import MONEY_COLUMNS, NOTHING, RAW_EVENT, worded
 from salus.storage.query import Query, literal, views
 
 NOT_CONTENT = {*PLACE, "_has_bom", "_refused", "_rule", "_id", "_version", "_void", "_declares"}
@@ -91,9 +91,10 @@ def mapped(
     record, times = source.records[kind], Times(source.times)
     with views(rows.sparkSession, rows, pads, units) as (records, key, scales):
         own = {name: name for name in (*PLACE, "_has_bom")}
-        raw = Query.of_view(records, own | worded(source, record, policy))
-        ruled = _with_times(raw, times).with_columns({"_rule": _record_rule(record)})
-        named = _with_ids(ruled.beside(key, *pads.columns), source, kind, record, site)
+        said = worded(source, record, policy)
+        raw = Query.of_view(records, own | said)
+        ruled = _with_times(raw, said, times).with_columns({"_rule": _record_rule(record)})
+        named = _with_ids(ruled.beside(key, *pads.columns), said, source, kind, record, site)
         events = named.exploded(_events_or_void(record), "_position", "_event")
         staged = _with_values(events, kind, record, times, scales)
         mapped_rows = rows.sparkSession.sql(staged.text)
@@ -118,14 +119,16 @@ def refused(rows: DataFrame, staged: StructType) -> DataFrame:
     )
 
 
-def _with_times(raw: Query, times: Times) -> Query:
+def _with_times(raw: Query, said: dict[str, str], times: Times) -> Query:
     """``raw`` with, for each text ``t_x``, its first instant ``s_x`` and the first instant after it, ``e_x``."""
-    names = [column[2:] for column in raw.columns if column.startswith("t_")]
-    texts = {name: f"t_{name}" for name in names} | {"version": "_version"}
+    names = [column[2:] for column in said if column.startswith("t_")]
+    never = {f"{part}_{name}": NOT_DECLARED for name in names for part in "se" if said[f"t_{name}"] == NOTHING}
+    texts = {name: f"t_{name}" for name in names if said[f"t_{name}"] != NOTHING}
+    texts |= {"version": "_version"} if said["_version"] != NOTHING else {}
     formats = {f"f_{name}": times.format_of(text) for name, text in texts.items()}
     starts = {f"s_{name}": times.start(text, f"f_{name}") for name, text in texts.items()}
-    ends = {f"e_{name}": times.end(f"s_{name}", f"f_{name}") for name in names}
-    return raw.with_columns(formats).with_columns(starts).with_columns(ends)
+    ends = {f"e_{name}": times.end(f"s_{name}", f"f_{name}") for name in texts if name != "version"}
+    return raw.with_columns(formats).with_columns(starts).with_columns(ends | never)
 
 
 def _record_rule(record: Record) -> str:
@@ -164,11 +167,12 @@ def _version() -> str:
     return f"coalesce({whole}, unix_micros(CAST(s_version AS TIMESTAMP)))"
 
 
-def _with_ids(rows: Query, source: Source, kind: str, record: Record, site: str) -> Query:
+def _with_ids(rows: Query, said: dict[str, str], source: Source, kind: str, record: Record, site: str) -> Query:
     """Pseudonyms for all that names somebody or something, and a hash of what the record says."""
 
-    def of_record(type_: str, own_id: str) -> str:
-        return pseudonym_of(site, f"record:{source.name}/{type_}", own_id)
+    def of_record(type_: str | None, own_id: str) -> str:
+        known = type_ and said[own_id] != NOTHING
+        return pseudonym_of(site, f"record:{source.name}/{type_}", own_id) if known else NO_ID
 
     keyed = ("_inner_pad", "_outer_pad")
     content = [
@@ -179,19 +183,22 @@ def _with_ids(rows: Query, source: Source, kind: str, record: Record, site: str)
     own = f"record:{source.name}/{kind}"
     owners = [of_record(owner, f"_owner_{owner}") for owner in record.subject_of]
     defines = next((other for other, _ in record.codes_of), None)
-    return rows.with_columns(
-        {
+    named = {*keyed, "_identifiers", "_linkage", "_definition", "_subject", "_id", "_visit", *_owners(record)}
+    kept = [column for column in rows.columns if column not in named and column[:2] not in ("f_", "t_")]
+    return rows.select(
+        {column: column for column in kept}
+        | {
             "source_subject_id": pseudonym_of(site, own if record.is_nobodys else source.system, "_subject"),
             "owner_id": f"coalesce({', '.join([NO_ID, *owners])})",
-            "definition_id": of_record(defines, "_definition") if defines else NO_ID,
-            "record_id": pseudonym_of(site, own, "_id"),
+            "definition_id": of_record(defines, "_definition"),
+            "record_id": of_record(kind, "_id"),
             "visit_id": of_record(record.visit_type or kind, "_visit"),
             "content_hash": f"CASE WHEN _void THEN 0L ELSE xxhash64(to_json(struct({', '.join(content)}))) END",
-            "_replaces": pseudonym_of(site, own, "_replaces"),
+            "_replaces": of_record(kind, "_replaces"),
             "identifiers": f"transform(_identifiers, one -> {pseudonym_of('', 'identifier', 'one')})",
             "linkage": _tokens(rows),
         }
-    ).without(*keyed, "_identifiers", "_linkage", "_definition", "_subject", "_id", "_visit", *_owners(record))
+    )
 
 
 def _tokens(rows: Query) -> str:
@@ -226,16 +233,19 @@ def _with_values(rows: Query, kind: str, record: Record, times: Times, scales: s
             "_withdraws": f"coalesce(_event.code = {literal(VOID_CODE)} AND _position > 0, false)",
         }
     )
-    read = fields.with_columns({"f_event": times.format_of("t_event"), "f_known": times.format_of("t_known")})
-    read = read.with_columns(
-        {"s_event": times.start("t_event", "f_event"), "s_known": times.start("t_known", "f_known")}
-    )
+    said = {"event": [event.time for event in record.events.values()]}
+    said["known"] = [event.available_time for event in record.events.values()]
+    told = [name for name, texts in said.items() if any(texts)]
+    read = fields.with_columns({f"f_{name}": times.format_of(f"t_{name}") for name in told})
+    never = {f"s_{name}": NOT_DECLARED for name in said if name not in told}
+    read = read.with_columns({f"s_{name}": times.start(f"t_{name}", f"f_{name}") for name in told} | never)
+    ends = {name: times.end(f"s_{name}", f"f_{name}") if name in told else NOT_DECLARED for name in said}
     has_text = "_event.time IS NOT NULL"
     read = read.with_columns(
         {
-            "e_event": f"CASE WHEN {has_text} THEN {times.end('s_event', 'f_event')} ELSE e_time END",
+            "e_event": f"CASE WHEN {has_text} THEN {ends['event']} ELSE e_time END",
             "s_event": f"CASE WHEN {has_text} THEN s_event ELSE s_time END",
-            "e_known": times.end("s_known", "f_known"),
+            "e_known": ends["known"],
         }
     )
     read = read.with_columns(

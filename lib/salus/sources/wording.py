@@ -12,6 +12,9 @@ from salus.storage.query import literal
 NAMED_ELSEWHERE = "SALUS_CODE_OF"
 """Stands for the code of an event until the record that defines it is looked up."""
 
+NOTHING = "CAST(NULL AS STRING)"
+"""What a column says of which the YAML says nothing: whatever follows from it need not be planned."""
+
 RAW_EVENT = (
     "struct<code:string,time:string,at_end:boolean,static:boolean,known:boolean,available:string,"
     "number:string,text_value:string,unit:string>"
@@ -38,7 +41,7 @@ def worded(source: Source, record: Record, policy: Policy) -> dict[str, str]:
         return f"CAST({_sql(source, expression)} AS STRING)"
 
     def unless_blank(expression):
-        return f"nullif({text(expression)}, '')"
+        return f"nullif({text(expression)}, '')" if expression else NOTHING
 
     columns = {
         "_refused": _refused(source, record),

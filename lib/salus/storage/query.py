@@ -42,11 +42,7 @@ class Query:
 
     def with_columns(self, columns: Mapping[str, str]) -> "Query":
         """Further columns, or others in the place of those that have their names."""
-        return self.select({name: _quoted(name) for name in self.columns} | dict(columns))
-
-    def without(self, *names: str) -> "Query":
-        """All columns but these."""
-        return self.select({name: _quoted(name) for name in self.columns if name not in names})
+        return self.select({name: _quoted(name) for name in self.columns} | dict(columns)) if columns else self
 
     def where(self, condition: str) -> "Query":
         """The rows for which ``condition`` holds."""
