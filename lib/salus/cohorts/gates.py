@@ -6,31 +6,48 @@ from typing import Any
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from salus.cohorts.label import Kind
+from salus.cohorts.label import Label
 from salus.cohorts.task import SPLITS, Task
 from salus.errors import Held
 
 Figures = Mapping[str, Mapping[str, Any]]
-"""Of each split: rows, people, positives and the sum of the labels."""
+"""Of each split: rows, people, positives and the sum of the labels; of classes the rows of each."""
 
 
-def figures_of(rows: DataFrame, kind: Kind) -> dict[str, dict[str, Any]]:
-    """Rows, people, positives and the sum of the labels in each split of ``rows`` (``COHORT``)."""
-    return {
+def figures_of(rows: DataFrame, label: Label) -> dict[str, dict[str, Any]]:
+    """Rows, people, positives and the sum of the labels in each split of ``rows`` (``COHORT``).
+
+    Of classes, positives are those of the class that has fewest in the split: the gates hold for each of them.
+    """
+    kind, names = label.kind, label.outcomes.names if label.outcomes else ()
+    found = {
         row["split"]: row.asDict()
         for row in rows.groupBy("split")
         .agg(
             F.count("*").alias("rows"),
             F.countDistinct("subject_id").alias("people"),
             F.count_if(F.expr(kind.is_positive)).alias("positives"),
-            F.sum(F.col(kind.column).cast("double")).alias("total"),
+            F.sum(F.expr(kind.value).cast("double")).alias("total"),
+            *(F.count_if(F.expr(f"classes[{place}].value")).alias(name) for place, name in _of_class(names)),
         )
         .collect()
     }
+    for row in found.values():
+        row["positives"] = min((row[name] for _, name in _of_class(names)), default=row["positives"])
+    return found
 
 
-def totals(figures: Figures, kind: Kind) -> dict[str, float]:
+def _of_class(names):
+    """Each class's place, and what the number of its rows is called."""
+    return [(place, f"positives_{name}") for place, name in enumerate(names)]
+
+
+def totals(figures: Figures, label: Label) -> dict[str, float]:
     """What the ledger and the job's last line say of all splits."""
+    if label.outcomes is not None:
+        names = ("rows", "people", *(name for _, name in _of_class(label.outcomes.names)))
+        return {name: sum(figure[name] for figure in figures.values()) for name in names}
+    kind = label.kind
     rows, people, positives, total = (
         sum(figure[name] for figure in figures.values()) for name in ("rows", "people", "positives", "total")
     )
