@@ -66,7 +66,7 @@ SAMPLES = StructType(
         field(
             "value",
             DOUBLE,
-            "the label, in days or currency units where it is a number; of a time to event its type, of classes the set",
+            "the label, in days or currency units where it is a number; of a time to event its type, of classes a set",
         ),
         field("observed_days", INT, "days to the event, death, horizon or censoring; -1 = not at risk", True),
         field("is_censored", BOOLEAN, "left the insurer before the label's end", True),

@@ -295,7 +295,8 @@ class Task(Strict):
             raise ValueError(f"a {kind.name} has no probability; expected tiers to begin from_percentile")
         if not kind.is_event and (self.tune or self.gates.sample_size):
             raise ValueError(
-                f"`tune` and gates.sample_size go by an event's log loss and prevalence; expected neither for a {kind.name}"
+                f"a {kind.name} has no log loss and no prevalence of one event to plan by; expected neither `tune` nor "
+                "gates.sample_size"
             )
         asked = [each.settings.of_events for each in (self.model, self.baseline) if not kind.is_event]
         if any(asked):

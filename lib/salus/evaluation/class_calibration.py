@@ -1,8 +1,8 @@
 """Calibration of several classes: each class's own, by the task's method, and what is told of all of them together.
 
 Each is calibrated as a yes or no (one against the rest; Zadrozny and Elkan, Transforming classifier scores into
-accurate multiclass probability estimates, KDD 2002). Where they exclude each other, ``none`` has what they leave. Should
-they together exceed 1, the focus keeps what it was told, and the others share the rest in proportion.
+accurate multiclass probability estimates, KDD 2002). Where they exclude each other, ``none`` has what they leave.
+Should they together exceed 1, the focus keeps what it was told, and the others share the rest in proportion.
 """
 
 import json

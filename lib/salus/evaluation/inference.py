@@ -34,7 +34,7 @@ class Network:
         return self.curves(inputs)[:, -1]
 
     def curves(self, inputs: Mapping[str, np.ndarray]) -> np.ndarray:
-        """All logits of each row: float64 (rows, 1), of a time to event by the end of each interval (rows, intervals), of
+        """All logits of each row: float64 (rows, 1); of a time to event (rows, intervals), by the end of each; of
         classes (rows, classes).
 
         Args:
