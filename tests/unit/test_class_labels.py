@@ -21,7 +21,7 @@ from label_cases import (
     population,
     span,
 )
-from salus.cohorts.classes import AT_MOST, Outcomes
+from salus.cohorts.classes import AT_MOST, Classes, Outcomes
 from salus.cohorts.labels import label_samples
 from salus.timelines.clocks import MICROSECONDS_PER_DAY as DAY
 from salus.timelines.clocks import NEVER
@@ -128,6 +128,23 @@ def test_together_they_are_their_definition_day_by_day(exclusive, people):
     assert list(zip(found.lost_at.tolist(), held, found.observed_days.tolist())) == [
         slowly(person, day, exclusive) for person in people for day in days
     ]
+
+
+@pytest.mark.parametrize(
+    ("exclusive", "held", "certain"),
+    [
+        ("first_to_happen", ["b", "a", "c", "a", None], [3, 5, 7, 2, NEVER]),
+        ("first_listed", ["a", "a", "b", "a", None], [9, 5, NEVER, 2, NEVER]),
+        (None, ["ab", "ac", "bc", "abc", ""], [NEVER, NEVER, NEVER, 8, NEVER]),
+    ],
+)
+def test_of_exclusive_classes_the_first_holds_by_time_or_as_listed(exclusive, held, certain):
+    """Classes a, b and c as listed, of which b is in the focus and so kept last."""
+    times = {"a": [9, 5, NEVER, 2, NEVER], "c": [NEVER, 6, 7, 2, NEVER], "b": [3, NEVER, 8, 8, NEVER]}
+    classes = Classes(predicates=("a", "b", "c"), exclusive=exclusive)
+    holding, ends = classes.holding(np.column_stack(list(times.values())), "b")
+    found = ["".join(sorted(name for name, holds in zip(times, each) if holds)) for each in holding]
+    assert (found, ends.tolist()) == ([each or "" for each in held], certain)
 
 
 @given(st.integers(2, AT_MOST), st.randoms())

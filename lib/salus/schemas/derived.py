@@ -85,9 +85,7 @@ CODE_MAP = StructType(
     ]
 )
 
-CLASS_LABEL = StructType(
-    [field("class", STRING, "as the task names it", True), field("value", BOOLEAN, "whether it holds", True)]
-)
+CLASS_LABEL = StructType([field("class", STRING, "as the task names it"), field("value", BOOLEAN, "whether it holds")])
 
 COHORT = StructType(
     [
