@@ -8,7 +8,7 @@ import pytest
 
 from salus.cohorts.cohort import cohort
 from salus.cohorts.grid import grid
-from salus.cohorts.task import Task
+from salus.cohorts.task import Splits, Task
 from salus.datasets.export import export, newest_dataset
 from salus.datasets.feed import in_order
 from salus.errors import Held, Refused
@@ -19,7 +19,7 @@ from salus.timelines.clocks import NEVER, micros
 
 END = date(2026, 6, 30)
 BEGUN = date(2025, 5, 1)
-PEOPLE = 300
+PEOPLE = 400
 STROKE, FALL, RARE, LAB = 101, 102, 103, 104
 ICD10 = {STROKE: "ICD10CM/I63.9", FALL: "ICD10CM/W19", RARE: "ICD10CM/A41.9", LAB: "LOINC/4548-4"}
 CLASS_OF = {"sepsis": RARE, "fall": FALL, "stroke": STROKE}
@@ -41,6 +41,7 @@ def asked(exclusive, **gates):
     return base.model_copy(
         update={
             "label": type(base.label).model_validate(label),
+            "splits": Splits(train=0.4, tuning=0.2, calibration=0.2, held_out=0.2),
             "index": base.index.model_copy(update={"last": 2}),
             "gates": base.gates.model_copy(update=gates),
         }
@@ -48,8 +49,8 @@ def asked(exclusive, **gates):
 
 
 def happened(subject):
-    """Code to the day on which it happens: falls to one in three, strokes to one in four, sepsis to one in fifteen."""
-    every = ((FALL, 3, 5), (STROKE, 4, 9), (RARE, 15, 12))
+    """Code to the day on which it happens: falls to one in two, strokes to one in three, sepsis to one in four."""
+    every = ((FALL, 2, 5), (STROKE, 3, 7), (RARE, 4, 11))
     return {code: BEGUN + timedelta(days=(subject * step) % 330) for code, of, step in every if subject % of == 0}
 
 
@@ -92,7 +93,7 @@ def test_a_row_says_of_each_class_whether_it_holds_and_a_data_set_still_does(war
             if exclusive == "first_to_happen":
                 held.sort(key=lambda name, days=days: days[CLASS_OF[name]])
             expected[subject, midnight] = set(held if exclusive is None else held[:1])
-    keys = list(zip(rows["subject_id"], rows["prediction_time"].dt.to_pydatetime()))
+    keys = list(zip(rows["subject_id"], rows["prediction_time"]))
     found = {key: {each["class"] for each in classes if each["value"]} for key, classes in zip(keys, rows["classes"])}
     assert found == expected
     assert {tuple(each["class"] for each in classes) for classes in rows["classes"]} == {("sepsis", "fall", "stroke")}

@@ -15,12 +15,10 @@ Figures = Mapping[str, Mapping[str, Any]]
 
 
 def figures_of(rows: DataFrame, label: Label) -> dict[str, dict[str, Any]]:
-    """Rows, people, positives and the sum of the labels in each split of ``rows`` (``COHORT``).
-
-    Of classes, positives are those of the class that has fewest in the split: the gates hold for each of them.
-    """
+    """Rows, people, positives and the sum of the labels in each split of ``rows`` (``COHORT``), and the rows of each
+    class."""
     kind, names = label.kind, label.outcomes.names if label.outcomes else ()
-    found = {
+    return {
         row["split"]: row.asDict()
         for row in rows.groupBy("split")
         .agg(
@@ -32,14 +30,17 @@ def figures_of(rows: DataFrame, label: Label) -> dict[str, dict[str, Any]]:
         )
         .collect()
     }
-    for row in found.values():
-        row["positives"] = min((row[name] for _, name in _of_class(names)), default=row["positives"])
-    return found
 
 
 def _of_class(names):
     """Each class's place, and what the number of its rows is called."""
     return [(place, f"positives_{name}") for place, name in enumerate(names)]
+
+
+def _fewest(figures: Sequence[Mapping[str, Any]], label: Label) -> int:
+    """Positives of ``figures`` together; of classes those of the rarest, so that what is asked is asked of each."""
+    names = [name for _, name in _of_class(label.outcomes.names)] if label.outcomes else ["positives"]
+    return min(sum(figure[name] for figure in figures) for name in names)
 
 
 def totals(figures: Figures, label: Label) -> dict[str, float]:
@@ -70,7 +71,7 @@ def check_gates(task: Task, figures: Figures, steps: Sequence[Mapping[str, Any]]
     """
     kind = task.label.kind
     rows = sum(figure["rows"] for figure in figures.values())
-    positives = sum(figure["positives"] for figure in figures.values())
+    positives = _fewest(list(figures.values()), task.label)
     if not steps[0]["rows_before"]:
         raise Held(
             f"Received nobody to look at for the task {task.id}; expected {steps[0]['criterion']}. Look at how the "
@@ -92,7 +93,7 @@ def check_gates(task: Task, figures: Figures, steps: Sequence[Mapping[str, Any]]
             f"{task.gates.positives_at_least:,}. Bring more data, or widen the index or the eligibility."
         )
     for split in SPLITS:
-        found_here = figures.get(split, {}).get("positives", 0)
+        found_here = _fewest([figures[split]] if split in figures else [], task.label)
         if found_here < task.gates.positives_in_each_split_at_least:
             raise Held(
                 f"Received {found_here:,} {kind.positives} in the split {split} of the task {task.id}; its gates "
