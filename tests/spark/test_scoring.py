@@ -18,6 +18,7 @@ from salus.cohorts.index import IndexCodes
 from salus.cohorts.task import Calibration, Eligibility, Label, Model, Task, Tier
 from salus.datasets import export
 from salus.errors import Held, Refused
+from salus.evaluation.class_calibration import ClassCalibration
 from salus.evaluation.platt import Platt
 from salus.evaluation.scale import Scale
 from salus.job import spark_job
@@ -362,6 +363,37 @@ def test_an_index_event_makes_those_eligible_of_whom_it_is_new(packed, tmp_path)
                 value if new else None for value, new in zip(of_everybody[name], found["is_eligible"])
             ]
         assert sum(found["is_eligible"]) == eligible
+
+
+@pytest.mark.parametrize("is_exclusive", [True, False])
+def test_a_night_of_classes_tells_each_beside_the_focus(spec, tmp_path, is_exclusive):
+    given = keras.Input((spec.width,), name="inputs")
+    wide = keras.initializers.RandomNormal(stddev=2.0, seed=6)
+    model = keras.Model({"inputs": given}, keras.layers.Dense(3, kernel_initializer=wide)(given))
+    content = {"model.keras": model_bytes(model), "spec.json": spec.to_json().encode(), "training.json": b"{}"}
+    package_hash = write_package((tmp_path / "package").as_uri(), content)
+    of = tuple(Platt(at, 0.9, 0.01, -0.002, 0.004, package_hash, 100, 1000, 90) for at in (-3.0, -1.5, -2.0))
+    each = ClassCalibration(("a", "b", "c"), is_exclusive, of, package_hash, 100, 1000, 90)
+    asked = scorer.Scorer(open_package(package_bytes((tmp_path / "package").as_uri())))
+    columns = dict(zip(TIMELINES.names, map(list, zip(*population(), strict=True)), strict=True))
+    batch = pa.RecordBatch.from_pydict(columns, schema=to_arrow_schema(TIMELINES))
+    found = asked.outcomes(batch, Night(T, RULES, each)).to_pylist()
+    alone = asked.outcomes(batch, Night(T, RULES, of[-1])).to_pylist()
+    told = [row for row in found if row["probability"] is not None]
+    assert len(told) > 50
+    assert len({row["classes"][0]["class"] for row in told}) > 1
+    for row, by_itself in zip(found, alone, strict=True):
+        assert by_itself.pop("classes") is None
+        classes = row.pop("classes")
+        assert row == by_itself  # of the focus there is nothing that classes beside it would change
+        if row["probability"] is None:
+            assert classes is None
+            continue
+        probability = {one["class"]: one["probability"] for one in classes}
+        assert set(probability) == ({"a", "b", "c", "none"} if is_exclusive else {"a", "b", "c"})
+        assert probability["c"] == row["probability"]
+        assert list(probability.values()) == sorted(probability.values(), reverse=True)
+        assert not is_exclusive or sum(probability.values()) == pytest.approx(1)
 
 
 def test_whoever_has_a_fill_without_its_supply_is_eligible_and_told_so(packed, tmp_path):

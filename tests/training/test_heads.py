@@ -7,11 +7,12 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from scipy.special import softmax
 from scipy.stats import poisson
 from sklearn.metrics import log_loss, mean_pinball_loss, mean_tweedie_deviance
 
 from salus.models import build
-from salus.models.heads import cost, count, hazard, incidence_logit, multi_task, quantiles
+from salus.models.heads import against_the_rest, cost, count, hazard, incidence_logit, multi_task, one_of, quantiles
 from salus.models.parts import LINEAR
 from salus.timelines.blocks import Block
 
@@ -47,6 +48,25 @@ def test_tasks_are_averaged_over_the_labels_that_are_known():
     p = 1 / (1 + np.exp(-logits))
     expected = [-np.log(p[0, 0]), log_loss([0, 1], p[1], labels=[0, 1]), 0.0]
     np.testing.assert_allclose(loss_of(multi_task(2), labels, logits), expected, rtol=1e-6)
+
+
+def test_exclusive_classes_are_lost_by_the_cross_entropy_of_a_softmax_over_them_and_none():
+    logits = RANDOM.normal(size=(200, 3))
+    came = RANDOM.integers(0, 4, 200)  # the last is none of them
+    every = softmax(np.column_stack([logits, np.zeros(200)]), axis=1)
+    labels = (came[:, None] == np.arange(3)).astype(float)
+    assert loss_of(one_of(3), labels, logits).mean() == pytest.approx(log_loss(came, every, labels=range(4)), rel=1e-6)
+    np.testing.assert_allclose(one_of(3).estimate(tf.constant(logits)), every[:, :3], rtol=1e-6)
+
+
+def test_exclusive_classes_for_everybody_are_told_as_their_shares():
+    labels = (RANDOM.choice(4, 400, p=[0.1, 0.2, 0.3, 0.4])[:, None] == np.arange(3)).astype(float)
+    np.testing.assert_allclose(fitted(one_of(3), labels), labels.mean(axis=0), atol=2e-3)
+
+
+def test_neither_a_rare_class_nor_a_sure_one_loses_its_logit():
+    logits = np.array([[-60.0, 60.0, -30.0]], np.float32)
+    assert np.asarray(against_the_rest(tf.constant(logits)))[0] == pytest.approx([-120, 60, -90])
 
 
 def test_a_count_is_lost_by_poissons_likelihood():

@@ -7,9 +7,11 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from scipy.special import expit
+from sklearn.metrics import roc_auc_score
 
+from salus.cohorts.classes import Outcomes
 from salus.cohorts.intervals import Intervals, incidence
-from salus.datasets.manifest import Timed
+from salus.datasets.manifest import Classed, Timed
 from salus.evaluation.inference import Network
 from salus.models import ARCHITECTURES, build
 from salus.models.losses import binary_loss
@@ -98,3 +100,41 @@ def test_every_architecture_tells_the_incidence_by_the_end_of_each_interval(arch
     network = Network(again, batch=4)
     np.testing.assert_allclose(expit(network.curves(nobody)), [incidence(hazards)] * 3, rtol=1e-4)
     np.testing.assert_allclose(expit(network.logits(nobody)), [0.02 + 0.97 * 0.1] * 3, rtol=1e-4)
+
+
+@pytest.mark.parametrize("is_exclusive", [True, False])
+def test_classes_start_at_their_shares_from_which_nothing_pulls_them_away(is_exclusive):
+    outcomes = Outcomes(("a", "b", "c"), is_exclusive)
+    label = RANDOM.choice([0, 1, 2, 4] if is_exclusive else range(8), 4000).astype(np.float32)
+    held = outcomes.holding(label)
+    asked = objective("multi_class", 0.5, PLAIN, classed=Classed(outcomes, held.mean(axis=0).tolist()))
+    targets = asked.targets(label, np.zeros(4000, np.float32))
+    np.testing.assert_array_equal(targets, held)
+    same = np.broadcast_to(np.asarray(asked.start), (4000, 3))
+    np.testing.assert_allclose(gradient(asked, targets.astype(float), same).sum(axis=0), 0, atol=1e-6)
+    assert asked.targets(np.empty(0, np.float32), np.empty(0, np.float32)).shape == (0, 3)
+    said, weight = RANDOM.normal(size=(4000, 3)) + held, RANDOM.uniform(1, 3, 4000)
+    every = np.exp(said) / (1 + np.exp(said).sum(axis=1, keepdims=True)) if is_exclusive else said
+    areas = [roc_auc_score(held[:, each], every[:, each], sample_weight=weight) for each in range(3)]
+    assert (asked.metric, asked.measure(targets, said, weight)) == ("macro_auroc", pytest.approx(np.mean(areas)))
+
+
+def test_where_one_class_always_holds_none_starts_at_next_to_nothing():
+    asked = objective("multi_class", 0.5, PLAIN, classed=Classed(Outcomes(("a", "b"), True), [0.25, 0.75]))
+    assert np.isfinite(asked.start).all()
+    assert np.diff(asked.start) == pytest.approx(np.log(3))
+
+
+@pytest.mark.parametrize("is_exclusive", [True, False])
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+def test_every_architecture_tells_the_probability_of_each_class(architecture, is_exclusive, tmp_path):
+    shares = [0.02, 0.1, 0.3]
+    asked = objective("multi_class", 0.3, PLAIN, classed=Classed(Outcomes(("a", "b", "c"), is_exclusive), shares))
+    settings = SimpleNamespace(hidden=[4], units=4, layers=1, attention_heads=2, dropout=0.0, l2=0.0, seed=1)
+    told = asked.told(build(architecture, BLOCKS, settings, asked.start, asked.outputs))
+    told.save(tmp_path / "model.keras")
+    again = keras.saving.load_model(tmp_path / "model.keras", compile=False, safe_mode=True)
+    nobody = {name: np.zeros((3, *block.shape), block.dtype) for name, block in BLOCKS.items()}
+    network = Network(again, batch=4)
+    np.testing.assert_allclose(expit(network.curves(nobody)), [shares] * 3, rtol=1e-4)
+    np.testing.assert_allclose(expit(network.logits(nobody)), [0.3] * 3, rtol=1e-4)

@@ -14,14 +14,17 @@ import numpy as np
 import pytest
 from sklearn.linear_model import LogisticRegression, PoissonRegressor, TweedieRegressor
 
+from salus.cohorts.classes import Outcomes
 from salus.cohorts.intervals import Intervals
+from salus.cohorts.label import KINDS
 from salus.datasets.feed import in_order
 from salus.datasets.folder import Folder, sha256
 from salus.datasets.groups import group_bounds
-from salus.datasets.manifest import open_dataset, stated
+from salus.datasets.manifest import Classed, Timed, open_dataset, stated
 from salus.datasets.parquet import Samples, written
 from salus.errors import EnvironmentFault, Refused
 from salus.models import build
+from salus.models.objectives import objective
 from salus.timelines.blocks import Block
 from salus.timelines.spec import FeatureSpec
 from salus.training import checkpoint
@@ -181,6 +184,53 @@ def test_the_loop_finds_the_discrete_hazards_that_scikit_learn_finds_person_by_i
     assert best_epoch(state.history)["tuning_d2"] > 0.05
 
 
+def of_classes(folder, is_exclusive):
+    """900 training and 300 tuning samples with classes that follow from their inputs, as an export writes them."""
+    random, outcomes = np.random.default_rng(9), Outcomes(("a", "b", "c"), is_exclusive)
+    splits, shares = {}, []
+    for split, rows in (("train", 900), ("tuning", 300)):
+        inputs = random.normal(size=(rows, WIDTH)).astype(np.float32)
+        raw = inputs[:, :3] - np.array([0.5, 1.0, 1.5])
+        if is_exclusive:
+            noisy = np.column_stack([raw, np.zeros(rows)]) + random.gumbel(size=(rows, 4))
+            holding = np.arange(3) == noisy.argmax(axis=1)[:, None]
+        else:
+            holding = raw + random.logistic(size=raw.shape) > 0
+        label, ones = outcomes.number(holding).astype(np.float32), np.ones(rows, np.float32)
+        samples = Samples(np.arange(rows), np.arange(rows), {"inputs": inputs}, label, ones, 0 * ones)
+        groups = [samples[start:end] for start, end in pairwise(group_bounds(rows, 12, 100))]
+        content = written(groups)
+        (folder / split).write("part.parquet", content)
+        files = [{"name": "part.parquet", "sha256": sha256(content), "groups": [len(group) for group in groups]}]
+        splits[split] = {"rows": rows, "positives": int((label > 0).sum()), "files": files}
+        shares = shares or holding.mean(axis=0).tolist()
+    told = {"kind": "multi_class", "classes": list(outcomes.names), "is_exclusive": is_exclusive, "shares": shares}
+    manifest = {"blocks": stated(BLOCKS), "spec_hash": "s", "tables": {}, "label": told, "splits": splits}
+    folder.write_json("manifest.json", manifest)
+    return open_dataset(folder.url)
+
+
+@pytest.mark.parametrize("is_exclusive", [True, False])
+def test_the_loop_finds_the_regressions_of_classes_that_scikit_learn_finds(is_exclusive, tmp_path):
+    dataset = of_classes(Folder(str(tmp_path / "classes")), is_exclusive)
+    line = NetworkPlan("line", "logistic", label="multi_class", learning_rate=0.05, epochs=150, batch_size=900)
+    _, state = trained(dataset, tmp_path, replace(line, patience=150, reader="arrow"))
+    samples = Samples.concatenated(list(in_order(dataset.split("train"))))
+    came = dataset.classed.outcomes.holding(samples.label)
+    at = samples.inputs["inputs"]
+    kernel, bias = state.variables
+    if is_exclusive:
+        number = np.where(came.any(axis=1), came.argmax(axis=1) + 1, 0)
+        fitted = LogisticRegression(C=np.inf, tol=1e-8).fit(at, number)
+        expected = fitted.coef_[1:] - fitted.coef_[0], fitted.intercept_[1:] - fitted.intercept_[0]
+    else:
+        each = [LogisticRegression(C=np.inf, tol=1e-8).fit(at, came[:, place]) for place in range(3)]
+        expected = np.concatenate([one.coef_ for one in each]), np.concatenate([one.intercept_ for one in each])
+    np.testing.assert_allclose(kernel.T, expected[0], atol=0.02)
+    np.testing.assert_allclose(bias, expected[1], atol=0.02)
+    assert best_epoch(state.history)["tuning_macro_auroc"] > 0.7
+
+
 def test_a_training_that_diverges_ends_and_says_so_in_its_history(dataset, tmp_path):
     wild = replace(NETWORK, learning_rate=1e30, epochs=6, patience=1)
     _, state = trained(dataset, tmp_path, wild)
@@ -313,6 +363,16 @@ def test_an_epoch_is_told_in_one_line():
     assert progress_line(told) == (
         "m epoch 2/5: loss 0.2500, tuning loss 0.5000, AUROC 0.750, 12,346 samples/s, at most 6 s left"
     )
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_metric_of_every_kind_of_label_can_be_told(kind):
+    settings = NetworkPlan("m", "logistic")
+    timed = Timed(Intervals((30, 60)), [[0.1, 0.2]]) if kind == "time_to_event" else None
+    classed = Classed(Outcomes(("a", "b"), True), [0.1, 0.2]) if kind.startswith("multi") else None
+    metric = objective(kind, 0.3, settings, timed, classed).metric
+    told = {"network": "m", "epoch": 1, "epochs": 1, "loss": 1, "tuning_loss": 1, "samples_a_second": 1, "seconds": 1}
+    assert "0.625" in progress_line(told | {f"tuning_{metric}": 0.625})
 
 
 def test_a_digest_tells_sets_of_samples_apart():

@@ -114,7 +114,14 @@ def test_a_label_that_would_leak_or_drift_is_refused(tmp_path, old, new, said):
     assert f"{path}:{line_of(path, 'label:')}: " in str(refused.value)
 
 
-KINDS = ("emergency_visits_1y", "cost_1y", "high_cost_1y", "mortality_1y")
+KINDS = (
+    "emergency_visits_1y",
+    "cost_1y",
+    "high_cost_1y",
+    "mortality_1y",
+    "admission_cause_90d",
+    "unplanned_care_180d",
+)
 
 
 @pytest.mark.parametrize(
@@ -163,6 +170,8 @@ def test_a_label_knows_how_it_is_kept_and_told():
         ("cost", "float_value", "USD"),
         ("event", "boolean_value", None),
         ("time_to_event", "event_type", None),
+        ("multi_class", "classes", None),
+        ("multi_label", "classes", None),
     ]
 
 
@@ -203,6 +212,47 @@ def test_a_time_to_event_is_declared_as_one_and_a_mistake_is_named_with_its_line
     line = 1 if where == "id:" else line_of(path, where)
     assert str(refused.value).startswith(f"{path}:{line}: ")
     assert said in str(refused.value)
+
+
+LISTED = "[respiratory, infection_or_kidney, heart_failure, other]"
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "where", "said"),
+    [
+        (LISTED, "[heart_failure]", "predicates:", "label.classes.predicates"),
+        (LISTED, "[heart_failure, sepsis]", "label:", "classes sepsis are not defined; expected predicates of aces"),
+        (LISTED, "[heart_failure, other, other]", "label:", "expected each once, and none called none"),
+        (LISTED, "[respiratory, other]", "label:", "label is heart_failure; expected the class that the score tells"),
+        ("first_to_happen", "worst", "exclusive:", "label.classes.exclusive"),
+        ("death: no_event", "death: composite", "label:", "expected a class whose predicate names MEDS_DEATH"),
+        ("death: no_event", "death: competing", "label:", "competing is of a time_to_event"),
+        ("death: no_event", "death: event", "label:", "expects the label's predicates to name MEDS_DEATH"),
+        ("CLAIM/INPATIENT/1,", "MEDS_DEATH,", "label:", "a class names MEDS_DEATH; expected death: event"),
+        ("  aces:\n", "  cost: {currency: USD}\n  aces:\n", "label:", "not aces and cost"),
+        ("{method: platt}", "{method: scale}", "id:", "isotonic, venn_abers, none for the multi_class"),
+        ("dropout: 0.2", "label_smoothing: 0.1", "id:", "label_smoothing are of events"),
+        (
+            "gates: ",
+            "tune:\n  dropout: {low: 0.0, high: 0.5}\n\ngates: ",
+            "id:",
+            "neither `tune` nor gates.sample_size",
+        ),
+    ],
+)
+def test_classes_are_declared_as_such_and_a_mistake_is_named_with_its_line(tmp_path, old, new, where, said):
+    path = changed(tmp_path, (old, new), name="admission_cause_90d")
+    with pytest.raises(Refused) as refused:
+        Task.from_file(path)
+    line = 1 if where == "id:" else line_of(path, where)
+    assert str(refused.value).startswith(f"{path}:{line}: ")
+    assert said in str(refused.value)
+
+
+def test_classes_stand_beside_aces_and_nothing_else(tmp_path):
+    classes = "  classes: {predicates: [a, b]}\n  cost:"
+    with pytest.raises(Refused, match="classes are predicates of aces"):
+        Task.from_file(changed(tmp_path, ("  cost:", classes), name="cost_1y"))
 
 
 def test_death_competes_with_a_time_to_event_and_with_nothing_else(tmp_path):

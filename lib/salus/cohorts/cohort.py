@@ -16,6 +16,7 @@ from pyspark.sql import functions as F
 from pyspark.sql.types import StructType
 
 from salus.cohorts.attrition import attrition
+from salus.cohorts.classes import NONE
 from salus.cohorts.costs import checked_costs, current_costs, with_costs
 from salus.cohorts.eligibility import columns_of, eligibility, eligibility_steps
 from salus.cohorts.exclusions import excluded_codes, fill_codes
@@ -37,6 +38,17 @@ from salus.timelines.clocks import micros
 SHARD = 2_000
 """People whose labels ACES makes at once: about 1 GB at 400 named events each, a fraction of that as a rule."""
 
+VALUES = (
+    "boolean_value",
+    "integer_value",
+    "float_value",
+    "categorical_value",
+    "classes",
+    "event_type",
+    "observed_days",
+)
+"""The columns of ``COHORT`` that hold labels."""
+
 ELIGIBLE = StructType(
     [
         field("subject_id", LONG, "the person", True),
@@ -52,7 +64,9 @@ SAMPLES = StructType(
         field("step_lost", INT, "0 = labelled, i = lost at the i-th of eligibility_steps and label_steps", True),
         field("is_positive", BOOLEAN, "whether the label is yes, or above nought; null = none"),
         field(
-            "value", DOUBLE, "the label, in days or currency units where it is a number; of a time to event its type"
+            "value",
+            DOUBLE,
+            "the label, in days or currency units where it is a number; of a time to event its type, of classes a set",
         ),
         field("observed_days", INT, "days to the event, death, horizon or censoring; -1 = not at risk", True),
         field("is_censored", BOOLEAN, "left the insurer before the label's end", True),
@@ -102,13 +116,13 @@ def cohort(job, task: Task) -> None:
             samples, rows = (each.withColumn("is_positive", is_high(least)) for each in (samples, rows))
         steps = attrition(samples, task, asked)
         rows = rows.select(*_as_cohort(task.label))
-        figures = figures_of(rows, task.label.kind)
+        figures = figures_of(rows, task.label)
         check_gates(task, figures, steps)
         job.tables.replace(f"cohorts/{task.id}", rows)
         job.tables.replace("attrition", job.tables.frame("attrition", steps), where=f"task_id = '{task.id}'")
     finally:
         labelled.unpersist()
-    job.count(**totals(figures, task.label.kind), index_dates=len(dates), data_end=str(end))
+    job.count(**totals(figures, task.label), index_dates=len(dates), data_end=str(end))
 
 
 def _in_a_split(samples, step):
@@ -249,9 +263,24 @@ def _as_cohort(label):
             "event_type": F.col("value").cast("int"),
             "observed_days": F.col("observed_days"),
         },
+        "classes": {} if label.outcomes is None else _of_classes(label.outcomes),
     }[label.kind.column]
     if label.cost is not None:
         known["float_value"] = F.col("value")
-    values = ("boolean_value", "integer_value", "float_value", "categorical_value", "event_type", "observed_days")
-    absent = {column.name: F.lit(None).cast(column.dataType) for column in COHORT if column.name in values}
+    absent = {column.name: F.lit(None).cast(column.dataType) for column in COHORT if column.name in VALUES}
     return [(absent | known).get(name, F.col(name)).alias(name) for name in COHORT.names]
+
+
+def _of_classes(outcomes):
+    """Whether each class holds, and the focus does, as yes or no; of exclusive ones, which does."""
+    holds = [F.expr(outcomes.holds(place, "value")) for place in range(len(outcomes.names))]
+    known = {
+        "boolean_value": holds[-1],
+        "classes": F.array(
+            *[F.struct(F.lit(name).alias("class"), each.alias("value")) for name, each in zip(outcomes.names, holds)]
+        ),
+    }
+    if outcomes.is_exclusive:
+        named = [F.when(each, F.lit(name)) for name, each in zip(outcomes.names, holds)]
+        known["categorical_value"] = F.coalesce(*named, F.lit(NONE))
+    return known

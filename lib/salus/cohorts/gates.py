@@ -6,16 +6,18 @@ from typing import Any
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from salus.cohorts.label import Kind
+from salus.cohorts.label import Label
 from salus.cohorts.task import SPLITS, Task
 from salus.errors import Held
 
 Figures = Mapping[str, Mapping[str, Any]]
-"""Of each split: rows, people, positives and the sum of the labels."""
+"""Of each split: rows, people, positives and the sum of the labels; of classes the rows of each."""
 
 
-def figures_of(rows: DataFrame, kind: Kind) -> dict[str, dict[str, Any]]:
-    """Rows, people, positives and the sum of the labels in each split of ``rows`` (``COHORT``)."""
+def figures_of(rows: DataFrame, label: Label) -> dict[str, dict[str, Any]]:
+    """Rows, people, positives and the sum of the labels in each split of ``rows`` (``COHORT``), and the rows of each
+    class."""
+    kind, names = label.kind, label.outcomes.names if label.outcomes else ()
     return {
         row["split"]: row.asDict()
         for row in rows.groupBy("split")
@@ -23,14 +25,30 @@ def figures_of(rows: DataFrame, kind: Kind) -> dict[str, dict[str, Any]]:
             F.count("*").alias("rows"),
             F.countDistinct("subject_id").alias("people"),
             F.count_if(F.expr(kind.is_positive)).alias("positives"),
-            F.sum(F.col(kind.column).cast("double")).alias("total"),
+            F.sum(F.expr(kind.value).cast("double")).alias("total"),
+            *(F.count_if(F.expr(f"classes[{place}].value")).alias(name) for place, name in _of_class(names)),
         )
         .collect()
     }
 
 
-def totals(figures: Figures, kind: Kind) -> dict[str, float]:
+def _of_class(names):
+    """Each class's place, and what the number of its rows is called."""
+    return [(place, f"positives_{name}") for place, name in enumerate(names)]
+
+
+def _fewest(figures: Sequence[Mapping[str, Any]], label: Label) -> int:
+    """Positives of ``figures`` together; of classes those of the rarest, so that what is asked is asked of each."""
+    names = [name for _, name in _of_class(label.outcomes.names)] if label.outcomes else ["positives"]
+    return min(sum(figure[name] for figure in figures) for name in names)
+
+
+def totals(figures: Figures, label: Label) -> dict[str, float]:
     """What the ledger and the job's last line say of all splits."""
+    if label.outcomes is not None:
+        names = ("rows", "people", *(name for _, name in _of_class(label.outcomes.names)))
+        return {name: sum(figure[name] for figure in figures.values()) for name in names}
+    kind = label.kind
     rows, people, positives, total = (
         sum(figure[name] for figure in figures.values()) for name in ("rows", "people", "positives", "total")
     )
@@ -53,7 +71,7 @@ def check_gates(task: Task, figures: Figures, steps: Sequence[Mapping[str, Any]]
     """
     kind = task.label.kind
     rows = sum(figure["rows"] for figure in figures.values())
-    positives = sum(figure["positives"] for figure in figures.values())
+    positives = _fewest(list(figures.values()), task.label)
     if not steps[0]["rows_before"]:
         raise Held(
             f"Received nobody to look at for the task {task.id}; expected {steps[0]['criterion']}. Look at how the "
@@ -75,7 +93,7 @@ def check_gates(task: Task, figures: Figures, steps: Sequence[Mapping[str, Any]]
             f"{task.gates.positives_at_least:,}. Bring more data, or widen the index or the eligibility."
         )
     for split in SPLITS:
-        found_here = figures.get(split, {}).get("positives", 0)
+        found_here = _fewest([figures[split]] if split in figures else [], task.label)
         if found_here < task.gates.positives_in_each_split_at_least:
             raise Held(
                 f"Received {found_here:,} {kind.positives} in the split {split} of the task {task.id}; its gates "

@@ -1,4 +1,5 @@
-"""What a task predicts: whether something happens, when it first does, on how many days, or what somebody costs.
+"""What a task predicts: whether something happens, or which of several, when it first does, on how many days, or what
+somebody costs.
 
 The layers after the cohort ask a label's ``kind`` how it is kept and told, and nothing else about it.
 """
@@ -9,8 +10,9 @@ from typing import Any, Literal, NamedTuple
 from pydantic import Field, field_validator, model_validator
 
 from salus.cohorts.adherence import Adherence
+from salus.cohorts.classes import NONE, Classes, Outcomes
 from salus.cohorts.intervals import Intervals
-from salus.cohorts.label_windows import check_label_windows
+from salus.cohorts.label_windows import check_label_windows, label_window
 from salus.settings import Strict
 from salus.timelines.features import LABEL_CODES
 
@@ -19,7 +21,7 @@ class Kind(NamedTuple):
     """A kind of label.
 
     Attributes:
-        name: ``event``, ``time_to_event``, ``count`` or ``cost``.
+        name: ``event``, ``multi_class``, ``multi_label``, ``time_to_event``, ``count`` or ``cost``.
         column: of ``COHORT``, in which the label stands; of a time to event, what ended it.
         is_number: it is told as an estimate in a unit; else as a probability.
         positives: what a label that is not nought is called.
@@ -34,9 +36,14 @@ class Kind(NamedTuple):
     power: float | None = None
 
     @property
+    def value(self) -> str:
+        """SQL over ``COHORT``: the label, which a number can be made of; of classes the number of their set."""
+        return OF_SET if self.column == "classes" else self.column
+
+    @property
     def is_positive(self) -> str:
         """SQL over ``COHORT``: whether the label is more than nought."""
-        return self.column if self.is_event else f"{self.column} > 0"
+        return self.column if self.is_event else f"{self.value} > 0"
 
     @property
     def is_event(self) -> bool:
@@ -44,14 +51,21 @@ class Kind(NamedTuple):
         return self.column == "boolean_value"
 
 
+OF_SET = (
+    "aggregate(transform(classes.value, (holds, place) -> if(holds, shiftleft(1L, place), 0L)), 0L, "
+    "(sum, each) -> sum + each)"
+)
+
 EVENT = Kind("event", "boolean_value", False, "positive labels")
+MULTI_CLASS = Kind("multi_class", "classes", False, "labels of the rarest class")
+MULTI_LABEL = Kind("multi_label", "classes", False, "labels of the rarest class")
 TIME_TO_EVENT = Kind("time_to_event", "event_type", False, "events")
 COUNT = Kind("count", "integer_value", True, "labels above nought", 1.0)
 COST = Kind("cost", "float_value", True, "labels above nought", 1.5)
 WHAT = ("aces", "count", "cost", "time_to_event", "adherence", "table")
 """The keys of a label of which exactly one says what is predicted."""
 
-KINDS = {kind.name: kind for kind in (EVENT, TIME_TO_EVENT, COUNT, COST)}
+KINDS = {kind.name: kind for kind in (EVENT, MULTI_CLASS, MULTI_LABEL, TIME_TO_EVENT, COUNT, COST)}
 
 
 class Count(Strict):
@@ -129,6 +143,9 @@ class Label(Strict):
     aces: dict[str, Any] | None = Field(
         default=None, description="ACES predicates and windows; the trigger is the prediction time"
     )
+    classes: Classes | None = Field(
+        default=None, description="with aces: its predicates that are classes, the label window's one in the focus"
+    )
     count: Count | None = Field(default=None, description="on how many days something happens")
     cost: Cost | None = Field(default=None, description="what somebody costs, or whether it is much")
     time_to_event: TimeToEvent | None = Field(default=None, description="when something first happens")
@@ -150,12 +167,31 @@ class Label(Strict):
         elif self.death == "competing":
             raise ValueError("death: competing is of a time_to_event; expected event, no_event or composite")
         elif self.aces is not None:
-            check_label_windows(self.aces, self.horizon_days, self.death)
+            of_classes = self.classes.predicates if self.classes is not None else ()
+            check_label_windows(self.aces, self.horizon_days, self.death, of_classes)
         elif self.death != "no_event":
             raise ValueError(f"death: {self.death} is of events; {said[0]} ends with a death: expected no_event")
+        if self.classes is not None:
+            self._check_classes(self.classes)
         if self.table is not None and self.censor_at_disenrolment:
             raise ValueError("a label that was brought in is whole; expected censor_at_disenrolment: false")
         return self
+
+    def _check_classes(self, classes):
+        if self.aces is None:
+            raise ValueError("classes are predicates of aces; expected aces beside them, and nothing else")
+        if len(set(classes.predicates)) < len(classes.predicates) or NONE in classes.predicates:
+            raise ValueError(
+                f"classes.predicates are {', '.join(classes.predicates)}; expected each once, and none called {NONE}, "
+                "which is what is left"
+            )
+        if self.focus not in classes.predicates:
+            raise ValueError(
+                f"the label window's label is {self.focus}; expected the class that the score tells first, one of "
+                f"{', '.join(classes.predicates)}"
+            )
+        if self.death == "composite":
+            raise ValueError("death: composite is of one event; expected a class whose predicate names MEDS_DEATH")
 
     def _check_time_to_event(self, timed):
         if timed.intervals_days[-1] != self.horizon_days:
@@ -175,9 +211,22 @@ class Label(Strict):
         """How the label is kept and told."""
         if self.time_to_event is not None:
             return TIME_TO_EVENT
+        if self.classes is not None:
+            return MULTI_LABEL if self.classes.exclusive is None else MULTI_CLASS
         if self.count is not None:
             return COUNT
         return COST if self.cost is not None and not self.cost.is_high else EVENT
+
+    @property
+    def focus(self) -> str:
+        """The predicate of the label's window: of classes, the one that a score tells as its probability."""
+        aces = self.aces or {}
+        return aces["windows"][label_window(aces)]["label"]
+
+    @property
+    def outcomes(self) -> Outcomes | None:
+        """The classes; None for the others."""
+        return None if self.classes is None else self.classes.outcomes(self.focus)
 
     @property
     def intervals(self) -> Intervals | None:

@@ -6,6 +6,7 @@ and aggregate.py).
 """
 
 import re
+from collections.abc import Sequence
 from typing import Any
 
 from pytimeparse import parse
@@ -22,13 +23,14 @@ _PREDICATE_KEYS = {"code", "value_min", "value_max", "value_min_inclusive", "val
 _WINDOW_KEYS = {"start", "end", "start_inclusive", "end_inclusive", "has", "label"}
 
 
-def check_label_windows(aces: dict[str, Any], horizon_days: int, death: str) -> None:
+def check_label_windows(aces: dict[str, Any], horizon_days: int, death: str, classes: Sequence[str] = ()) -> None:
     """Refuse a configuration that cannot label a prediction without leaking, or that says two horizons.
 
     Args:
         aces: ``predicates`` and ``windows`` as ACES writes them.
         horizon_days: how far the label looks ahead.
         death: the task's reading of death.
+        classes: predicates that are classes; none = the label's window alone says what is predicted.
 
     Raises:
         ValueError: what was received and what was expected.
@@ -52,9 +54,14 @@ def check_label_windows(aces: dict[str, Any], horizon_days: int, death: str) -> 
             f"window {label} ends {latest / SECONDS_PER_DAY:g} days after the prediction, horizon_days "
             f"says {horizon_days}; expected the same"
         )
-    named = {code for name in closure(predicates, windows[label]["label"]) for code in plain_codes(predicates[name])}
+    if unknown := set(classes) - set(predicates):
+        raise ValueError(f"the classes {', '.join(sorted(unknown))} are not defined; expected predicates of aces")
+    asked = classes or [windows[label]["label"]]
+    named = {code for each in asked for name in closure(predicates, each) for code in plain_codes(predicates[name])}
     if death == "event" and DEATH_CODE not in named:
         raise ValueError(f"death: event expects the label's predicates to name {DEATH_CODE}")
+    if classes and death == "no_event" and DEATH_CODE in named:
+        raise ValueError(f"a class names {DEATH_CODE}; expected death: event")
 
 
 def label_window(aces: dict[str, Any]) -> str:

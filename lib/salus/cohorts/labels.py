@@ -41,15 +41,15 @@ class Labels(NamedTuple):
 
     lost_at: np.ndarray
     """int8: 0 = labelled, i = lost at the i-th of ``LABEL_STEPS``."""
-    is_positive: np.ndarray
-    """bool; false where there is no label."""
+    value: np.ndarray
+    """float64: 1 where the label is yes, of classes the number of their set; 0 where there is no label."""
     observed_days: np.ndarray
     """int32: whole days from the prediction to the event, the death, the horizon or the censoring; -1 = not at risk."""
 
     @property
-    def value(self) -> np.ndarray:
-        """float64: 1 where the label is yes."""
-        return self.is_positive.astype(np.float64)
+    def is_positive(self) -> np.ndarray:
+        """bool; false where there is no label."""
+        return self.value > 0
 
 
 def label_samples(
@@ -73,17 +73,26 @@ def label_samples(
     death = batch.column("death").fill_null(NEVER).to_numpy(zero_copy_only=False)[sample_row]
     horizon = prediction_times + label.horizon_days * MICROSECONDS_PER_DAY
     lost_at = np.where(death <= prediction_times, 1, 0).astype(np.int8)
-    found, within, event = _first_events(batch, sample_row, prediction_times, label, codes, lost_at == 0)
+    found, within, events = _first_events(batch, sample_row, prediction_times, label, codes, lost_at == 0)
     lost_at[(lost_at == 0) & ~found] = 2
     lost_at[(lost_at == 0) & ~within] = 3
     censored = np.full(sample_row.size, NEVER)
     if label.censor_at_disenrolment:
         censored = enrolled_until(batch, sample_row, prediction_times, largest_gap_days)
-    ended = np.minimum(event, death)
+    value, decided = _said(label, events)
+    ended = np.minimum(decided, death)
     lost_at[(lost_at == 0) & (censored <= ended) & (censored < horizon)] = 4
     observed = (np.minimum(np.minimum(ended, censored), horizon) - prediction_times) // MICROSECONDS_PER_DAY
     at_risk = (lost_at == 0) | (lost_at == 4)
-    return Labels(lost_at, (lost_at == 0) & (event < NEVER), np.where(at_risk, observed, -1).astype(np.int32))
+    return Labels(lost_at, np.where(lost_at == 0, value, 0.0), np.where(at_risk, observed, -1).astype(np.int32))
+
+
+def _said(label, events):
+    """The label of each sample, and the time from which on it was certain."""
+    if label.classes is None:
+        return (events[:, 0] < NEVER).astype(np.float64), events[:, 0]
+    holding, decided = label.classes.holding(events, label.focus)
+    return label.outcomes.number(holding), decided
 
 
 def label_codes(label: Label, codes: pl.DataFrame) -> dict[int, str]:
@@ -107,7 +116,7 @@ def aces_config(label: Label) -> TaskExtractorConfig:
     """
     aces = copy.deepcopy(label.aces or {})
     predicates, windows = aces["predicates"], aces["windows"]
-    labelled = label_window(aces)
+    labelled, classes = label_window(aces), label.classes.predicates if label.classes else ()
     if label.death == "composite":
         predicates |= {
             DEATH: {"code": DEATH_CODE},
@@ -116,7 +125,7 @@ def aces_config(label: Label) -> TaskExtractorConfig:
         windows[labelled]["label"] = f"{DEATH}_or_label"
     try:
         return TaskExtractorConfig(
-            predicates={name: _predicate(predicates[name]) for name in _used(predicates, windows)}
+            predicates={name: _predicate(predicates[name]) for name in _used(predicates, windows, classes)}
             | {PREDICTION: PlainPredicateConfig(_PREDICTION_CODE)},
             trigger=EventConfig(PREDICTION),
             windows={name: WindowConfig(**window) for name, window in windows.items()},
@@ -155,32 +164,33 @@ def _predicate(predicate):
     return kind(**predicate)
 
 
-def _used(predicates, windows):
-    """The predicates that a window names, and those that they are derived from."""
+def _used(predicates, windows, classes):
+    """The predicates that a window names or that are classes, and those that they are derived from."""
     parsed = [WindowConfig(**copy.deepcopy(window)) for window in windows.values()]
     named = {name for window in parsed for name in window.referenced_predicates}
-    named |= {window["label"] for window in windows.values() if window.get("label")}
+    named |= set(classes) | {window["label"] for window in windows.values() if window.get("label")}
     return sorted({part for name in named for part in closure(predicates, name)})
 
 
 def _first_events(batch, sample_row, prediction_times, label, codes, wanted):
     """Of each wanted sample: whether ACES gives it a label, whether that lies within the horizon, and the time of the
-    label window's first event, ``NEVER`` where it has none."""
-    found = np.zeros(sample_row.size, bool)
-    within = np.zeros(sample_row.size, bool)
-    event = np.full(sample_row.size, NEVER)
-    index = np.flatnonzero(wanted)
-    if not index.size:
-        return found, within, event
-    logging.getLogger("aces").setLevel(logging.ERROR)
+    label window's first event of each outcome (samples, outcomes), ``NEVER`` where it has none."""
     config = aces_config(label)
     window = config.windows[config.label_window]
+    outcomes = label.outcomes.names if label.outcomes else (window.label,)
+    found = np.zeros(sample_row.size, bool)
+    within = np.zeros(sample_row.size, bool)
+    events = np.full((sample_row.size, len(outcomes)), NEVER)
+    index = np.flatnonzero(wanted)
+    if not index.size:
+        return found, within, events
+    logging.getLogger("aces").setLevel(logging.ERROR)
     samples = pl.DataFrame({"subject_id": sample_row[index], "trigger": prediction_times[index], "sample": index})
-    events = _events(batch, np.unique(sample_row[index]), codes, any(_looks_at_values(config)))
+    named = _events(batch, np.unique(sample_row[index]), codes, any(_looks_at_values(config)))
     counts = predicate_counts(
         pl.concat(
             [
-                events,
+                named,
                 samples.select(
                     "subject_id",
                     timestamp=pl.from_epoch("trigger", "us"),
@@ -193,17 +203,31 @@ def _first_events(batch, sample_row, prediction_times, label, codes, wanted):
     )
     result = query(config, counts)
     if result.is_empty():
-        return found, within, event
+        return found, within, events
     summary = pl.col(f"{config.label_window}.{'end' if window.root_node == 'start' else 'start'}_summary").struct
     answers = result.select(
         "subject_id",
         pl.col("trigger").dt.epoch("us"),
-        positive=pl.col("label") > 0,
+        *(summary.field(name).alias(f"{name} in window") for name in outcomes),
         start=summary.field("timestamp_at_start").dt.epoch("us"),
         end=summary.field("timestamp_at_end").dt.epoch("us"),
     ).join(samples, on=["subject_id", "trigger"])
-    happened = counts.filter(pl.col(window.label) > 0).select("subject_id", event=pl.col("timestamp").dt.epoch("us"))
-    first = (
+    for place, name in enumerate(outcomes):
+        first = _first(answers.filter(pl.col(f"{name} in window") > 0), counts.filter(pl.col(name) > 0), window)
+        events[first["sample"].to_numpy(), place] = first["event"].to_numpy()
+    at = answers["sample"].to_numpy()
+    found[at] = True
+    within[at] = (
+        pl.Series(answers["end"]).fill_null(NEVER)
+        <= pl.Series(answers["trigger"] + label.horizon_days * MICROSECONDS_PER_DAY)
+    ).to_numpy()
+    return found, within, events
+
+
+def _first(answers, happened, window):
+    """The first time at which something ``happened`` in the window of each of ``answers``, which hold some."""
+    happened = happened.select("subject_id", event=pl.col("timestamp").dt.epoch("us"))
+    return (
         answers.drop_nulls("start")
         .with_columns(after=pl.col("start") + (0 if window.start_inclusive else 1))
         .sort("subject_id", "after")
@@ -215,16 +239,7 @@ def _first_events(batch, sample_row, prediction_times, label, codes, wanted):
             strategy="forward",
             check_sortedness=False,
         )
-        .filter("positive")
     )
-    at = answers["sample"].to_numpy()
-    found[at] = True
-    within[at] = (
-        pl.Series(answers["end"]).fill_null(NEVER)
-        <= pl.Series(answers["trigger"] + label.horizon_days * MICROSECONDS_PER_DAY)
-    ).to_numpy()
-    event[first["sample"].to_numpy()] = first["event"].to_numpy()
-    return found, within, event
 
 
 def _looks_at_values(config):

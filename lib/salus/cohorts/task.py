@@ -303,7 +303,7 @@ class Task(Strict):
             )
         if not kind.is_event and (self.tune or self.gates.sample_size):
             raise ValueError(
-                f"a {kind.name} has no log loss and no prevalence to plan by; expected neither `tune` nor "
+                f"a {kind.name} has no log loss and no prevalence of one event to plan by; expected neither `tune` nor "
                 "gates.sample_size"
             )
         asked = [each.settings.of_events for each in (self.model, self.baseline) if not kind.is_event]

@@ -68,7 +68,12 @@ def write_samples(job, task: Task, samples: DataFrame, datasets: str) -> Dataset
     facts = {
         "task": task.id,
         "task_hash": task.cohort_hash,
-        "label": {"kind": task.label.kind.name, "unit": task.label.unit, **_timed(samples, task)},
+        "label": {
+            "kind": task.label.kind.name,
+            "unit": task.label.unit,
+            **_timed(samples, task),
+            **_classed(samples, task),
+        },
         "spec_hash": spec.hash,
         "tables": job.tables.versions(reads),
     }
@@ -97,7 +102,7 @@ def labelled(cohort: DataFrame, *kept: str, kind: Kind = EVENT) -> DataFrame:
     return cohort.where(F.col(kind.column).isNotNull()).select(
         "subject_id",
         F.expr("unix_micros(CAST(prediction_time AS TIMESTAMP))").alias("prediction_time"),
-        F.col(kind.column).cast("float").alias("label"),
+        F.expr(kind.value).cast("float").alias("label"),
         F.col("weight").cast("float").alias("weight"),
         F.coalesce("observed_days", F.lit(0)).cast("float").alias("observed_days"),
         "split",
@@ -131,14 +136,30 @@ def _timed(samples, task):
     return {"intervals_days": list(intervals.ends), "causes": intervals.causes, "hazards": hazards.tolist()}
 
 
+def _classed(samples, task):
+    """The classes, and the share of each in training, for the manifest; counted by set, of which there are few."""
+    outcomes = task.label.outcomes
+    if outcomes is None:
+        return {}
+    label, rows = np.array(samples.where("split = 'train'").groupBy("label").count().collect(), np.float64).T
+    shares = rows @ outcomes.holding(label) / rows.sum()
+    return {"classes": list(outcomes.names), "is_exclusive": outcomes.is_exclusive, "shares": shares.tolist()}
+
+
 def _learnable(samples, task):
-    """Training and tuning need both classes of an event, and something above nought of a number."""
-    found, kind = labels_by(samples, "split"), task.label.kind
+    """Training and tuning need both classes of an event, and of each of several; of a number something above nought."""
+    kind, outcomes = task.label.kind, task.label.outcomes
+    asked = {kind.positives: "label > 0"}
+    if outcomes is not None:
+        asked = {f"of {name}": outcomes.holds(place, "label") for place, name in enumerate(outcomes.names)}
     expected = "some above nought" if kind.is_number else "labels of both classes"
+    counts = [F.count_if(F.expr(condition)) for condition in asked.values()]
+    found = {split: each for split, *each in samples.groupBy("split").agg(F.count("*"), *counts).collect()}
     for split in ("train", "tuning"):
-        rows, positives = found.get(split, (0, 0))
-        if not positives or (positives == rows and not kind.is_number):
-            raise Refused(
-                f"Received {rows} labelled samples of {task.id} in the split {split}, {positives} of them "
-                f"{kind.positives}; expected {expected}. Ingest more people, or mend the task's label or splits."
-            )
+        rows, *positives = found.get(split, [0] * (1 + len(asked)))
+        for name, of_it in zip(asked, positives):
+            if not of_it or (of_it == rows and not kind.is_number):
+                raise Refused(
+                    f"Received {rows} labelled samples of {task.id} in the split {split}, {of_it} of them {name}; "
+                    f"expected {expected}. Ingest more people, or mend the task's label or splits."
+                )

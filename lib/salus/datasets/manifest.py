@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, NamedTuple
 
+from salus.cohorts.classes import Outcomes
 from salus.cohorts.intervals import Intervals, incidence
 from salus.datasets.folder import Folder, sha256
 from salus.errors import Refused
@@ -107,6 +108,18 @@ class Timed(NamedTuple):
     hazards: Sequence[Sequence[float]]
 
 
+class Classed(NamedTuple):
+    """What a data set of several classes says of them.
+
+    Attributes:
+        outcomes: the classes.
+        shares: of the training split, in which each holds.
+    """
+
+    outcomes: Outcomes
+    shares: Sequence[float]
+
+
 @dataclass(frozen=True)
 class Dataset:
     """An exported data set, as its manifest states it."""
@@ -147,8 +160,19 @@ class Dataset:
         return Timed(Intervals(tuple(label["intervals_days"]), label["causes"]), label["hazards"])
 
     @property
+    def classed(self) -> Classed | None:
+        """The classes, where there are several; None of other labels."""
+        label = self.content.get("label", {})
+        if "classes" not in label:
+            return None
+        return Classed(Outcomes(tuple(label["classes"]), label["is_exclusive"]), label["shares"])
+
+    @property
     def mean_label(self) -> float:
-        """The mean of the training labels: of an event, the share of positives; of a time to event, the incidence."""
+        """The mean of the training labels: of an event, the share of positives, and so of the class in the focus; of a
+        time to event, the incidence."""
+        if self.classed is not None:
+            return self.classed.shares[-1]
         return self.split("train").mean_label if self.timed is None else float(incidence(self.timed.hazards)[-1])
 
     def split(self, name: str) -> Split:

@@ -112,6 +112,10 @@ class Calibration(ABC):
     def bounds(self, logits: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """95 % bounds of the calibrated probability: the uncertainty of the calibration alone."""
 
+    def of_classes(self, logits: np.ndarray) -> dict[str, np.ndarray]:
+        """Class to its calibrated probability (rows,), by ``logits`` (rows, classes); none where it is of one event."""
+        return {}
+
     @property
     def version(self) -> str:
         """The hash of everything that the calibration says: another fit is another version."""

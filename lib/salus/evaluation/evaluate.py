@@ -1,13 +1,15 @@
 """Evaluate a task's model: calibrate it on a split of its own, and measure it on people held out, beside others.
 
 Everything is on the one scale of what is told: calibrated probabilities, or estimates of a count or a cost. A time to
-event is calibrated and measured at its horizon as a yes or no, and over its horizon as what it is (``survival``). The
+event is calibrated and measured at its horizon as a yes or no, and over its horizon as what it is (``survival``). Of
+classes the focus is measured as a yes or no, and all of them beside it (``classes``). The
 baseline gets a calibration of its own from the same split. In the demo the truth is known, so the attainable and the
 true probability stand beside them.
 """
 
 import math
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -23,6 +25,8 @@ from salus.errors import Refused
 from salus.evaluation.asked import asked, held_out_rows
 from salus.evaluation.bootstrap import REPLICATES
 from salus.evaluation.calibration import Calibration
+from salus.evaluation.class_calibration import fit_classes
+from salus.evaluation.classes import measured_classes
 from salus.evaluation.leakage import CLOCKS, ROWS
 from salus.evaluation.measures import Measures, measures_of
 from salus.evaluation.metrics import Sample, interval_figures
@@ -69,13 +73,14 @@ def evaluate(job: Job, task: Task) -> None:
     dataset, measures = dataset_of(job, task, model), measures_of(task.label.kind)
     packages = [job.spark.sparkContext.broadcast(package_bytes(package_url(job, each))) for each in (model, baseline)]
     try:
-        split = predicted_at_horizon(task, _predicted(job, dataset, CALIBRATION, packages))
-        calibrations = _calibrate(job, measures.fitted[task.calibration.method], split, (model, baseline))
+        split = _predicted(job, dataset, CALIBRATION, packages)
+        calibrations = _calibrate(job, *_to_fit(task, measures, split), (model, baseline))
         job.progress(f"calibrated on {calibrations[0].rows:,} rows of {calibrations[0].people:,} people")
         held_out = _predicted(job, dataset, HELD_OUT, packages, task)
         known = predicted_at_horizon(task, held_out)
         rows = _held_out_rows(measures, known, calibrations) + _of_treatment(job, task, known, calibrations[0])
         rows = _in_place(rows, _over_horizon(task, held_out, calibrations))
+        rows += _of_classes(task, held_out, calibrations)
         job.progress(f"measured on {held_out.labels.size:,} rows of people held out")
         rows += _price(job, task, measures, packages[0])
     finally:
@@ -99,12 +104,27 @@ def dataset_of(job: Job, task: Task, model: Trained) -> Dataset:
     return dataset
 
 
+def _to_fit(
+    task: Task, measures: Measures, split: Predicted
+) -> tuple[Callable[..., Calibration], Predicted, tuple[np.ndarray, ...]]:
+    """What fits a calibration of ``task``, to which rows, and by which logits of each model."""
+    fit = measures.fitted[task.calibration.method]
+    if task.label.outcomes is not None:
+        return partial(fit_classes, fit, task.label.outcomes), split, split.curves
+    known = predicted_at_horizon(task, split)
+    return fit, known, known.logits
+
+
 def _calibrate(
-    job: Job, fit: Callable[..., Calibration], split: Predicted, models: tuple[Trained, ...]
+    job: Job,
+    fit: Callable[..., Calibration],
+    split: Predicted,
+    raw: tuple[np.ndarray, ...],
+    models: tuple[Trained, ...],
 ) -> list[Calibration]:
     """Each model's calibration, kept in the table and, immutable, beside its package."""
     fitted = []
-    for model, logits in zip(models, split.logits, strict=True):
+    for model, logits in zip(models, raw, strict=True):
         calibration = fit(logits, split.labels, split.weights, split.people, model.package_hash)
         Folder(package_url(job, model)).write(f"calibration-{calibration.version}.json", calibration.to_json().encode())
         fitted.append(calibration)
@@ -194,6 +214,18 @@ def _of_treatment(job: Job, task: Task, held_out: Predicted, calibration: Calibr
     arms = arms_of(held_out.people, held_out.times, found, task.treatment)
     sample = Sample(held_out.people, held_out.labels, held_out.weights)
     return by_treatment(sample, calibration.calibrated(held_out.logits[0]), arms, task.tiers)
+
+
+def _of_classes(task: Task, held_out: Predicted, calibrations: list[Calibration]) -> list[dict[str, Any]]:
+    """Both models of several classes, class by class, on everybody held out; nothing of other labels."""
+    if task.label.outcomes is None:
+        return []
+    models = {
+        name: calibration.of_classes(logits.astype(np.float64))
+        for name, calibration, logits in zip(("model", "baseline"), calibrations, held_out.curves, strict=True)
+    }
+    sample = Sample(held_out.people, held_out.labels, held_out.weights)
+    return _sized(measured_classes(sample, task.label.outcomes, models), sample)
 
 
 def _in_place(rows: list[dict[str, Any]], found: list[dict[str, Any]]) -> list[dict[str, Any]]:

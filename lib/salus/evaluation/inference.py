@@ -19,7 +19,7 @@ class Network:
 
     Args:
         model: maps named blocks (rows, *shape) to logits (rows, 1), or to those of the ends of intervals, of which the
-            last is the horizon's.
+            last is the horizon's, or of classes, of which the last is the focus's.
         batch: rows a call.
     """
 
@@ -34,7 +34,8 @@ class Network:
         return self.curves(inputs)[:, -1]
 
     def curves(self, inputs: Mapping[str, np.ndarray]) -> np.ndarray:
-        """All logits of each row: float64 (rows, 1), or of a time to event (rows, intervals), by the end of each.
+        """All logits of each row: float64 (rows, 1); of a time to event (rows, intervals), by the end of each; of
+        classes (rows, classes).
 
         Args:
             inputs: standardised blocks (rows, *shape), those that the model reads among them.

@@ -62,6 +62,13 @@ OF_TIMES = OF_EVENTS._replace(
 )
 """Of times to event: those of events, at the horizon, among those who are known there, beside ``survival``'s."""
 
+OF_CLASSES = OF_EVENTS._replace(
+    shown={"macro_auroc": ("model", "macro_auroc"), "macro_auroc_baseline": ("baseline", "macro_auroc")}
+    | {"log_loss": ("model", "log_loss"), "log_loss_baseline": ("baseline", "log_loss")}
+    | dict(OF_EVENTS.shown)
+)
+"""Of classes: those of events, of the one in the focus, beside those of every class (``classes``)."""
+
 LEVELS = ("mean_observed", "mean_predicted", "predictive_ratio")
 """What is measured of estimates in a subgroup or a month."""
 
@@ -69,7 +76,7 @@ LEVELS = ("mean_observed", "mean_predicted", "predictive_ratio")
 def measures_of(kind: Kind) -> Measures:
     """The measures of labels of ``kind``."""
     if kind.power is None:
-        return OF_EVENTS if kind.is_event else OF_TIMES
+        return {"event_type": OF_TIMES, "classes": OF_CLASSES}.get(kind.column, OF_EVENTS)
     return Measures(
         FITTED_TO_NUMBERS,
         partial(measured_numbers, power=kind.power),

@@ -1,8 +1,9 @@
 """Predictions of trained models on a data set's split, made in Spark tasks and brought home as a few numbers a row.
 
 Labels, weights and logits of a held-out split are small beside its inputs: 64 bytes a row, so that five million
-rows take 320 MB on the driver; of a time to event a row holds the logits by the end of each interval too. A split that
-is larger is evaluated on a share of its people, by hash of the subject, and the rows say how many.
+rows take 320 MB on the driver; of a time to event a row holds the logits by the end of each interval too, of classes
+those of each. A split that is larger is evaluated on a share of its people, by hash of the subject, and the rows say
+how many.
 """
 
 import os
@@ -92,9 +93,10 @@ def predictions(spark: SparkSession, dataset: Dataset, split: str, packages: Seq
 
     Returns:
         subject_id, prediction_time (microseconds), label, weight, observed_days, and logit_0, logit_1 … before
-        calibration; of a time to event also curve_0, curve_1 …, the logits by the end of each interval.
+        calibration; of a time to event also curve_0, curve_1 …, the logits by the end of each interval; of classes
+        those of each class.
     """
-    made, is_timed = dataset.split(split), dataset.timed is not None
+    made, has_several = dataset.split(split), dataset.timed is not None or dataset.classed is not None
     tasks = max(1, min(len(made.groups), 2 * spark.sparkContext.defaultParallelism))
     schema = pa.schema(
         [
@@ -104,7 +106,7 @@ def predictions(spark: SparkSession, dataset: Dataset, split: str, packages: Seq
             ("weight", pa.float32()),
             ("observed_days", pa.float32()),
             *((f"logit_{i}", pa.float64()) for i in range(len(packages))),
-            *((f"curve_{i}", pa.list_(pa.float32())) for i in range(len(packages)) if is_timed),
+            *((f"curve_{i}", pa.list_(pa.float32())) for i in range(len(packages)) if has_several),
         ]
     )
 
@@ -122,7 +124,7 @@ def predictions(spark: SparkSession, dataset: Dataset, split: str, packages: Seq
                         rows.weight,
                         rows.observed_days,
                         *(each[:, -1] for each in curves),
-                        *(list(each.astype(np.float32)) for each in curves if is_timed),
+                        *(list(each.astype(np.float32)) for each in curves if has_several),
                     ]
                     yield pa.RecordBatch.from_arrays(
                         [pa.array(column, field.type) for column, field in zip(columns, schema, strict=True)],
@@ -156,11 +158,12 @@ class Predicted:
     Attributes:
         people: int64, subject_id.
         times: int64, prediction times, microseconds since the epoch.
-        labels: float64, 0 or 1.
+        labels: float64, 0 or 1; of classes the number of their set.
         weights: float64, inverse probability of being observed to the label's end.
         days: float64, whole days until the end of a time to event; 0 of other labels.
         logits: float64, one array a model, before calibration.
-        curves: float32 (rows, intervals), one array a model: logits by the end of each interval; none of other labels.
+        curves: float32 (rows, intervals or classes), one array a model: logits by the end of each interval, or of each
+            class; none of other labels.
         true, attainable: float64, the simulated truth; NaN where it is not known.
         attributes: name to str (rows,), what subgroups are made of; empty where it is not known.
     """

@@ -10,6 +10,7 @@ from scipy.special import expit
 
 from salus.evaluation.beta import Beta, fit_beta
 from salus.evaluation.calibration import UNNAMED, Calibration
+from salus.evaluation.class_calibration import ClassCalibration
 from salus.evaluation.isotonic import Isotonic, fit_isotonic
 from salus.evaluation.platt import Platt, fit_platt
 from salus.evaluation.scale import Scale, fit_scale, leave_number
@@ -56,13 +57,18 @@ FITTED_TO_NUMBERS: dict[str, Callable[..., Calibration]] = {"scale": fit_scale, 
 """The same for a count or a cost."""
 
 KINDS: dict[str, Callable[..., Calibration]] = {
-    kind.method: kind for kind in (Platt, Beta, Isotonic, VennAbers, Scale, Uncalibrated)
+    kind.method: kind for kind in (Platt, Beta, Isotonic, VennAbers, Scale, Uncalibrated, ClassCalibration)
 }
 
 
 def from_json(text: str) -> Calibration:
     """What a calibration's ``to_json`` wrote, equal to it."""
-    said = json.loads(text)
+    return _from_said(json.loads(text))
+
+
+def _from_said(said):
+    if "of" in said:
+        said["of"] = tuple(map(_from_said, said["of"]))
     return KINDS[said.pop("method", UNNAMED)](**{name: _immutable(value) for name, value in said.items()})
 
 

@@ -76,8 +76,10 @@ def times_of(predicted: Predicted, horizon: int) -> Times:
 def at_horizon(task: Task, sample: Sample) -> tuple[np.ndarray, Sample]:
     """The rows of ``sample`` that are known at the horizon: their places, and the sample of yes or no that they are.
 
-    A label that is no time to event is known in all rows.
+    Any other label is known in all rows, that of classes as whether the focus holds.
     """
+    if task.label.outcomes is not None:
+        sample = replace(sample, labels=task.label.outcomes.holding(sample.labels)[:, -1].astype(np.float64))
     if task.label.kind.name != "time_to_event":
         return np.arange(sample.labels.size), sample
     if sample.times is None or sample.days is None:

@@ -47,6 +47,26 @@ def multi_task(tasks: int) -> Head:
     return Head(tasks, loss, ops.sigmoid)
 
 
+def one_of(classes: int) -> Head:
+    """Several classes of which at most one holds: the multinomial logit of each against none of them.
+
+    Labels are (samples, classes), 0 or 1; the loss is the cross-entropy of the softmax over them and none. The estimate
+    is the probability of each class; none has the rest.
+    """
+
+    def loss(labels, logits):
+        return of_all_causes(logits[..., None])[:, 0] - ops.sum(labels * logits, axis=-1)
+
+    return Head(classes, loss, lambda logits: ops.sigmoid(against_the_rest(logits)))
+
+
+def against_the_rest(logits: Any) -> Any:
+    """Logits of each class against none of them to those against everything else: (samples, classes) to the same."""
+    size = logits.shape[-1]
+    every = ops.concatenate([logits, ops.zeros_like(logits[:, :1])], axis=1)[:, None]
+    return logits - ops.logsumexp(ops.where(np.eye(size, size + 1, dtype=bool), NOTHING, every), axis=-1)
+
+
 def count() -> Head:
     """A number of events, such as emergency visits: Poisson regression with a log link. Labels are (samples, 1)."""
 

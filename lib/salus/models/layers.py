@@ -9,7 +9,7 @@ import math
 import keras
 from keras import ops
 
-from salus.models.heads import incidence_logit
+from salus.models.heads import against_the_rest, incidence_logit
 from salus.timelines.blocks import EVENT_COLUMNS
 from salus.timelines.standardise import LOG_YEAR
 
@@ -35,6 +35,18 @@ class IncidenceLogit(keras.layers.Layer):
     def get_config(self):
         """Settings, for a saved model."""
         return super().get_config() | {"causes": self.causes}
+
+
+@keras.saving.register_keras_serializable(package="salus")
+class ClassLogit(keras.layers.Layer):
+    """Logits of exclusive classes against none of them to those of each one's probability: (samples, classes) to it.
+
+    The last is the focus's: the raw score that is calibrated, explained and ranked by.
+    """
+
+    def call(self, logits):
+        """Each against everything else."""
+        return against_the_rest(logits)
 
 
 @keras.saving.register_keras_serializable(package="salus")

@@ -1,6 +1,6 @@
 """What training makes small, for each kind of label, and what its progress is told by.
 
-An event is learnt by the log loss and its variations (``losses``), a count, a cost and a time to event by the
+An event is learnt by the log loss and its variations (``losses``), classes, a count, a cost and a time to event by the
 likelihood of their heads (``heads``). Counts and costs are taken in units of everybody's mean: a Tweedie deviance of
 power p changes with the labels' unit as unit ** (2 - p) and in no other way, so learning rate and penalties mean the
 same in dollars and cents.
@@ -15,10 +15,13 @@ import numpy as np
 from keras import ops
 
 from salus.cohorts.label import KINDS
-from salus.datasets.manifest import Timed
-from salus.models.heads import cost, count, hazard
-from salus.models.layers import IncidenceLogit
+from salus.datasets.manifest import Classed, Timed
+from salus.models.heads import cost, count, hazard, multi_task, one_of
+from salus.models.layers import ClassLogit, IncidenceLogit
 from salus.models.losses import LossSettings, binary_loss
+
+LEAST_SHARE = 1e-6
+"""Of none of several classes, for the untrained model."""
 
 
 class Objective(NamedTuple):
@@ -26,9 +29,10 @@ class Objective(NamedTuple):
 
     Attributes:
         start: what the untrained model says of everybody: one number, or one an output.
-        loss: (targets, outputs) to the loss of each sample; both are (samples,), of a time to event (samples, 2) and
-            (samples, outputs).
-        metric: the name of what ``measure`` gives: ``auroc``, or ``d2``, the share of the deviance that is explained.
+        loss: (targets, outputs) to the loss of each sample; both are (samples,), of classes (samples, classes), of a
+            time to event (samples, 2) and (samples, outputs).
+        metric: the name of what ``measure`` gives: ``auroc``, ``macro_auroc``, its mean over classes, or ``d2``, the
+            share of the deviance that is explained.
         measure: (targets, outputs, weights) as numpy arrays to the metric, larger = better.
         outputs: numbers a sample.
         targets: (label, observed days) of each sample to what it is to say.
@@ -46,15 +50,20 @@ class Objective(NamedTuple):
     is_flat: bool = True
 
 
-def objective(kind: str, mean: float, settings: LossSettings, timed: Timed | None = None) -> Objective:
+def objective(
+    kind: str, mean: float, settings: LossSettings, timed: Timed | None = None, classed: Classed | None = None
+) -> Objective:
     """The objective for labels of ``kind``.
 
     Args:
-        kind: ``event``, ``time_to_event``, ``count`` or ``cost``.
+        kind: of ``KINDS``.
         mean: of the training labels, above 0; of an event below 1.
         settings: smoothing, weight and focus, of an event only.
         timed: intervals and hazards of a time to event.
+        classed: the classes, where there are several, and their shares.
     """
+    if classed is not None:
+        return _of_classes(classed)
     if timed is not None:
         return _of_time(timed)
     power = KINDS[kind].power
@@ -95,6 +104,28 @@ def _of_time(timed):
         )
 
     return Objective(start.ravel().tolist(), head.loss, "d2", explained, head.outputs, intervals.targets, told, False)
+
+
+def _of_classes(classed):
+    outcomes, shares = classed.outcomes, np.asarray(classed.shares)
+    head = (one_of if outcomes.is_exclusive else multi_task)(len(shares))
+    # Where one class always holds none of them never does, and has no logarithm.
+    left = np.maximum(1 - (shares.sum() if outcomes.is_exclusive else shares), LEAST_SHARE)
+
+    def macro(target, logits, weight):
+        told = np.asarray(head.estimate(ops.convert_to_tensor(logits)))
+        return float(np.mean([_auroc(*each, weight) for each in zip(target.T, told.T)]))
+
+    def told(model):
+        if not outcomes.is_exclusive:
+            return model
+        return keras.Model(model.inputs, ClassLogit(name="classes")(model.outputs[0]), name=model.name)
+
+    def targets(label, observed_days):
+        return outcomes.holding(label).astype(np.float32)
+
+    start = np.log(shares / left).tolist()
+    return Objective(start, head.loss, "macro_auroc", macro, head.outputs, targets, told, False)
 
 
 def _auroc(label, logit, weight):

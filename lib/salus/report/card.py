@@ -195,7 +195,9 @@ def _from_tables(task, found):
 
 
 def _output(task):
-    told = told_of(task.label)
+    told, outcomes = told_of(task.label), task.label.outcomes
+    if outcomes is not None:
+        return f"Probability of each of {', '.join(outcomes.told)}, 0 to 1; tiers and reasons of {outcomes.focus}"
     return "Probability, 0 to 1" if told.unit is None else f"Estimate of a mean, in {told.unit}"
 
 

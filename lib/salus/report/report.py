@@ -7,6 +7,7 @@ from salus.cohorts.task import Task
 from salus.errors import Refused
 from salus.report.attrition import attrition, attrition_section
 from salus.report.card import Found, attributes, card_json, card_page
+from salus.report.classes import classes_section
 from salus.report.discrimination import discrimination_section
 from salus.report.distribution import distribution, distribution_section
 from salus.report.estimates import estimates_section
@@ -105,8 +106,10 @@ def _measured_sections(measured: Measures, task: Task, told: Told) -> list[Secti
     """How well it did on people held out: estimates are no risks, and are neither ranked by events nor acted on."""
     if told.unit is not None:
         return [estimates_section(measured, told)]
-    over_time = [] if task.label.time_to_event is None else [incidence_section(measured, task)]
-    return [discrimination_section(measured), *over_time, reliability_section(measured), usefulness_section(measured)]
+    beside = [] if task.label.time_to_event is None else [incidence_section(measured, task)]
+    if task.label.outcomes is not None:
+        beside = [classes_section(measured, task.label.outcomes)]
+    return [discrimination_section(measured), *beside, reliability_section(measured), usefulness_section(measured)]
 
 
 def default_path(warehouse: str, task_id: str, as_of: date) -> Path:

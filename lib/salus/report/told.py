@@ -78,6 +78,16 @@ def told_of(label: Label) -> Told:
     """What a task with ``label`` tells."""
     if label.time_to_event is not None:
         return replace(PROBABILITY, usual="incidence in training, by the horizon")
+    if label.outcomes is not None:
+        focus = label.outcomes.focus.replace("_", " ")
+        return replace(
+            PROBABILITY,
+            reading=f"the probability is that of one class of several, {focus}: where it says 10 %, of a hundred "
+            "people with records like these about ten are expected to have it within the window. `classes` in table "
+            "`scores` says the same of every class; a tier ranks people for attention, and nobody's figure is a "
+            "diagnosis.",
+            usual=f"share of {focus} in training",
+        )
     if not label.kind.is_number:
         return PROBABILITY
     return Told(

@@ -1,6 +1,6 @@
 """What is derived from what came in: identities, timelines, codes, cohorts, models and their evaluation."""
 
-from pyspark.sql.types import StructType
+from pyspark.sql.types import ArrayType, StructType
 
 from salus.schemas.fields import (
     BOOLEAN,
@@ -85,6 +85,8 @@ CODE_MAP = StructType(
     ]
 )
 
+CLASS_LABEL = StructType([field("class", STRING, "as the task names it"), field("value", BOOLEAN, "whether it holds")])
+
 COHORT = StructType(
     [
         field("subject_id", LONG, "the person", True),
@@ -92,7 +94,8 @@ COHORT = StructType(
         field(
             "boolean_value",
             BOOLEAN,
-            "the label; null = none (not labelled, or censored); of a time to event, whether it came by the horizon",
+            "the label; null = none (not labelled, or censored); of a time to event, whether it came by the horizon; "
+            "of classes, whether the focus holds",
         ),
         field("integer_value", LONG, "the label, where it is a count of days"),
         field(
@@ -100,7 +103,8 @@ COHORT = StructType(
             DOUBLE,
             "the label, where it is a cost, in currency units; or the cost that boolean_value judges",
         ),
-        field("categorical_value", STRING, "the label, where it is a class"),
+        field("categorical_value", STRING, "the label, where it is one class of several, or `none` of them"),
+        field("classes", ArrayType(CLASS_LABEL), "where it is one or more of several classes, each of them"),
         field(
             "event_type",
             INT,

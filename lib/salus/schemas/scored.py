@@ -31,6 +31,13 @@ REASON = StructType(
     ]
 )
 
+CLASS_PROBABILITY = StructType(
+    [
+        field("class", STRING, "as the task names it, or `none` of them"),
+        field("probability", DOUBLE, "calibrated, 0 to 1"),
+    ]
+)
+
 SCORES = StructType(
     [
         field("run_id", STRING, "the run that scored", True),
@@ -41,7 +48,7 @@ SCORES = StructType(
         field("prediction_start", TIME, "UTC; the window predicted begins", True),
         field("prediction_end", TIME, "UTC; the window predicted ends", True),
         field("score_raw", DOUBLE, "logit, or logarithm of the estimate, before calibration"),
-        field("probability", DOUBLE, "calibrated, 0 to 1"),
+        field("probability", DOUBLE, "calibrated, 0 to 1; of several classes, that of the focus"),
         field("probability_low", DOUBLE, "2.5 % bound of the calibration"),
         field("probability_high", DOUBLE, "97.5 % bound of the calibration"),
         field(
@@ -50,6 +57,9 @@ SCORES = StructType(
             "share of positive labels in training; of a time to event, its incidence by the horizon",
         ),
         field("relative_risk", DOUBLE, "probability over prior_probability; estimate over the mean label in training"),
+        field(
+            "classes", ArrayType(CLASS_PROBABILITY), "where a task has several classes, each, the most probable first"
+        ),
         field("estimate", DOUBLE, "where a task has no probability: cost, count, time"),
         field("estimate_low", DOUBLE, "2.5 % bound of the calibration"),
         field("estimate_high", DOUBLE, "97.5 % bound of the calibration"),

@@ -21,6 +21,9 @@ NOT_FINITE = "no_finite_score"
 TOLD = ("probability", "estimate")
 """The columns of which a scored person has one: ``Calibration.tells`` says which."""
 
+CLASSES = pa.list_(pa.struct([("class", pa.string()), ("probability", pa.float64())]))
+"""Of each class its probability, the most probable first."""
+
 OUTCOME = pa.schema(
     [
         pa.field("subject_id", pa.int64(), nullable=False),
@@ -29,6 +32,7 @@ OUTCOME = pa.schema(
         pa.field("probability", pa.float64()),
         pa.field("probability_low", pa.float64()),
         pa.field("probability_high", pa.float64()),
+        pa.field("classes", CLASSES),
         pa.field("estimate", pa.float64()),
         pa.field("estimate_low", pa.float64()),
         pa.field("estimate_high", pa.float64()),

@@ -13,7 +13,7 @@ from salus.evaluation.inference import Network
 from salus.explanation.integrated_gradients import IntegratedGradients
 from salus.explanation.reasons import by_reason, reasons
 from salus.scoring.flags import quality_flags
-from salus.scoring.outcome import NO_DATA, NO_SUPPLY, NOT_FINITE, OUTCOME, TOLD, Night
+from salus.scoring.outcome import CLASSES, NO_DATA, NO_SUPPLY, NOT_FINITE, OUTCOME, TOLD, Night
 from salus.timelines.blocks import INPUTS, taken
 from salus.timelines.clocks import STATIC
 from salus.timelines.entries import lists
@@ -68,9 +68,11 @@ class Scorer:
         days = raw[INPUTS][:, self.spec.names.index(f"{ANY_EVENT}.days_since_last")]
         has_data = days <= night.rules.look_back_days
         inputs = standardise(raw, self.spec)
-        logits = np.full(row.size, np.nan)
         asked = has_data & ~lacks
-        logits[asked] = self.network.logits(taken(inputs, asked))
+        said = self.network.curves(taken(inputs, asked))
+        curves = np.full((row.size, said.shape[1]), np.nan)
+        curves[asked] = said
+        logits = curves[:, -1]
         scored = np.isfinite(logits)
         contributions = self.gradients.contributions(taken(inputs, scored), logits[scored])
         why = self._reasons(batch, row[scored], at[scored], taken(raw, scored), contributions, night)
@@ -83,6 +85,9 @@ class Scorer:
         return {
             **nothing,
             **{name: pa.array(values, mask=~scored) for name, values in numbers.items()},
+            "classes": _classes(night.calibration.of_classes(curves[scored]), int(scored.sum())).take(
+                pa.array(place, mask=place < 0)
+            ),
             "not_scored_reason": pa.array(
                 np.select([~has_data, lacks], [NO_DATA, NO_SUPPLY], NOT_FINITE).astype(object), mask=scored
             ),
@@ -94,6 +99,19 @@ class Scorer:
         when = None if self.spec.sequence is None else sequence_times(batch, row, at, self.spec)
         last = last_times(batch, row, at, self.spec)
         return reasons(by_reason(contributions, raw, self.spec), raw, last, night.as_of, self.spec, when)
+
+
+def _classes(probability, people):
+    """``probability``, class to (people,), as lists, the most probable first; nulls where there are no classes."""
+    if not probability:
+        return pa.nulls(people, CLASSES)
+    names, told = pa.array(probability, pa.string()), np.column_stack(list(probability.values()))
+    order = np.argsort(-told, axis=1, kind="stable")
+    of_each = [names.take(pa.array(order.ravel())), pa.array(np.take_along_axis(told, order, axis=1).ravel())]
+    offsets = np.arange(len(told) + 1, dtype=np.int32) * len(names)
+    return pa.ListArray.from_arrays(
+        pa.array(offsets), pa.StructArray.from_arrays(of_each, fields=list(CLASSES.value_type))
+    )
 
 
 def newest_fact(batch: pa.RecordBatch, as_of: int) -> int:

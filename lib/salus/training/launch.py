@@ -35,7 +35,12 @@ RANK_ENVIRONMENT = {
 }
 LINES_KEPT = 40
 SECONDS_BETWEEN_LOOKS = 0.5
-METRICS = {"tuning_auroc": "AUROC", "tuning_d2": "deviance explained", "tuning_accuracy": "codes right"}
+METRICS = {
+    "tuning_auroc": "AUROC",
+    "tuning_macro_auroc": "mean AUROC",
+    "tuning_d2": "deviance explained",
+    "tuning_accuracy": "codes right",
+}
 
 
 class Listener(io.TextIOBase):

@@ -182,7 +182,7 @@ def _posed(dataset: Dataset, plan: NetworkPlan) -> tuple[Objective, keras.Model]
     """What is to be learnt, and the untrained model of ``plan`` that can."""
     if plan.label == CODES:
         return pretraining.of_codes(), pretraining.build(plan.architecture, dataset.blocks, plan)
-    asked = objective(plan.label, dataset.mean_label, plan, dataset.timed)
+    asked = objective(plan.label, dataset.mean_label, plan, dataset.timed, dataset.classed)
     return asked, build(plan.architecture, dataset.blocks, plan, asked.start, asked.outputs)
 
 

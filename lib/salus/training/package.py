@@ -30,7 +30,8 @@ class Package:
 
     Args:
         model: standardised blocks (samples, *shape) by name to logits before calibration, (samples, 1); of a time to
-            event (samples, intervals), of its incidence by the end of each.
+            event (samples, intervals), of its incidence by the end of each; of classes (samples, classes). The last is
+            the raw score.
         spec: makes those inputs.
         info: how it was trained: task, architecture, settings, history, metrics, data set, versions.
         hash: SHA-256 of its manifest.

@@ -32,7 +32,7 @@ class NetworkPlan:
         patience: epochs without a better tuning loss before training stops.
         seed: of initial weights, dropout and the order of samples.
         reader: ``petastorm`` or ``arrow``.
-        label: its kind: ``event``, ``time_to_event``, ``count`` or ``cost``; or ``CODES``.
+        label: its kind (``salus.cohorts.label.KINDS``), or ``CODES``.
         encoder: where the package of the pre-trained encoder lies that it begins from, under the warehouse; None = it
             begins from chance.
         encoder_hash: of that package.
