@@ -178,7 +178,7 @@ def fill(spark, folder):
             f"cohorts/{TASK.id}",
             spark.createDataFrame(
                 [
-                    (number, at, label, *[None] * 5, 1.0, split, 0)
+                    (number, at, label, *[None] * 6, 1.0, split, 0)
                     for number, at, label, split in (
                         (number, datetime.fromisoformat(str(np.datetime64(at, "us"))), label, split)
                         for number, at, label, split, _ in samples

@@ -61,7 +61,7 @@ def fill(spark, folder):
                 *([STATIC], [NEVER], [STATIC], [NEVER], 0, 0, None, None, [None]),
             )
         )
-        cohort.append((subject, PREDICTION, label, *[None] * 5, 1.0, split, fold))
+        cohort.append((subject, PREDICTION, label, *[None] * 6, 1.0, split, fold))
     with spark_job("set-up", argparse.Namespace(warehouse=folder, ranks=2), quiet=True) as job:
         job.tables.replace("timelines", spark.createDataFrame(people, TIMELINES))
         job.tables.replace("codes", spark.createDataFrame([("VISIT", VISIT, "A visit", 3 * PEOPLE, None)], CODES))

@@ -112,7 +112,7 @@ def task():
         "sequence": {"length": 8, "min_people": 2},
         "daily": {"days": 60, "channels": ["hba1c"]},
     }
-    label = SimpleNamespace(kind=EVENT, unit=None, intervals=None)
+    label = SimpleNamespace(kind=EVENT, unit=None, intervals=None, outcomes=None)
     return SimpleNamespace(id="tiny", cohort_hash="c", features=FeatureSettings(**features), label=label)
 
 
