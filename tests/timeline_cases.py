@@ -47,7 +47,7 @@ def spec(**changes) -> FeatureSpec:
             group("hypertension", "count", "I10"),
             group("diabetes", "count", "E11.9", "E11.65"),
             group("any", "count", "I10", "E11.9", "LAB/1"),
-            group("lab", "numeric", "LAB/1", "LAB/2", reference=ReferenceRange(female=(-10, 20), male=(0, None))),
+            group("lab", "numeric", "LAB/1", "LAB/2", reference=ReferenceRange(female=(-40, 0), male=(0, None))),
             group("steps", "numeric", "STEPS"),
             group("spent", "amount", "COST/USD"),
             group("device", "source", "STEPS"),
