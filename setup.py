@@ -67,7 +67,7 @@ setup(
         "keras>=3.13.2,!=3.14.0",
         "es-aces==0.7.2",
         "meds>=0.4.1,<0.5",
-        "pydantic>=2.9",
+        "pydantic>=2.12",
         "ruamel.yaml>=0.18",
         "scikit-learn>=1.4",
         "scipy>=1.11",

@@ -30,7 +30,7 @@ def main(argv=None):
     asked = named(lines, key, settings.site)
     with spark_job("erase", Namespace(warehouse=args.warehouse, master=args.master)) as job:  # the ledger names nobody
         for model in erase(job, asked, key):
-            print(f"  trained on them: {model.model} {model.version} ({', '.join(model.splits)})", flush=True)
+            print(f"  trained on them: {model}", flush=True)
     return 0
 
 

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from salus.timelines.blocks import Channel, DailyMatrix, EventSequence
 from salus.timelines.clocks import MICROSECONDS_PER_DAY, NEVER, STATIC
+from salus.timelines.reference_ranges import ReferenceRange
 from salus.timelines.spec import CodeGroup, FeatureSpec, Statistics
 
 DAY = MICROSECONDS_PER_DAY
@@ -27,25 +28,26 @@ SEQUENCE = ("I10", "E11.9", "E11.65", "LAB/1", "LAB/2")
 
 
 def spec(**changes) -> FeatureSpec:
-    """A spec with every block: overlapping count groups, two numeric groups, a source, all statistics, a sequence of
+    """A spec with every block: overlapping count groups, two numeric groups, one with a reference range, a source, all
 
-    five events without steps, and 30 days of two channels.
+    statistics, a sequence of five events without steps, and 30 days of two channels.
     """
 
-    def group(name, kind, *codes):
-        return CodeGroup(name=name, label=name, kind=kind, codes=codes, code_hashes=tuple(CODES[c] for c in codes))
+    def group(name, kind, *codes, **more):
+        hashes = tuple(CODES[code] for code in codes)
+        return CodeGroup(name=name, label=name, kind=kind, codes=codes, code_hashes=hashes, **more)
 
     made = FeatureSpec(
         windows_days=(7, 60, 365),
         numeric_windows_days=(30, 400),
         enrolment_days=(90, 365),
         count_statistics=("count", "exists", "distinct_days", "days_since_last"),
-        numeric_statistics=("last", "days_since_last", "mean", "min", "max", "slope", "count"),
+        numeric_statistics=("last", "days_since_last", "mean", "min", "max", "slope", "out_of_range", "count"),
         groups=(
             group("hypertension", "count", "I10"),
             group("diabetes", "count", "E11.9", "E11.65"),
             group("any", "count", "I10", "E11.9", "LAB/1"),
-            group("lab", "numeric", "LAB/1", "LAB/2"),
+            group("lab", "numeric", "LAB/1", "LAB/2", reference=ReferenceRange(female=(-40, 0), male=(0, None))),
             group("steps", "numeric", "STEPS"),
             group("spent", "amount", "COST/USD"),
             group("device", "source", "STEPS"),

@@ -1,6 +1,7 @@
 """Erasure: a person was in every table and file, is in none, does not come back, and nobody else is touched."""
 
 import argparse
+import json
 import shutil
 from datetime import date, datetime
 from pathlib import Path
@@ -79,7 +80,7 @@ def delivered(job_settings, folder: Path, source: str, **files: str):
 
 
 def derived(job, ann: int, bob: int, folder: Path):
-    """What later jobs make of people: a cohort, two nights, a truth, a model with its data set, a report."""
+    """What later jobs make of people: a cohort, two nights, a truth, models with data sets and encoders, a report."""
     tables = job.tables
     both = [{"subject_id": one} for one in (ann, bob)]
 
@@ -132,10 +133,29 @@ def derived(job, ann: int, bob: int, folder: Path):
     put(
         "models",
         *(
-            model | {"model_name": name, "model_version": "1", "dataset_hash": dataset}
-            for name, dataset in (("tiny", "d1"), ("tiny-other", "d2"), ("tiny-old", "gone"))
+            model | {"model_name": name, "model_version": "1", "dataset_hash": dataset, **package}
+            for name, dataset, package in (
+                ("tiny", "d1", {}),
+                ("tiny-other", "d2", {}),
+                ("tiny-old", "gone", {}),
+                ("tiny-encoder", "d1", {"package_hash": "of-ann"}),
+                ("bob-encoder", "d2", {"package_hash": "of-bob"}),
+                ("tiny-heir", "d2", {"package_hash": "h", "package_path": "_packages/tiny-heir"}),
+                ("tiny-both", "d1", {"package_hash": "b", "package_path": "_packages/tiny-both"}),
+                ("bob-heir", "d2", {"package_hash": "o", "package_path": "_packages/bob-heir"}),
+                ("tiny-plain", "d2", {"package_hash": "n", "package_path": "_packages/tiny-plain"}),
+            )
         ),
     )
+    for name, info in (
+        ("tiny-heir", {"pretrained": {"package_hash": "of-ann"}}),
+        ("tiny-both", {"pretrained": {"package_hash": "of-ann"}}),
+        ("bob-heir", {"pretrained": {"package_hash": "of-bob"}}),
+        ("tiny-plain", {}),
+    ):
+        package = folder / "warehouse" / "_packages" / name
+        package.mkdir(parents=True)
+        (package / "training.json").write_text(json.dumps(info, indent=1))
     for dataset, split, person in (("d1", "train", ann), ("d2", "train", bob), ("d2", "held_out", ann)):
         place = folder / "warehouse" / "_datasets" / "tiny" / dataset
         (place / split).mkdir(parents=True)
@@ -251,7 +271,11 @@ def test_the_models_that_learnt_from_the_person_are_named(story):
     ]
     assert '"tiny 1 (train)"' in run["figures"]
     assert '"tiny-old 1 (train by its cohort)"' in run["figures"]
-    assert "tiny-other" not in run["figures"]
+    assert '"tiny-encoder 1 (train)"' in run["figures"]
+    assert '"tiny-heir 1 (by its encoder tiny-encoder 1)"' in run["figures"]
+    assert '"tiny-both 1 (train, by its encoder tiny-encoder 1)"' in run["figures"]
+    for name in ("tiny-other", "bob-encoder", "bob-heir", "tiny-plain"):
+        assert name not in run["figures"]
 
 
 def test_what_the_contracts_compare_is_counted_anew(story):

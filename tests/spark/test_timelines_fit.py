@@ -37,6 +37,9 @@ def test_a_spec_is_fitted_on_the_training_samples(spark, tmp_path, monkeypatch):
         "steps,Steps,numeric,1,STEPS\n",
         encoding="utf-8",
     )
+    (tmp_path / "codesets" / "reference_ranges.csv").write_text(
+        "code,sex,low,high,unit,source\nLAB/1,female,8,20,mg/dL,mine\nLAB/1,male,,17,mg/dL,mine\n", encoding="utf-8"
+    )
     monkeypatch.setenv("SALUS_CONF", str(tmp_path))
     persons = people()
     batch = batch_of(persons)
@@ -49,6 +52,7 @@ def test_a_spec_is_fitted_on_the_training_samples(spark, tmp_path, monkeypatch):
     settings = FeatureSettings(
         codeset="mine",
         windows_days=(30, 90),
+        numeric_statistics=("last", "mean", "min", "max", "slope", "out_of_range"),
         min_people=2,
         most_frequent=5,
         sequence={"min_people": 2, "without": ["STEPS"]},
@@ -57,6 +61,10 @@ def test_a_spec_is_fitted_on_the_training_samples(spark, tmp_path, monkeypatch):
     spec = fit_spec(settings, codes, timelines, samples)
 
     assert [group.name for group in spec.groups] == ["hypertension", "lab", "LAB/1"], "neither rare nor yet unknown"
+    assert [group.name for group in spec.with_reference] == ["lab"]
+    shares = [spec.statistics.mean[column] for column, name in enumerate(spec.names) if "out_of_range" in name]
+    assert len(shares) == 2
+    assert all(0 < share < 1 for share in shares)
     values = on_model_scale(model_inputs(batch, row, at, spec)["inputs"], spec).astype(np.float64)
     seen = ~np.isnan(values).all(axis=0)
     assert seen.sum() > 10

@@ -61,7 +61,25 @@ def slowly(person: Person, at: int, clock: str = "available") -> dict[str, float
                 found[f"{group.name}.sum.{days}d"] = max(total, 0)
         else:
             found |= slow_numbers(group.name, [e for e in mine if not math.isnan(e.value)], at)
+            if group.reference:
+                found |= slow_shares(group, [e for e in mine if not math.isnan(e.value)], at, person.sex)
     return found
+
+
+def slow_shares(group, mine, at, sex):
+    """Of somebody whose sex is not known, a value is unusual that would be so of a woman and of a man."""
+    usual = {"female": [group.reference.female], "male": [group.reference.male]}
+    ranges = usual.get(sex) or usual["female"] + usual["male"]
+    found = {}
+    for days in SPEC.numeric_windows_days:
+        within = [e.value for e in mine if e.time >= at - days * DAY]
+        unusual = [value for value in within if all(is_unusual(value, *limits) for limits in ranges)]
+        found[f"{group.name}.out_of_range.{days}d"] = len(unusual) / len(within) if within else math.nan
+    return found
+
+
+def is_unusual(value, low, high):
+    return (low is not None and value < low) or (high is not None and value > high)
 
 
 def slow_numbers(name, mine, at):

@@ -15,6 +15,7 @@ from salus.datasets.groups import multiple_for
 from salus.datasets.manifest import MANIFEST, Dataset, open_dataset
 from salus.datasets.writing import write_dataset
 from salus.errors import Refused
+from salus.timelines.features import definitions
 from salus.timelines.fit import fit_spec
 from salus.timelines.model_inputs import model_inputs
 from salus.timelines.spec import FeatureSpec
@@ -34,7 +35,8 @@ def export(job, task: Task) -> None:
     cohort, multiple = f"cohorts/{task.id}", multiple_for(job.settings.ranks)
     reads = (cohort, "timelines", "codes")
     features = task.features.model_dump(mode="json")
-    is_new = job.needed({"task": task.id}, reads=reads, features=features, multiple=multiple)
+    groups = definitions(task.features)
+    is_new = job.needed({"task": task.id}, reads=reads, features=features, groups=groups, multiple=multiple)
     if not is_new and datasets.has(NEWEST) and (datasets / datasets.read_json(NEWEST)["hash"]).has(MANIFEST):
         return
     job.skipped = False

@@ -11,6 +11,7 @@ from salus.evaluation.recalibration import from_json
 from salus.job import Job
 from salus.storage.tables import Tables
 from salus.training.champion import champion_package
+from salus.training.newest import newest_model
 
 
 @dataclass(frozen=True)
@@ -39,20 +40,21 @@ def trained(tables: Tables, task_id: str, name: str, version: str | None = None)
         Refused: there is none yet.
     """
     is_asked_for = F.lit(True) if version is None else F.col("model_version") == version
-    found = _newest(tables, (F.col("task_id") == task_id) & (F.col("model_name") == name) & is_asked_for)
-    if found is None:
+    row = newest_model(tables, (F.col("task_id") == task_id) & (F.col("model_name") == name) & is_asked_for)
+    if row is None:
         of_version = f" of version {version}" if version else ""
         raise Refused(
             f"Received the task {task_id}, for which the warehouse has no trained model {name}{of_version}; expected "
             "one. Train first: submit.sh train."
         )
-    return found
+    return _trained(row)
 
 
 def champion(tables: Tables, task: Task) -> Trained | None:
     """The champion of ``task``; None where no model of what it predicts is one."""
     package = champion_package(tables, task)
-    return _newest(tables, F.col("package_hash") == package) if package else None
+    row = newest_model(tables, F.col("package_hash") == package) if package else None
+    return _trained(row) if row else None
 
 
 def in_use(tables: Tables, task: Task) -> Trained:
@@ -64,9 +66,8 @@ def in_use(tables: Tables, task: Task) -> Trained:
     return champion(tables, task) or trained(tables, task.id, names_of(task)[0])
 
 
-def _newest(tables, condition):
-    row = tables.read("models").where(condition).orderBy(F.desc("trained_at")).limit(1).head()
-    return Trained(**{name: row[name] for name in Trained.__dataclass_fields__}) if row else None
+def _trained(row):
+    return Trained(**{name: row[name] for name in Trained.__dataclass_fields__})
 
 
 def calibration_of(tables: Tables, model: Trained) -> Calibration:

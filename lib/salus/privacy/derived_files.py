@@ -13,6 +13,8 @@ from pyspark.sql import functions as F
 from salus.storage.tables import Tables
 
 DATASETS, REPORTS = "_datasets", "_reports"
+TRAINED = "training.json"
+"""What a model's package says of how it was trained, the encoder that it began from among it (``pretrained``)."""
 PLACE = re.compile(rf"{DATASETS}/(?P<task>[^/]+)/(?P<hash>[^/]+)/(?P<split>[^/]+)/[^/]+$")
 
 
@@ -59,6 +61,22 @@ def reports_with(tables: Tables, subjects: Sequence[int]) -> list[str]:
     named = lines.where(F.col("value").rlike(rf"(?<!\d)({'|'.join(map(str, subjects))})(?!\d)"))
     files = named.select(F.col("_metadata.file_path").alias("file")).distinct().collect()
     return sorted(row["file"][row["file"].rindex(f"/{REPORTS}/") + 1 :] for row in files)
+
+
+def encoders_of(tables: Tables, packages: Sequence[str]) -> dict[str, str]:
+    """The hash of the encoder that the model of each package began from; without those that began from none.
+
+    ``packages`` are paths under the warehouse; one that is gone tells nothing any more.
+    """
+    files = {f"{tables.warehouse}/{package}/{TRAINED}": package for package in packages}
+    there = [file for file, package in files.items() if tables.holds_file(f"{package}/{TRAINED}")]
+    if not there:
+        return {}
+    text = tables.spark.read.text(there, wholetext=True)
+    began = F.get_json_object("value", "$.pretrained.package_hash")
+    rows = text.select(F.col("_metadata.file_path").alias("file"), began.alias("encoder")).where("encoder IS NOT NULL")
+    encoders = [(row["file"], row["encoder"]) for row in rows.collect()]
+    return {files[f]: encoder for f in there for file, encoder in encoders if file.endswith(f"/{files[f]}/{TRAINED}")}
 
 
 def drop(tables: Tables, paths: Sequence[str]) -> None:

@@ -6,16 +6,16 @@ what is unfinished, with or without the same names (docs/adr/0011-erasure.md).
 """
 
 from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
-from pyspark.sql import DataFrame
+from pyspark.sql import DataFrame, Row
 from pyspark.sql import functions as F
 
 from salus.errors import Refused
 from salus.job import Job
-from salus.privacy.derived_files import Dataset, datasets_with, drop, reports_with
+from salus.privacy.derived_files import Dataset, datasets_with, drop, encoders_of, reports_with
 from salus.privacy.suppression import suppress
 from salus.schemas import schema_of
 from salus.storage.purge import purge
@@ -30,11 +30,20 @@ AT_ONCE = 4
 
 @dataclass(frozen=True)
 class Trained:
-    """A model that learnt from the person: its name, its version, and from which splits (unsure: by its cohort)."""
+    """A model that learnt from the person.
+
+    Attributes:
+        model, version: its name and version.
+        ways: the splits that held the person (unsure: by its cohort), and the encoder that held them and that it began
+            from.
+    """
 
     model: str
     version: str
-    splits: tuple[str, ...]
+    ways: tuple[str, ...]
+
+    def __str__(self) -> str:
+        return f"{self.model} {self.version} ({', '.join(self.ways)})"
 
 
 def erase(job: Job, asked: Collection[int], key: bytes) -> list[Trained]:
@@ -129,7 +138,7 @@ def _removed(job: Job, subjects: Sequence[int], key: bytes) -> list[Trained]:
         tables=sum(map(bool, deleted)),
         datasets=len(datasets),
         reports=len(reports),
-        models=[f"{one.model} {one.version} ({', '.join(one.splits)})" for one in models],
+        models=list(map(str, models)),
     )
     job.publish()
     return models
@@ -144,10 +153,15 @@ def own_identifiers(links: DataFrame, subjects: Sequence[int]) -> list[int]:
 
 
 def trained_on(tables: Tables, subjects: Sequence[int], datasets: Sequence[Dataset]) -> list[Trained]:
-    """The models that learnt from ``subjects``: by their data sets, or, where those are gone, by their cohorts."""
+    """The models that learnt from ``subjects``: by their data sets, or, where those are gone, by their cohorts.
+
+    The heirs of an encoder that did are among them: they began from its weights.
+    """
     by_hash = {dataset.hash: dataset.splits for dataset in datasets}
-    found, cohorts = [], {}
-    for row in tables.read("models").select("task_id", "model_name", "model_version", "dataset_hash").collect():
+    learnt, cohorts = {}, {}
+    named = ("task_id", "model_name", "model_version", "dataset_hash", "package_hash", "package_path")
+    models = tables.read("models").select(*named).collect()
+    for row in models:
         task = row["task_id"]
         splits = by_hash.get(row["dataset_hash"])
         if splits is None and not tables.holds_file(f"_datasets/{task}/{row['dataset_hash']}/manifest.json"):
@@ -157,9 +171,25 @@ def trained_on(tables: Tables, subjects: Sequence[int], datasets: Sequence[Datas
                     f"{one['split']} by its cohort" for one in cohort.select("split").distinct().collect()
                 )
             splits = cohorts[task]
-        if learnt := tuple(split for split in splits or () if not split.startswith("held_out")):
-            found.append(Trained(row["model_name"], row["model_version"], learnt))
+        learnt[row] = tuple(split for split in splits or () if not split.startswith("held_out"))
+    encoders = encoders_of(tables, [row["package_path"] for row in models])
+    learnt = with_heirs(learnt, {row: encoders.get(row["package_path"]) for row in models})
+    found = (Trained(row["model_name"], row["model_version"], ways) for row, ways in learnt.items() if ways)
     return sorted(found, key=lambda one: (one.model, one.version))
+
+
+def with_heirs(learnt: Mapping[Row, tuple[str, ...]], began: Mapping[Row, str | None]) -> dict[Row, tuple[str, ...]]:
+    """``learnt`` with what each model has by the encoder that it began from.
+
+    Args:
+        learnt: rows of ``models`` to the splits from which they learnt of the person; none where they did not.
+        began: the same rows to the package hash of that encoder; None where there was none.
+    """
+    told = {row["package_hash"]: f"{row['model_name']} {row['model_version']}" for row, ways in learnt.items() if ways}
+    return {
+        row: (*ways, f"by its encoder {told[began[row]]}") if began[row] in told else ways
+        for row, ways in learnt.items()
+    }
 
 
 def _recount(tables: Tables, subjects: Sequence[int]) -> None:

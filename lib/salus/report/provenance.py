@@ -14,6 +14,7 @@ from salus.report.phases import Phase
 from salus.report.told import PROBABILITY, Told
 from salus.storage.ledger import code_version
 from salus.storage.tables import Tables
+from salus.training.newest import newest_model
 
 TITLE = "How it was made"
 PACKAGES = (
@@ -35,13 +36,8 @@ PACKAGES = (
 
 def model_row(tables: Tables, scoring: Night) -> Row | None:
     """The row of ``models`` of the model that scored; None where there is none."""
-    return (
-        tables.read("models")
-        .where((F.col("model_name") == scoring.model_name) & (F.col("model_version") == scoring.model_version))
-        .orderBy(F.desc("trained_at"))
-        .limit(1)
-        .head()
-    )
+    is_its = (F.col("model_name") == scoring.model_name) & (F.col("model_version") == scoring.model_version)
+    return newest_model(tables, is_its)
 
 
 def newest_snapshot(tables: Tables) -> Row | None:

@@ -15,7 +15,8 @@ from pydantic import Field, field_validator
 
 from salus.errors import Refused
 from salus.settings import Strict, conf_dir
-from salus.timelines.spec import CodeGroup, CountStatistic, NumericStatistic
+from salus.timelines.reference_ranges import range_of, ranges_path, read_ranges
+from salus.timelines.spec import OUT_OF_RANGE, CodeGroup, CountStatistic, NumericStatistic
 
 KINDS = ("count", "numeric", "amount", "source")
 LABEL_CODES = "LABEL/"
@@ -117,6 +118,14 @@ def codeset(name: str) -> list[CodesetGroup]:
     return list(groups.values())
 
 
+def definitions(settings: FeatureSettings) -> str:
+    """All that the configuration says of the settings' groups, as text: when it changes, data sets are made anew."""
+    texts = [repr(codeset(name)) for name in settings.codesets]
+    if OUT_OF_RANGE in settings.numeric_statistics:
+        texts.append(repr([line._replace(place="") for line in read_ranges(ranges_path())]))
+    return "\n".join(texts)
+
+
 def code_groups(
     settings: FeatureSettings, codes: Mapping[str, int], ancestors: Mapping[str, Sequence[str]]
 ) -> list[CodeGroup]:
@@ -128,7 +137,8 @@ def code_groups(
         ancestors: of those codes that a vocabulary knows.
 
     Raises:
-        Refused: a numeric group is asked for that the codeset does not declare.
+        Refused: a numeric group is asked for that the codeset does not declare, or ``out_of_range`` of groups of which
+            none has a reference range.
     """
     declared = [group for name in settings.codesets for group in codeset(name)]
     if twice := {group.name for group in declared if [other.name for other in declared].count(group.name) > 1}:
@@ -144,6 +154,7 @@ def code_groups(
                 f"of the codeset {', '.join(settings.codesets)}. Mend `features.numeric_groups`."
             )
         declared = [group for group in declared if group.kind != "numeric" or group.name in settings.numeric_groups]
+    references = _references(settings, declared)
     found = []
     for group in declared:
         members = sorted(
@@ -159,7 +170,27 @@ def code_groups(
                         "unit": group.unit,
                         "codes": tuple(members),
                         "code_hashes": tuple(codes[code] for code in members),
+                        "reference": references.get(group.name),
                     }
                 )
             )
     return found
+
+
+def _references(settings, declared):
+    """The reference ranges of the numeric groups of ``declared`` that have one, where the settings ask for them."""
+    numeric = [group for group in declared if group.kind == "numeric"]
+    if not numeric or OUT_OF_RANGE not in settings.numeric_statistics:
+        return {}
+    lines = read_ranges(ranges_path())
+    of_groups = {
+        group.name: range_of(group.name, group.unit, [line for line in lines if group.holds((line.code,))])
+        for group in numeric
+    }
+    if not any(of_groups.values()):
+        raise Refused(
+            f"Received the statistic out_of_range for {', '.join(settings.codesets)}, of whose numeric groups none has "
+            "a reference range; expected one at least. Add a line to conf/codesets/reference_ranges.csv, or "
+            "leave it out of `features.numeric_statistics`."
+        )
+    return of_groups

@@ -165,7 +165,7 @@ def _daily(settings, known, ancestors, seen):
     """The channels that the codeset declares and the data hold."""
     if settings.daily is None:
         return None
-    asked = settings.model_copy(update={"numeric_groups": settings.daily.channels})
+    asked = settings.model_copy(update={"numeric_groups": settings.daily.channels, "numeric_statistics": ()})
     hashes = {code: found for code, (found, _) in known.items()}
     declared = {group.name: group for group in code_groups(asked, hashes, ancestors)}
     groups = [declared[name] for name in settings.daily.channels if name in declared]

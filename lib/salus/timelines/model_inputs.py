@@ -13,11 +13,11 @@ from salus.timelines.clocks import DAYS_PER_YEAR, MICROSECONDS_PER_DAY, STATIC
 from salus.timelines.daily import daily_matrix
 from salus.timelines.enrolment import enrolled_days
 from salus.timelines.entries import chunks, entries, lists, reach, visible_pairs
-from salus.timelines.numerics import numeric_aggregates
+from salus.timelines.numerics import numeric_aggregates, outside_range
 from salus.timelines.recency import days_since_last_event
 from salus.timelines.sequence import event_sequence, newest
 from salus.timelines.sources import known_sources
-from salus.timelines.spec import FeatureSpec
+from salus.timelines.spec import OUT_OF_RANGE, FeatureSpec
 from salus.timelines.windows import windowed_counts, windowed_sums
 
 
@@ -152,14 +152,18 @@ def _counts(batch, code, sample_row, prediction_times, spec, clock):
 
 
 def _numerics(batch, code, sample_row, prediction_times, spec, clock):
-    groups = len(spec.of_kind("numeric"))
+    groups = spec.of_kind("numeric")
     if not groups:
         return
     events = entries(batch, code, spec.vocabulary.members["numeric"], need_value=True)
     wanted, windows = spec.numeric_statistics, spec.numeric_windows_days
-    aggregates = numeric_aggregates(events, sample_row, prediction_times, groups, windows, wanted, clock)
+    sex, references = batch.column("sex").to_numpy(zero_copy_only=False), [group.reference for group in groups]
+    outside = outside_range(events, sex, references) if OUT_OF_RANGE in wanted else None
+    aggregates = numeric_aggregates(events, sample_row, prediction_times, len(groups), windows, wanted, clock, outside)
     for statistic in wanted:
         block = aggregates[statistic]
+        if statistic == OUT_OF_RANGE:
+            block = block[..., [reference is not None for reference in references]]
         yield from block if block.ndim == 3 else [block]
 
 

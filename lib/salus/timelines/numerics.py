@@ -1,11 +1,15 @@
-"""Numeric groups: last value, and mean, lowest, highest, trend and number of values within each window."""
+"""Numeric groups: the last value, and of the values within each window mean, lowest, highest, trend, the share outside
 
-from collections.abc import Collection
+the reference range, and their number.
+"""
+
+from collections.abc import Collection, Sequence
 
 import numpy as np
 
 from salus.timelines.clocks import MICROSECONDS_PER_DAY
 from salus.timelines.entries import Entries, chunks, reach, visible_pairs
+from salus.timelines.reference_ranges import ReferenceRange
 from salus.timelines.spec import WINDOWED_NUMERICS
 from salus.timelines.windows import days_since_last, in_windows, sums
 
@@ -17,7 +21,14 @@ LEAST_SPREAD_DAYS = 0.4
 
 
 def numeric_aggregates(
-    events: Entries, sample_row, prediction_times, groups: int, windows_days, statistics: Collection[str], clock: str
+    events: Entries,
+    sample_row,
+    prediction_times,
+    groups: int,
+    windows_days,
+    statistics: Collection[str],
+    clock: str,
+    outside: np.ndarray | None = None,
 ):
     """Aggregates of each numeric group's values, as they were visible at each prediction.
 
@@ -29,11 +40,12 @@ def numeric_aggregates(
         windows_days: ascending widths in days.
         statistics: which are wanted; no other is worked out.
         clock: see ``visible_pairs``.
+        outside: what ``outside_range`` finds of ``events``, for the statistic ``out_of_range``.
 
     Returns:
         A dict of the float32 arrays of ``statistics``, NaN = missing: ``last`` and ``days_since_last``
-        (samples, groups) over all time; ``mean, min, max, slope, count`` (windows, samples, groups), slope in units
-        per 30 days.
+        (samples, groups) over all time; ``mean, min, max, slope, out_of_range, count`` (windows, samples, groups),
+        slope in units per 30 days.
     """
     width = len(windows_days)
     samples = sample_row.size
@@ -54,13 +66,33 @@ def numeric_aggregates(
             result["last"][part] = last.reshape(at.size, groups)
         if "days_since_last" in result:
             result["days_since_last"][part] = days_since_last(cell, age, cells).reshape(at.size, groups)
-        for name, numbers in by_window(cell, age, value, cells, windows_days, windowed).items():
+        is_outside = None if outside is None else outside[pairs.entry]
+        for name, numbers in by_window(cell, age, value, is_outside, cells, windows_days, windowed).items():
             result[name][:, part] = numbers.reshape(width, at.size, groups)
     return result
 
 
-def by_window(cell, age, value, cells: int, windows_days, wanted: Collection[str]) -> dict[str, np.ndarray]:
-    """float (windows, cells) each of the ``wanted`` of ``mean, min, max, slope, count`` of each window's values."""
+def outside_range(events: Entries, sex: np.ndarray, references: Sequence[ReferenceRange | None]) -> np.ndarray:
+    """Whether each value lies outside the reference range of its group, for the person's sex.
+
+    Args:
+        events: the batch's events of the groups, all with a value.
+        sex: object (rows,), of the batch's people; who is neither ``female`` nor ``male`` has the widest range.
+        references: of each group; outside None lies nothing.
+
+    Returns:
+        bool (entries,).
+    """
+    known = [reference or ReferenceRange(female=(None, None), male=(None, None)) for reference in references]
+    each = np.array([[one.female, one.male, one.either] for one in known], np.float32).reshape(-1, 3, 2)
+    low = np.where(np.isnan(each[..., 0]), -np.inf, each[..., 0])
+    high = np.where(np.isnan(each[..., 1]), np.inf, each[..., 1])
+    whose = np.repeat(np.where(sex == "female", 0, np.where(sex == "male", 1, 2)), np.diff(events.offsets))
+    return (events.value < low[events.group, whose]) | (events.value > high[events.group, whose])
+
+
+def by_window(cell, age, value, is_outside, cells: int, windows_days, wanted: Collection[str]) -> dict[str, np.ndarray]:
+    """float (windows, cells) each of the ``wanted`` of ``WINDOWED_NUMERICS`` of each window's values."""
     if not wanted:
         return {}
     inside, key = in_windows(cell, age, cells, windows_days)
@@ -78,6 +110,8 @@ def by_window(cell, age, value, cells: int, windows_days, wanted: Collection[str
                 ufunc.at(extremes, key, value[inside])
                 extremes = ufunc.accumulate(extremes.reshape(count.shape), axis=0)
                 found[name] = np.where(count > 0, extremes, np.nan)
+        if "out_of_range" in wanted:
+            found["out_of_range"] = sums(key, is_outside[inside], cells, windows_days) / count
         if "slope" in wanted:
             days = age[inside] * (-1.0 / MICROSECONDS_PER_DAY)
             of_days = (sums(key, weights, cells, windows_days) for weights in (days, days * days, days * number))

@@ -17,20 +17,27 @@ from functools import cached_property
 from typing import Literal
 
 import numpy as np
+from pydantic import Field
 
 from salus.settings import Strict
 from salus.timelines.blocks import Block, DailyMatrix, EventSequence, blocks_of
+from salus.timelines.reference_ranges import ReferenceRange
 from salus.timelines.vocabulary import Vocabulary
 
-WINDOWED_NUMERICS = ("mean", "min", "max", "slope", "count")
+WINDOWED_NUMERICS = ("mean", "min", "max", "slope", "out_of_range", "count")
 ANY_EVENT = "any_event"
+OUT_OF_RANGE = "out_of_range"
+"""The statistic of those groups alone whose reference range is known."""
 
 CountStatistic = Literal["count", "exists", "distinct_days", "days_since_last"]
-NumericStatistic = Literal["last", "days_since_last", "mean", "min", "max", "slope", "count"]
+NumericStatistic = Literal["last", "days_since_last", "mean", "min", "max", "slope", "out_of_range", "count"]
 
 
 class CodeGroup(Strict):
-    """Codes that count as one: a condition, a drug class, a lab."""
+    """Codes that count as one: a condition, a drug class, a lab.
+
+    ``reference`` is there where ``out_of_range`` is asked for and known; specs without it keep the hash that they had.
+    """
 
     name: str
     label: str
@@ -38,6 +45,7 @@ class CodeGroup(Strict):
     unit: str | None = None
     codes: tuple[str, ...]
     code_hashes: tuple[int, ...]
+    reference: ReferenceRange | None = Field(default=None, exclude_if=lambda known: known is None)
 
 
 class Statistics(Strict):
@@ -145,6 +153,11 @@ class FeatureSpec(Strict):
         """The groups of one kind, in order."""
         return [group for group in self.groups if group.kind == kind]
 
+    @property
+    def with_reference(self) -> list[CodeGroup]:
+        """The numeric groups whose reference range is known, in order."""
+        return [group for group in self.of_kind("numeric") if group.reference is not None]
+
     def code_of(self, feature: str) -> str:
         """The code behind a feature, or the name of its group where that has several."""
         return self.features[self.names.index(feature)].code
@@ -246,7 +259,7 @@ def _numerics(spec):
                 )
             continue
         for days in spec.numeric_windows_days:
-            for group in groups:
+            for group in groups if statistic != OUT_OF_RANGE else spec.with_reference:
                 yield _windowed_numeric(group, statistic, days)
 
 
@@ -266,9 +279,18 @@ def _amounts(spec):
 
 
 def _windowed_numeric(group, statistic, days):
-    wording = {"mean": "mean", "min": "lowest", "max": "highest", "slope": "trend", "count": "number of values"}
+    wording = {
+        "mean": "mean",
+        "min": "lowest",
+        "max": "highest",
+        "slope": "trend",
+        "out_of_range": "share of values outside the reference range",
+        "count": "number of values",
+    }
     absence = {"count": None, "slope": f"{group.name}.slope.{days}d"}.get(statistic, f"{group.name}.{days}d")
-    unit = {"count": "", "slope": f"{group.unit or ''} per 30 d".strip()}.get(statistic, group.unit or "")
+    unit = {"count": "", "out_of_range": "", "slope": f"{group.unit or ''} per 30 d".strip()}.get(
+        statistic, group.unit or ""
+    )
     return Feature(
         f"{group.name}.{statistic}.{days}d",
         f"{group.label}: {wording[statistic]} in the last {days} days",

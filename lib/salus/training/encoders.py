@@ -12,6 +12,7 @@ from salus.errors import Refused
 from salus.models.ways import way_of
 from salus.storage.tables import Tables
 from salus.timelines.spec import FeatureSpec
+from salus.training.newest import newest_model
 from salus.training.package import package_info
 from salus.training.plan import CODES, NetworkPlan
 
@@ -43,13 +44,7 @@ def newest_encoder(tables: Tables, task: Task, dataset: Dataset) -> dict[str, An
     Raises:
         Refused: there is none, or none that reads the vocabulary of ``dataset``.
     """
-    row = (
-        tables.read("models")
-        .where((F.col("task_id") == task.id) & (F.col("model_name") == encoder_name(task)))
-        .orderBy(F.desc("trained_at"))
-        .limit(1)
-        .head()
-    )
+    row = newest_model(tables, (F.col("task_id") == task.id) & (F.col("model_name") == encoder_name(task)))
     if row is None:
         raise Refused(
             f"Received the task {task.id}, for which the warehouse has no pre-trained encoder; expected one. "
