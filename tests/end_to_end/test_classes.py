@@ -14,7 +14,7 @@ from salus.cohorts.task import Task
 from salus.report.report import default_path
 from salus.storage import Tables
 
-pytestmark = pytest.mark.slow  # every job once, on the files of some hundreds of people
+pytestmark = pytest.mark.slow  # every job once, on the files of 2,000 people
 
 CAUSE, SEVERAL = "admission_cause_90d", "unplanned_care_180d"
 FILES = ("eligibility", "medical_claim")
@@ -39,7 +39,7 @@ def warehouse(spark, tmp_path_factory):
     """A warehouse in which every job up to a report of classes has run."""
     folder = tmp_path_factory.mktemp("classes")
     tasks = {CAUSE: CHANGES, SEVERAL: CHANGES}
-    with travelled(folder, 1000, ["payer_extract"], FILES, tasks) as run:
+    with travelled(folder, 2000, ["payer_extract"], FILES, tasks) as run:
         for task in tasks:
             for phase in (score, report):
                 run(phase, f"--task={task}", f"--as-of={AS_OF}")
@@ -52,8 +52,13 @@ def events(warehouse):
     newest = warehouse.read("records").groupBy("record_id").agg(F.max("version").alias("version"))
     every = warehouse.read("events").where("time IS NOT NULL").join(newest, ["record_id", "version"])
     told = every.select(F.col("source_subject_id").alias("subject_id"), "time", "code").distinct().toPandas()
-    death = warehouse.read("timelines").select("subject_id", F.timestamp_micros("death").alias("death")).toPandas()
+    death = warehouse.read("timelines").select("subject_id", _instant("death").alias("death")).toPandas()
     return told.merge(death, on="subject_id")
+
+
+def _instant(micros):
+    """A clock's microseconds as the tables' own times, without a zone."""
+    return F.timestamp_micros(micros).cast("timestamp_ntz")
 
 
 def within(warehouse, task, happened, days):
