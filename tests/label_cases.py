@@ -94,6 +94,26 @@ def batch_of(people):
     )
 
 
+def batch_of_days(people, codes_of):
+    """A timelines batch of people whose ``death`` and ``spans`` (first day, days, is it current) count in days.
+
+    ``codes_of`` gives a person's events, as pairs of a day and a code.
+    """
+    return batch_of(
+        [
+            {
+                "death": None if person["death"] is None else person["death"] * DAY,
+                "events": [(at * DAY, code, np.nan, NEVER) for at, code in sorted(codes_of(person))],
+                "spans": [
+                    (first * DAY, (first + days) * DAY, NEVER if current else (first + 1) * DAY)
+                    for first, days, current in person["spans"]
+                ],
+            }
+            for person in people
+        ]
+    )
+
+
 def population(people, seed):
     """People whose events have clock times, some of them superseded, and a few deaths."""
     draw = np.random.default_rng(seed)

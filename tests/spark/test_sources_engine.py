@@ -7,10 +7,12 @@ from datetime import datetime
 from pathlib import Path
 
 import pytest
+from py4j.clientserver import ClientServerConnection
+from py4j.protocol import CALL_COMMAND_NAME
 from pyspark.sql import functions as F
 
 from salus.privacy.pseudonyms import pads, pseudonym, pseudonym_of
-from salus.sources.batch import Batch, placed, staged_rows
+from salus.sources.batch import Batch, placed, staged_parts, staged_rows
 from salus.sources.declaration import load_source
 from salus.sources.files import found, inspected
 from salus.sources.parsing import lines, parsed, rows
@@ -49,6 +51,23 @@ def optimized(plan: str) -> str:
 
 def test_each_record_type_is_parsed_once(plan):
     assert optimized(plan).count("from_json(") == len(DELIVERED) > 5
+
+
+def test_a_record_type_is_planned_by_few_calls_into_the_jvm(spark, monkeypatch):
+    """Each is a call and an answer between two processes; a mapping of Columns took some 800 of them."""
+    batch, calls = batch_of(spark, "fhir_r4", FHIR), []
+    send = ClientServerConnection.send_command
+
+    def counted(connection, command):
+        if command.startswith(CALL_COMMAND_NAME):
+            calls.append(1)
+        return send(connection, command)
+
+    monkeypatch.setattr(ClientServerConnection, "send_command", counted)
+    parts = staged_parts(spark, batch, KEY)
+    calls.clear()
+    parts[0]()
+    assert 0 < len(calls) < 300
 
 
 @pytest.fixture(scope="module")

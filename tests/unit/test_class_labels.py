@@ -15,6 +15,7 @@ from label_cases import (
     LAB,
     WITHIN_TEN_DAYS,
     batch_of,
+    batch_of_days,
     everybody_at_once,
     instant,
     label,
@@ -104,19 +105,7 @@ def slowly(person, day, exclusive):
 @pytest.mark.parametrize("exclusive", EXCLUSIVE)
 @given(st.lists(someone, min_size=1, max_size=4))
 def test_together_they_are_their_definition_day_by_day(exclusive, people):
-    batch = batch_of(
-        [
-            {
-                "death": None if person["death"] is None else person["death"] * DAY,
-                "events": [(at * DAY, code, np.nan, NEVER) for at, code in sorted(person["days"])],
-                "spans": [
-                    (first * DAY, (first + days) * DAY, NEVER if current else (first + 1) * DAY)
-                    for first, days, current in person["spans"]
-                ],
-            }
-            for person in people
-        ]
-    )
+    batch = batch_of_days(people, lambda person: person["days"])
     days = (4, 11, 25)
     row, at = np.repeat(np.arange(len(people)), 3), np.tile(np.array(days) * DAY, len(people))
     asked = of_classes(DYING, LISTED, exclusive, death="event", censor_at_disenrolment=True)

@@ -13,6 +13,7 @@ from label_cases import (
     GAP,
     WITHIN_TEN_DAYS,
     batch_of,
+    batch_of_days,
     everybody_at_once,
     instant,
     label,
@@ -78,19 +79,7 @@ def slowly(person, day, death_is):
 @pytest.mark.parametrize("death_is", ["no_event", "composite"])
 @given(st.lists(someone, min_size=1, max_size=4))
 def test_it_is_its_definition_day_by_day(death_is, people):
-    batch = batch_of(
-        [
-            {
-                "death": None if person["death"] is None else person["death"] * DAY,
-                "events": [(at * DAY, ADMISSION, np.nan, NEVER) for at in sorted(person["admissions"])],
-                "spans": [
-                    (first * DAY, (first + days) * DAY, NEVER if current else (first + 1) * DAY)
-                    for first, days, current in person["spans"]
-                ],
-            }
-            for person in people
-        ]
-    )
+    batch = batch_of_days(people, lambda person: [(at, ADMISSION) for at in person["admissions"]])
     days = (4, 11, 25)
     row, at = np.repeat(np.arange(len(people)), 3), np.tile(np.array(days) * DAY, len(people))
     found = label_samples(batch, row, at, label(death=death_is, censor_at_disenrolment=True), CODES, GAP)

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
-from functools import partial
+from functools import cache, partial
 from urllib.parse import unquote
 
 from pyspark.sql import DataFrame, SparkSession
@@ -90,7 +90,10 @@ def staged_parts(spark: SparkSession, batch: Batch, key: bytes, keep: Keep = unk
             found = keep(reading, [partial(of_mixed_types, spark, source, paths)], "_type")
             undeclared.append(found.where("_type = -1"))
             parts += [partial(as_mapped, kind, part) for kind, part in _of_each_type(found, batch, reading)]
-    return parts + [partial(_refused, rows, parts[0]) for rows in undeclared]
+    if not undeclared:
+        return parts
+    like = cache(parts[0])  # made once, for its own rows and for the columns of those that are of no declared type
+    return [like, *parts[1:], *(partial(_refused, rows, like) for rows in undeclared)]
 
 
 def _refused(rows: DataFrame, like: Part) -> DataFrame:

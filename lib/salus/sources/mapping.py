@@ -17,9 +17,9 @@ from salus.sources.declaration import Record, Source
 from salus.sources.landing import PAYLOAD_TABLES
 from salus.sources.parsing import PLACE
 from salus.sources.payloads import NOT_DECLARED, PAYLOADS, available, payload, times_of
+from salus.sources.raw_columns import MONEY_COLUMNS, NOTHING, RAW_EVENT, raw_columns
 from salus.sources.units import conversion_of
 from salus.sources.values import Times, money, number
-from salus.sources.wording import MONEY_COLUMNS, NOTHING, RAW_EVENT, worded
 from salus.storage.query import Query, literal, views
 
 NOT_CONTENT = {*PLACE, "_has_bom", "_refused", "_rule", "_id", "_version", "_void", "_declares"}
@@ -91,7 +91,7 @@ def mapped(
     record, times = source.records[kind], Times(source.times)
     with views(rows.sparkSession, rows, pads, units) as (records, key, scales):
         own = {name: name for name in (*PLACE, "_has_bom")}
-        said = worded(source, record, policy)
+        said = raw_columns(source, record, policy)
         raw = Query.of_view(records, own | said)
         ruled = _with_times(raw, said, times).with_columns({"_rule": _record_rule(record)})
         named = _with_ids(ruled.beside(key, *pads.columns), said, source, kind, record, site)

@@ -4,8 +4,8 @@ from salus.schemas import COSTS, COVERAGE, NOTES, PERSONS
 from salus.schemas.landed import PROVENANCE
 from salus.sources import contents
 from salus.sources.declaration import Record
+from salus.sources.raw_columns import MONEY_COLUMNS
 from salus.sources.values import money
-from salus.sources.wording import MONEY_COLUMNS
 
 PROVIDED = {column.name for column in PROVENANCE} | {"visit_id"}
 """Columns of those tables that are the record's own, whatever it fills."""

@@ -11,7 +11,7 @@ from pyspark.sql import functions as F
 
 from salus.sources.batch import Batch
 from salus.sources.parsing import UNCHANGED
-from salus.sources.wording import NAMED_ELSEWHERE
+from salus.sources.raw_columns import NAMED_ELSEWHERE
 from salus.storage.tables import Tables
 
 RECORD = ["file_id", "record"]

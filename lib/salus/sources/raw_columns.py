@@ -31,78 +31,89 @@ MONEY_COLUMNS = (
 )
 
 
-def worded(source: Source, record: Record, policy: Policy) -> dict[str, str]:
+def raw_columns(source: Source, record: Record, policy: Policy) -> dict[str, str]:
     """The columns, name to Spark SQL expression, of a record of ``source``.
 
     ``_x`` are as they stay; ``t_x`` are texts of times, ``m_x`` of money and ``n_x`` of numbers.
     """
-
-    def text(expression):
-        return f"CAST({_sql(source, expression)} AS STRING)"
-
-    def unless_blank(expression):
-        return f"nullif({text(expression)}, '')" if expression else NOTHING
-
     columns = {
         "_refused": _refused(source, record),
-        "_id": unless_blank(record.id),
-        "_subject": unless_blank(record.id if record.is_nobodys else record.subject),
-        **{f"_owner_{kind}": unless_blank(owner) for kind, owner in record.subject_of.items()},
-        "_visit": unless_blank(record.visit),
-        "_definition": unless_blank(next((text for _, text in record.codes_of), None)),
-        "_replaces": unless_blank(record.replaces),
-        "_version": text(record.version),
+        "_id": _unless_blank(source, record.id),
+        "_subject": _unless_blank(source, record.id if record.is_nobodys else record.subject),
+        **{f"_owner_{kind}": _unless_blank(source, owner) for kind, owner in record.subject_of.items()},
+        "_visit": _unless_blank(source, record.visit),
+        "_definition": _unless_blank(source, next((text for _, text in record.codes_of), None)),
+        "_replaces": _unless_blank(source, record.replaces),
+        "_version": _text(source, record.version),
         "_void": f"coalesce({_sql(source, record.void)}, false)",
         "_declares": _declares_subject(source, record),
-        "t_time": text(record.time),
-        "t_available": text(record.available_time),
-        "t_lag_from": text(record.lag_from),
+        "t_time": _text(source, record.time),
+        "t_available": _text(source, record.available_time),
+        "t_lag_from": _text(source, record.lag_from),
         "_events": _events(source, record),
         "_identifiers": _identifiers(source, record),
     }
     if source.link and record.linkage:
         columns["_linkage"] = _linkage(source, record)
-    person, coverage, cost, note = record.person, record.coverage, record.cost, record.note
-    if person:
-        columns |= {
-            "t_birth": text(person.birth),
-            "t_death": text(person.death),
-            "_sex": text(person.sex),
-            "_race": text(person.race),
-            "_ethnicity": text(person.ethnicity),
-            "_care_site": text(person.care_site),
-            "_tells_person": f"coalesce({_sql(source, person.when)}, false)",
-        }
-    if coverage:
-        columns |= {
-            "t_coverage_start": text(coverage.start),
-            "t_coverage_end": text(coverage.end),
-            "_payer": text(coverage.payer),
-            "_plan": text(coverage.plan),
-            "_kind": text(coverage.kind),
-        }
-    if cost:
-        columns |= {
-            "t_incurred": text(cost.incurred),
-            "t_paid": text(cost.paid),
-            "_domain": text(cost.domain),
-            "_currency": text(cost.currency),
-            "_revenue_code": text(cost.revenue_code),
-            "_drg": text(cost.drg),
-            **{f"m_{name}": text(getattr(cost, name)) for name in MONEY_COLUMNS},
-        }
-    if note:
-        columns |= {
-            "t_note": text(note.time or record.time),
-            "_note_text": _note_text(source, note, policy),
-            "_note_kind": text(note.kind),
-            "_language": text(note.language),
-        }
+    for part, columns_of in ((record.person, _person), (record.coverage, _coverage), (record.cost, _cost)):
+        columns |= columns_of(source, part) if part else {}
+    columns |= _note(source, record, policy) if record.note else {}
     return columns | contents.raw_columns(record, lambda expression: _sql(source, expression))
+
+
+def _person(source, person) -> dict[str, str]:
+    return {
+        "t_birth": _text(source, person.birth),
+        "t_death": _text(source, person.death),
+        "_sex": _text(source, person.sex),
+        "_race": _text(source, person.race),
+        "_ethnicity": _text(source, person.ethnicity),
+        "_care_site": _text(source, person.care_site),
+        "_tells_person": f"coalesce({_sql(source, person.when)}, false)",
+    }
+
+
+def _coverage(source, coverage) -> dict[str, str]:
+    return {
+        "t_coverage_start": _text(source, coverage.start),
+        "t_coverage_end": _text(source, coverage.end),
+        "_payer": _text(source, coverage.payer),
+        "_plan": _text(source, coverage.plan),
+        "_kind": _text(source, coverage.kind),
+    }
+
+
+def _cost(source, cost) -> dict[str, str]:
+    return {
+        "t_incurred": _text(source, cost.incurred),
+        "t_paid": _text(source, cost.paid),
+        "_domain": _text(source, cost.domain),
+        "_currency": _text(source, cost.currency),
+        "_revenue_code": _text(source, cost.revenue_code),
+        "_drg": _text(source, cost.drg),
+        **{f"m_{name}": _text(source, getattr(cost, name)) for name in MONEY_COLUMNS},
+    }
+
+
+def _note(source, record, policy) -> dict[str, str]:
+    return {
+        "t_note": _text(source, record.note.time or record.time),
+        "_note_text": _note_text(source, record.note, policy),
+        "_note_kind": _text(source, record.note.kind),
+        "_language": _text(source, record.note.language),
+    }
 
 
 def _sql(source: Source, text: str | None) -> str:
     return f"({source.macro.expand(text)})" if text else "NULL"
+
+
+def _text(source: Source, expression: str | None) -> str:
+    return f"CAST({_sql(source, expression)} AS STRING)"
+
+
+def _unless_blank(source: Source, expression: str | None) -> str:
+    return f"nullif({_text(source, expression)}, '')" if expression else NOTHING
 
 
 def _refused(source, record) -> str:
@@ -123,7 +134,7 @@ def _declares_subject(source, record) -> str:
 
 def _note_text(source, note: Note, policy: Policy) -> str:
     """The text of a note; where it is to be scrubbed, without the names that its record carries."""
-    text = f"CAST({_sql(source, note.text)} AS STRING)"
+    text = _text(source, note.text)
     if note.names and policy.notes == "scrub":
         return without_names(text, _sql(source, note.names))
     return text
@@ -144,7 +155,7 @@ def _events(source, record) -> str:
 
 def _event(source, event: Event) -> str:
     def text(expression):
-        return f"CAST({_sql(source, expression)} AS STRING)"
+        return _text(source, expression)
 
     code = text(event.code)
     for other in event.code_of.values():
@@ -178,7 +189,7 @@ def _linkage(source, record) -> str:
     other = literal(r"[^\p{L}\p{N}]")
     told = [
         f"named_struct('name', {literal(name)}, 'text', "
-        f"nullif(upper(regexp_replace(CAST({_sql(source, text)} AS STRING), {other}, '')), ''))"
+        f"nullif(upper(regexp_replace({_text(source, text)}, {other}, '')), ''))"
         for name, text in record.linkage.items()
     ]
     return f"filter(array({', '.join(told)}), one -> one.text IS NOT NULL)"
