@@ -31,8 +31,8 @@ layers: setup  ## do imports go downward only (import-linter)?
 test: setup  ## all tests but the long ones
 	./submit.sh test
 
-fast: setup  ## the tests that need neither Spark nor training, on few examples of each property: seconds
-	SALUS_TEST_PROFILE=fast ./submit.sh test -m "not slow and not spark and not browser" tests/unit
+fast: setup  ## the tests that need neither Spark, nor training, nor a large population, on few examples: seconds
+	SALUS_TEST_PROFILE=fast ./submit.sh test -m "not slow and not large and not spark and not browser" tests/unit
 
 long: setup  ## the long suites, each saved when it ends; what passed on this commit is not run again (results/long.json)
 	$(PYTHON) benchmarks/long.py

@@ -70,7 +70,7 @@ setup(
         "pydantic>=2.12",
         "ruamel.yaml>=0.18",
         "scikit-learn>=1.4",
-        "scipy>=1.11",
+        "scipy>=1.12",
         "plotly>=5.20",
         "jinja2>=3.1",
         "mlflow-skinny>=2.14",

@@ -35,7 +35,7 @@ from salus.privacy.pseudonyms import create_key
 from salus.session import spark_session
 from salus.settings import load_settings
 from salus.simulate.writer import simulate
-from salus.sources.declaration import load_source
+from salus.sources.declared import load_source
 from salus.sources.ingest import ingest
 from salus.sources.units import read_spellings, read_units, spellings_path, units_path, written
 from salus.storage.tables import Tables

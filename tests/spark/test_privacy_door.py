@@ -11,7 +11,7 @@ from salus.privacy.scrub import scrubbed, without_names
 from salus.privacy.settings import policy_of
 from salus.settings import conf_dir
 from salus.sources.batch import Batch, staged_rows
-from salus.sources.declaration import load_source
+from salus.sources.declared import load_source
 from salus.sources.files import found, inspected
 
 FOUND = {

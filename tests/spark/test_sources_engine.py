@@ -13,7 +13,7 @@ from pyspark.sql import functions as F
 
 from salus.privacy.pseudonyms import pads, pseudonym, pseudonym_of
 from salus.sources.batch import Batch, placed, staged_parts, staged_rows
-from salus.sources.declaration import load_source
+from salus.sources.declared import load_source
 from salus.sources.files import found, inspected
 from salus.sources.parsing import lines, parsed, rows
 

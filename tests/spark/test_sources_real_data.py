@@ -10,7 +10,7 @@ import pytest
 from pyspark.sql import functions as F
 
 from salus.privacy.pseudonyms import create_key
-from salus.sources.declaration import load_source
+from salus.sources.declared import load_source
 from salus.sources.ingest import ingest
 
 pytestmark = pytest.mark.real_data

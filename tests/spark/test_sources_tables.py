@@ -13,7 +13,7 @@ import pytest
 from salus.errors import Refused
 from salus.privacy.pseudonyms import create_key
 from salus.settings import conf_dir
-from salus.sources.declaration import load_source
+from salus.sources.declared import load_source
 from salus.sources.ingest import ingest
 from salus.sources.tables import delivery
 

@@ -9,7 +9,8 @@ import pytest
 
 from salus.errors import Refused
 from salus.settings import load_yaml
-from salus.sources.declaration import Source, load_source, read_source
+from salus.sources.declaration import Source
+from salus.sources.declared import load_source, read_source
 from salus.sources.deliveries import Noted, planned
 from salus.sources.files import Found, Landed, hashed, inspect
 

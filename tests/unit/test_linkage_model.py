@@ -8,7 +8,7 @@ import pytest
 
 from salus.errors import Refused
 from salus.settings import conf_dir
-from salus.sources.declaration import read_source
+from salus.sources.declared import read_source
 from salus.sources.linkage_model import model_path, read_model
 
 SOURCE = """\

@@ -9,7 +9,7 @@ from salus.privacy.settings import policy_of
 from salus.schemas import EVENTS
 from salus.schemas.landed import PROVENANCE
 from salus.settings import conf_dir
-from salus.sources.declaration import load_source, source_path
+from salus.sources.declared import load_source, source_path
 from salus.sources.identifying import refuse_identifying
 from salus.sources.landing import PAYLOAD_TABLES
 

@@ -166,6 +166,7 @@ def within(row, value):
     return row["low"] < value < row["high"]
 
 
+@pytest.mark.large
 def test_the_randomised_part_recovers_the_untreated_risk_that_treatment_hides():
     found, untreated = programme_seen()
     left, treated = found["treatment: withheld", "observed"], found["treatment: given", "observed"]

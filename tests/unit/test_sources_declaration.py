@@ -6,7 +6,9 @@ import pytest
 
 from salus.errors import Refused
 from salus.settings import conf_dir
-from salus.sources.declaration import columns_in, expressions, load_source, read_source
+from salus.sources.columns import columns_in
+from salus.sources.declared import load_source, read_source
+from salus.sources.expressions import expressions
 
 SOUND = """\
 format: csv

@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from salus.errors import Refused
-from salus.sources.declaration import columns_in, load_source, read_source, written_source
+from salus.sources.columns import columns_in
+from salus.sources.declared import load_source, read_source, written_source
 from salus.sources.written import Place
 
 BASE = """\

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
-from sklearn.isotonic import IsotonicRegression
+from scipy.optimize import isotonic_regression
 
 from salus.evaluation.bootstrap import LEVEL, REPLICATES, person_weights
 from salus.evaluation.calibration import Calibration, refuse_one_class
@@ -113,8 +113,8 @@ class _Cells:
         used = total > 0
         share = np.bincount(self.cell, weights * self.labels, self.count)[used] / total[used]
         least = 1 / (self.people + 2)  # Laplace: none among so many people is not never
-        model = IsotonicRegression(y_min=least, y_max=1 - least, out_of_bounds="clip")
-        return model.fit(self.logit[used], share, sample_weight=total[used]).predict(at)
+        risen = isotonic_regression(share, weights=total[used]).x.clip(least, 1 - least)
+        return np.interp(at, self.logit[used], risen)
 
     @property
     def never_and_always(self):

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
-from sklearn.isotonic import IsotonicRegression
+from scipy.optimize import isotonic_regression
 
 from salus.evaluation.calibration import Calibration, calibration_groups, group_means, refuse_one_class
 
@@ -89,9 +89,8 @@ def _fitted_at(place: int, total: np.ndarray, events: np.ndarray, one_more: floa
     total[place] += one_more
     events[place] += one_more * label
     used = total > 0
-    at = np.flatnonzero(used)
-    fitted = IsotonicRegression().fit(at, events[used] / total[used], sample_weight=total[used]).predict(at)
-    return float(fitted[np.searchsorted(at, place)])
+    risen = isotonic_regression(events[used] / total[used], weights=total[used]).x
+    return float(risen[np.count_nonzero(used[:place])])
 
 
 def _rounded(values):

@@ -15,10 +15,12 @@ from salus.privacy.pseudonyms import pads
 from salus.privacy.settings import policy_of
 from salus.privacy.suppression import without_suppressed
 from salus.sources import formats
-from salus.sources.declaration import Record, Source, columns_in
+from salus.sources.columns import columns_in
+from salus.sources.declaration import Source
 from salus.sources.files import Landed
 from salus.sources.mapping import mapped, refused
 from salus.sources.parsing import PARSED, UNCHANGED, WHOLE_FILE, bundle_entries, lines, parsed, records, rows
+from salus.sources.record_type import Record
 from salus.sources.tables import delta_root, table_rows
 from salus.sources.units import conversions, read_spellings, read_units, spellings_path, units_path
 from salus.storage.small import small_frame

@@ -12,7 +12,9 @@ from salus.sources.absence import steps_of
 from salus.sources.accounts import FIGURES, by_file, file_row, hold_too_many, quarantined, refused
 from salus.sources.appending import accepted_of, append
 from salus.sources.batch import Batch, landed_rows, placed, version_of
-from salus.sources.declaration import TABLES, Source, load_source, needed_columns, source_path
+from salus.sources.columns import needed_columns
+from salus.sources.declaration import TABLES, Source
+from salus.sources.declared import load_source, source_path
 from salus.sources.deliveries import Delivery, Noted, planned
 from salus.sources.expected import timing
 from salus.sources.files import Found, Landed, found, inspected

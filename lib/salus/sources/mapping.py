@@ -13,11 +13,12 @@ from salus.privacy.pseudonyms import pseudonym_of
 from salus.privacy.settings import Policy
 from salus.schemas import LINKAGE, VOID_CODE
 from salus.sources import contents
-from salus.sources.declaration import Record, Source
+from salus.sources.declaration import Source
 from salus.sources.landing import PAYLOAD_TABLES
 from salus.sources.parsing import PLACE
 from salus.sources.payloads import NOT_DECLARED, PAYLOADS, available, payload, times_of
 from salus.sources.raw_columns import MONEY_COLUMNS, NOTHING, RAW_EVENT, raw_columns
+from salus.sources.record_type import Record
 from salus.sources.units import conversion_of
 from salus.sources.values import Times, money, number
 from salus.storage.query import Query, literal, views

@@ -3,8 +3,8 @@
 from salus.schemas import COSTS, COVERAGE, NOTES, PERSONS
 from salus.schemas.landed import PROVENANCE
 from salus.sources import contents
-from salus.sources.declaration import Record
 from salus.sources.raw_columns import MONEY_COLUMNS
+from salus.sources.record_type import Record
 from salus.sources.values import money
 
 PROVIDED = {column.name for column in PROVENANCE} | {"visit_id"}

@@ -6,7 +6,9 @@ What is worked out here is worked out once a record; nothing is read as a time o
 from salus.privacy.scrub import without_names
 from salus.privacy.settings import Policy
 from salus.sources import contents
-from salus.sources.declaration import Event, Note, Record, Source
+from salus.sources.declaration import Source
+from salus.sources.record_parts import Event, Note
+from salus.sources.record_type import Record
 from salus.storage.query import literal
 
 NAMED_ELSEWHERE = "SALUS_CODE_OF"

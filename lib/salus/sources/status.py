@@ -11,7 +11,8 @@ from typing import Any
 from pyspark.sql import functions as F
 
 from salus.settings import conf_dir
-from salus.sources.declaration import Expected, load_source
+from salus.sources.declaration import Expected
+from salus.sources.declared import load_source
 from salus.sources.expected import timing
 from salus.storage.tables import Tables
 
