@@ -52,6 +52,7 @@ benchmarks: setup  ## how fast, against the usual ways; results go to benchmarks
 	$(PYTHON) benchmarks/uci_readmission.py
 	$(PYTHON) benchmarks/pretraining.py
 	$(PYTHON) benchmarks/order_effect.py
+	$(PYTHON) benchmarks/devices.py
 	$(PYTHON) benchmarks/ablation.py
 
 attainable: setup  ## fit the attainable model's coefficients on 500,000 simulated people

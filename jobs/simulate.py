@@ -27,7 +27,8 @@ def main(argv=None):
         "--plant",
         choices=PLANTS,
         help="order: an effect that only who keeps the order of events can see; treatment: care management for people "
-        "at high risk, but for a randomised 5 %% of them (default: nothing)",
+        "at high risk, but for a randomised 5 %% of them; decline: months of higher risk of which only devices tell "
+        "(default: nothing)",
     )
     args = made.parse_args(argv)
     began = time.monotonic()

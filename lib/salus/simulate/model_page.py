@@ -3,7 +3,7 @@
 import sys
 from pathlib import Path
 
-from salus.simulate import cascade, programme
+from salus.simulate import cascade, decline, programme
 from salus.simulate.appointments import NO_SHOW, NO_SHOW_TERMS
 from salus.simulate.attainable import fitted
 from salus.simulate.catalogue import CONDITIONS
@@ -14,7 +14,9 @@ BEGIN, END = "<!-- tables: made by salus.simulate.model_page -->\n", "<!-- end o
 
 def tables() -> str:
     """All coefficients as Markdown."""
-    return "\n".join([_equations(), _fast(), _no_show(), _conditions(), _cascade(), _programme(), _fitted()])
+    return "\n".join(
+        [_equations(), _fast(), _no_show(), _conditions(), _cascade(), _programme(), _decline(), _fitted()]
+    )
 
 
 def with_tables(page: str) -> str:
@@ -109,6 +111,23 @@ def _programme():
         f"| odds ratio of an unplanned admission, each day of the {programme.WEEKS_TREATED} whole weeks that follow an "
         f"enrolment | {programme.ODDS_RATIO:g} |",
         "| records | a Procedure: CPT 99490, or `usual-care` of `urn:salus:programme`, at 10:00 of the day |",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _decline():
+    lines = [
+        "### The planted decline",
+        "",
+        "Only with `--plant decline`.",
+        "",
+        "| what | value |",
+        "|---|---|",
+        f"| declines | in each of {decline.PARTS} equal parts of the history, of {decline.BEGINS:.0%} of those of "
+        f"{decline.ADULT} years or more, at most one, of {decline.LASTS} days |",
+        f"| steps and active minutes of these days, where a device is worn | times {decline.STEPS_FACTOR:g} |",
+        f"| on the logit of the daily hazard of an unplanned admission, each week's 91 days later | {decline.EFFECT:g} "
+        "|",
     ]
     return "\n".join(lines) + "\n"
 

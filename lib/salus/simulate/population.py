@@ -10,6 +10,7 @@ from salus.simulate.appointments import Appointments, draw_appointments
 from salus.simulate.cascade import Courses, draw_courses, fills_of, with_cascades
 from salus.simulate.claims import Claims, draw_claims
 from salus.simulate.course import Course, live
+from salus.simulate.decline import Declines, draw_declines, walked, with_declines
 from salus.simulate.devices import Wearing, draw_wearing
 from salus.simulate.people import draw_people
 from salus.simulate.programme import Offers, draw_offers, with_programme
@@ -27,7 +28,7 @@ from salus.simulate.risk import slow
 from salus.simulate.visits import Visits, draw_visits
 
 CHUNK = 5000  # people simulated at a time
-PLANTS = ("order", "treatment")  # what can be planted beside what every population has
+PLANTS = ("order", "treatment", "decline")  # what can be planted beside what every population has
 
 
 @dataclass(frozen=True)
@@ -48,6 +49,7 @@ class Chunk:
     rng: np.random.Generator  # for what is left to draw
     courses: Courses | None = None  # of the planted effect of order
     offers: Offers | None = None  # of the planted treatment, to those who live
+    declines: Declines | None = None  # of the planted effect that only devices show
 
 
 def chunks(people: int, seed: int, plant: str | None = None, list_days: np.ndarray | None = None) -> Iterator[Chunk]:
@@ -67,6 +69,10 @@ def chunks(people: int, seed: int, plant: str | None = None, list_days: np.ndarr
             courses = draw_courses(own, drawn)
             made = _chunk(number, rng, booking, live(rng, drawn, partial(with_cascades, courses=courses)))
             yield _with_courses(own, made, courses)
+        elif plant == "decline":
+            declines = draw_declines(own, drawn)
+            made = _chunk(number, rng, booking, live(rng, drawn, partial(with_declines, declines=declines)))
+            yield replace(made, wearing=walked(made.wearing, declines, len(drawn)), declines=declines)
         else:
             assert list_days is not None
             offers = draw_offers(own, drawn, slow(drawn), list_days)
