@@ -1,14 +1,14 @@
 """Do devices add to what records and claims say? The AUROC of `admission_90d` with its groups of devices less without.
 
 `simulate --plant decline` (docs/risk_model.md): months of fewer steps raise the hazard of an admission, and nothing but
-a device tells of them. The insurer's and the device platform's files, and the EHR's list of patients by which they are
-one person, go through Salus's own jobs. The task is trained twice as it ships, on the same people: with its codeset,
-and with that codeset without every code that a wearable gives. Both networks are asked about the same people held out:
-the interval of the difference is paired, by a bootstrap clustered by person, over all rows and over those of people
-whose device had told something by then. Beside it stands a population without the effect, of the same seed, where
+a device tells of them. The insurer's medical claims, the device platform's files and the EHR's list of patients, by
+which they are one person, go through Salus's own jobs. The task is trained twice as it ships, on the same people: with
+its codeset, and with that codeset without every code that a wearable gives. Both networks are asked about the same
+people held out: the interval of the difference is paired, by a bootstrap clustered by person, over all rows and over
+those of people whose device had told something by then. Beside it stands a population without the effect, of the same seed, where
 devices know next to nothing that records don't.
 
-    python benchmarks/devices.py --people 8000
+    python benchmarks/devices.py --people 12000
 """
 
 import argparse
@@ -16,6 +16,7 @@ import os
 import shutil
 import sys
 import tempfile
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
 
@@ -34,6 +35,11 @@ from salus.evaluation.discrimination import Ranking, auroc
 from salus.job import spark_job
 from salus.privacy.pseudonyms import create_key
 from salus.settings import conf_dir
+from salus.simulate.clock import DAYS, DAYS_PER_YEAR, HORIZON_DAYS, Clock
+from salus.simulate.decline import ADULT, draw_declines, with_declines
+from salus.simulate.population import chunks
+from salus.simulate.risk import slow
+from salus.simulate.truth import true_probability
 from salus.simulate.writer import simulate
 from salus.sources.ingest import ingest
 from salus.timelines.blocks import INPUTS
@@ -45,7 +51,7 @@ from timing import save, surroundings
 AS_OF = date(2026, 6, 30)
 SOURCES = {
     "fhir_r4": ("ehr", ("Patient",)),
-    "payer_extract": ("payer", ("eligibility", "medical_claim", "pharmacy_claim")),
+    "payer_extract": ("payer", ("eligibility", "medical_claim")),
     "wearable_daily": ("wearable", ("dailyActivity", "sleepDay")),
 }
 """The folder of each source's files, and how the names of those that are taken begin."""
@@ -55,12 +61,13 @@ WEARABLE = ("STEPS/", "ACTIVE_MINUTES/", "SEDENTARY_MINUTES/", "SLEEP_MINUTES/")
 KNOWN = "source_devices.known"
 WITH, WITHOUT = "with devices", "without devices"
 REPLICATES = 1000
+REDRAWN = 10
 
 
 def main() -> int:
     """Make both worlds, train each network, print the differences and keep them."""
     made = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    made.add_argument("--people", type=int, default=8000, help="simulated people (default: %(default)s)")
+    made.add_argument("--people", type=int, default=12_000, help="simulated people (default: %(default)s)")
     made.add_argument("--seed", type=int, default=7, help="of the simulation (default: %(default)s)")
     made.add_argument("--dates", type=int, default=10, help="index dates, the newest (default: %(default)s)")
     args = made.parse_args()
@@ -81,12 +88,33 @@ def main() -> int:
             "people": args.people,
             "seed": args.seed,
             "index_dates": args.dates,
+            "to_win_of_wearers": to_win(args.people, args.seed, args.dates),
             "planted": found,
             "verdict": verdict,
             **surroundings(),
         },
     )
     return 0 if all(verdict.values()) else 1
+
+
+def to_win(people: int, seed: int, dates: int) -> dict[str, float]:
+    """AUROC over the truth of wearers who are adults: of the truth, and of its mean over declines drawn anew."""
+    days = [day for day in Clock(AS_OF).index_days if day + 2 * HORIZON_DAYS <= DAYS][-dates:]
+    rng = np.random.default_rng(seed)
+    truths, unseen = [], []
+    for chunk in chunks(people, seed, "decline"):
+        course = chunk.course
+        settled, grown = slow(course.people), course.people.birth_day + ADULT * DAYS_PER_YEAR
+        others = [
+            replace(course, slow=with_declines(settled, draw_declines(rng, course.people))) for _ in range(REDRAWN)
+        ]
+        for day in days:
+            asked_of = course.alive_at(day) & (grown < day) & (course.people.wear_day < day) & course.people.in_wearable
+            truths.append(true_probability(course, day)[asked_of])
+            unseen.append(np.mean([true_probability(other, day)[asked_of] for other in others], axis=0))
+    case = np.concatenate(truths)
+    told = {"truth": case, "truth_without_declines": np.concatenate(unseen)}
+    return {name: auroc(Ranking.of(each), case, 1 - case) for name, each in told.items()}
 
 
 def with_codeset(folder: Path) -> str:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from salus.simulate import decline, population
-from salus.simulate.clock import DAYS, DAYS_PER_YEAR, HORIZON_DAYS, LAG_WEEKS
+from salus.simulate.clock import DAYS, DAYS_PER_YEAR, LAG_WEEKS
 from salus.simulate.risk import slow
 from salus.simulate.truth import outcome, true_probability
 from salus.simulate.writer import simulate
@@ -53,7 +53,7 @@ def test_a_wearer_walks_half_as_far_while_it_lasts_and_everything_else_of_a_day_
     for row, first in zip(declines.row, declines.first_day, strict=True):
         lasting[row, first : first + decline.LASTS] = True
     during = lasting[worn.row, worn.day]
-    assert 0.2 < during.mean() < 0.5
+    assert 0.1 < during.mean() < 0.25
     total = [np.bincount(worn.row[when], worn.steps[when], len(lasting)) for when in (during, ~during)]
     days = [np.bincount(worn.row[when], minlength=len(lasting)) for when in (during, ~during)]
     enough = (days[0] > 20) & (days[1] > 20)
@@ -69,7 +69,7 @@ def test_a_wearer_walks_half_as_far_while_it_lasts_and_everything_else_of_a_day_
 def test_the_truth_follows_declines_and_outcomes_follow_the_truth(chunk):
     truth, happened = true_probability(chunk.course, DAY), outcome(chunk.course, DAY)
     first, lag = chunk.declines.first_day, 7 * LAG_WEEKS
-    acting = (first < DAY - lag - 7) & (first + decline.LASTS > DAY + HORIZON_DAYS - lag + 7)
+    acting = (first < DAY - lag + 20) & (first + decline.LASTS > DAY - 20)  # for most of the horizon
     declining = np.isin(np.arange(truth.size), chunk.declines.row[acting])
     adult = ~np.isnan(truth) & (DAY - chunk.course.people.birth_day > 30 * DAYS_PER_YEAR)
     near = np.isin(
@@ -81,7 +81,7 @@ def test_the_truth_follows_declines_and_outcomes_follow_the_truth(chunk):
         error = np.sqrt((truth[who] * (1 - truth[who])).sum()) / who.sum()
         assert happened[who].mean() == pytest.approx(truth[who].mean(), abs=4 * error)
         means.append(truth[who].mean())
-    assert means[0] > 2 * means[1]
+    assert means[0] > 3 * means[1]
 
 
 def test_a_decline_that_begins_after_a_prediction_does_not_touch_its_truth(chunk):

@@ -17,11 +17,11 @@ from salus.simulate.people import People
 from salus.simulate.risk import Slow
 from salus.simulate.rows import Rows
 
-EFFECT = 1.6  # on the logit of the daily hazard of an unplanned admission while a decline lasts, 91 days later
+EFFECT = 2.5  # on the logit of the daily hazard of an unplanned admission while a decline lasts, 91 days later
 STEPS_FACTOR = 0.5  # of what one would have walked
-PARTS = 2  # of the history, each with one decline at most
-BEGINS = 0.6  # share of adults and parts with a decline
-LASTS = 270  # days
+PARTS = 4  # of the history, each with one decline at most
+BEGINS = 0.5  # share of adults and parts with a decline
+LASTS = 120  # days
 ADULT = 18  # years
 
 
