@@ -5,8 +5,8 @@ a device tells of them. The insurer's medical claims, the device platform's file
 which they are one person, go through Salus's own jobs. The task is trained twice as it ships, on the same people: with
 its codeset, and with that codeset without every code that a wearable gives. Both networks are asked about the same
 people held out: the interval of the difference is paired, by a bootstrap clustered by person, over all rows and over
-those of people whose device had told something by then. Beside it stands a population without the effect, of the same seed, where
-devices know next to nothing that records don't.
+those of people whose device had told something by then. Beside it stands a population without the effect, of the same
+seed, where devices know next to nothing that records don't.
 
     python benchmarks/devices.py --people 12000
 """
