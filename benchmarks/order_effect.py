@@ -7,8 +7,9 @@ insurer's files go through Salus's own jobs, with both drugs among the windowed 
 codes of the sequence, which is that of what pharmacies dispensed. Both networks, and for comparison the logistic
 regression, are trained by the train loop on the same samples and asked about the same people held out: the interval of
 the difference is paired, by a bootstrap clustered by person. Beside it stand the difference on a population without the
-effect, of the same seed, where there is nothing to win, and how much there is to win: the AUROC of the truth, and of
-the truth to whom the orders of the courses are unknown.
+effect, of the same seed, where there is nothing to win; the AUROC of the same GRU asked about the same people with both
+drugs exchanged in their sequences, which tells whether it is the order that it reads; and how much there is to win: the
+AUROC of the truth, and of the truth to whom the orders of the courses are unknown.
 
     python benchmarks/order_effect.py --people 6000
 """
@@ -18,6 +19,7 @@ import os
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import date
 from pathlib import Path
@@ -44,6 +46,7 @@ from salus.simulate.risk import slow
 from salus.simulate.truth import outcome, true_probability
 from salus.simulate.writer import simulate
 from salus.sources.ingest import ingest
+from salus.timelines.blocks import EVENT_CODES
 from salus.timelines.build import build
 from salus.timelines.features import SequenceSettings
 from salus.timelines.spec import FeatureSpec
@@ -88,7 +91,7 @@ def main() -> int:
             warehouse = f"{args.warehouse or folder}/{plant or 'plain'}"
             prepare(warehouse, args.people, args.seed, plant, task)
             found[plant or "nothing"] = measured(warehouse, task, plant, folder)
-    verdict = {"the_gru_beats_the_mlp_on_order": found["order"]["gru_over_mlp"]["low"] > 0}
+    verdict = {"the_gru_beats_the_mlp_on_order": bool(found["order"]["gru_over_mlp"]["low"] > 0)}
     print(verdict)
     save(
         "order_effect",
@@ -170,23 +173,27 @@ def measured(warehouse: str, task: Task, plant: str | None, folder: str) -> dict
         assert set(CODES) <= {code for group in spec.groups for code in group.codes}, "windows count both drugs"
         assert set(CODES) <= set(spec.sequence.codes), "the sequence holds both drugs"
     people = Samples.concatenated(list(in_order(dataset.split("held_out"))))
+    asked_of = [people, exchanged(people, spec.sequence.codes)] if plant else [people]
     rankings, epochs = {}, {}
     for architecture, settings in SETTINGS.items():
         began = time.monotonic()
         network = NetworkPlan.of(architecture, architecture, settings.model_dump())
-        logits, state = asked(dataset, network, people, f"{folder}/{plant}-{architecture}")
-        rankings[architecture] = Ranking.of(logits)
+        logits, state = asked(dataset, network, asked_of, f"{folder}/{plant}-{architecture}")
+        rankings[architecture] = Ranking.of(logits[0])
+        if plant and architecture == "gru":
+            of_exchanged = Ranking.of(logits[1])
         epochs[architecture] = {"epochs": len(state.history), "seconds": time.monotonic() - began}
 
     def found(times: np.ndarray) -> np.ndarray:
         weights = times * people.weight
         case, control = weights * people.label, weights * (1 - people.label)
         each = np.array([auroc(ranking, case, control) for ranking in rankings.values()])
-        return np.concatenate([each, each[0] - each[1:]])
+        return np.concatenate([each, each[0] - each[1:], *([[auroc(of_exchanged, case, control)]] if plant else [])])
 
     values = found(np.ones(len(people)))
     low, high = intervals(found, people.subject_id, REPLICATES)
     names = [*SETTINGS, *(f"gru_over_{other}" for other in list(SETTINGS)[1:])]
+    names += ["gru_of_exchanged"] if plant else []
     told = {
         name: {"value": value, "low": lower, "high": upper}
         for name, value, lower, upper in zip(names, values, low, high, strict=True)
@@ -200,17 +207,30 @@ def measured(warehouse: str, task: Task, plant: str | None, folder: str) -> dict
     return told | {"samples": sizes, "trained": epochs, "held_out_people": int(np.unique(people.subject_id).size)}
 
 
-def asked(dataset, network, people: Samples, checkpoints: str):
-    """Train ``network`` by the train loop, on one rank; the logits of ``people``, float64 (rows,), and the state."""
+def exchanged(people: Samples, vocabulary: Sequence[str]) -> Samples:
+    """``people`` with the drugs of ``CODES`` exchanged in their sequences, so that each order becomes the other."""
+    first, second = (vocabulary.index(code) + 1 for code in CODES)
+    codes = people.inputs[EVENT_CODES]
+    other = np.select([codes == first, codes == second], [second, first], codes).astype(codes.dtype)
+    inputs = {**people.inputs, EVENT_CODES: other}
+    return Samples(people.subject_id, people.prediction_time, inputs, people.label, people.weight)
+
+
+def asked(dataset, network, people: Sequence[Samples], checkpoints: str):
+    """Train ``network`` by the train loop, on one rank; float64 (rows,) logits of each of ``people``, and the state."""
     from salus.training.loop import Loop
 
     loop = Loop(dataset, network)
     state = loop.run(Folder(checkpoints), "network", False, lambda epoch: print(f"  {epoch_line(epoch)}", flush=True))
+    return [_logits(loop.model, each) for each in people], state
+
+
+def _logits(model, people: Samples) -> np.ndarray:
     said = [
-        loop.model({each.name: people.inputs[each.name][start : start + 4096] for each in loop.model.inputs})
+        model({each.name: people.inputs[each.name][start : start + 4096] for each in model.inputs})
         for start in range(0, len(people), 4096)
     ]
-    return np.concatenate([np.asarray(each)[:, 0] for each in said]).astype(np.float64), state
+    return np.concatenate([np.asarray(each)[:, 0] for each in said]).astype(np.float64)
 
 
 def epoch_line(epoch: dict) -> str:
