@@ -22,12 +22,13 @@ from salus.simulate.risk import Slow
 from salus.simulate.rows import Rows
 
 BLOCKER, DIURETIC = "nifedipine", "bumetanide"
-EFFECT = 1.6  # on the logit of the daily hazard of an unplanned admission while a cascade lasts, 91 days later
+EFFECT = 2.3  # on the logit of the daily hazard of an unplanned admission while a cascade lasts, 91 days later;
+# tenfold odds are more than any cascade is known for, so that a few thousand people suffice to tell who sees it
 PARTS = 4  # of the history, each with one course at most
-BEGINS = 0.8  # share of adults and parts with a course
-APART = (3, 10)  # days from the first drug to the second, least and most
-TOGETHER = 35  # days from the first drug to the first refill of both, and that each first fill lasts
-REFILLS, SUPPLY = 3, 30  # common refills, and days that each lasts
+BEGINS = 0.95  # share of adults and parts with a course
+APART = (2, 5)  # days from the first drug to the second, least and most
+TOGETHER = 14  # days from the first drug to the first refill of both, and that each first fill, a starter pack, lasts
+REFILLS, SUPPLY = 2, 90  # common refills, and days that each lasts
 LASTS = TOGETHER + REFILLS * SUPPLY  # days
 ADULT = 18  # years
 
