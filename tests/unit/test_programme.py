@@ -1,6 +1,5 @@
 """The planted treatment: absent unless asked for, in the truth and the records, and seen for what it hides."""
 
-import hashlib
 import json
 from datetime import date
 
@@ -19,6 +18,7 @@ from salus.simulate.risk import slow
 from salus.simulate.truth import outcome, true_probability
 from salus.simulate.writer import simulate
 from salus.timelines.clocks import MICROSECONDS_PER_DAY
+from written_files import hashes
 
 AS_OF = date(2026, 6, 30)
 CLOCK = Clock(AS_OF)
@@ -36,10 +36,6 @@ def known_lists():
 @pytest.fixture(scope="module")
 def chunk():
     return next(population.chunks(5000, 11, "treatment", LISTS))
-
-
-def hashes(out):
-    return {str(p.relative_to(out)): hashlib.sha256(p.read_bytes()).hexdigest() for p in out.rglob("*") if p.is_file()}
 
 
 def test_where_chance_treats_nobody_all_but_the_programmes_own_records_is_what_it_is_without(tmp_path, monkeypatch):
