@@ -1,6 +1,5 @@
 """Simulated appointments: told as they were known, missed as often as was planted, and drawn beside everything else."""
 
-import hashlib
 import json
 from collections import Counter, defaultdict
 from datetime import date
@@ -13,6 +12,7 @@ from salus.simulate.appointments import AHEAD, CALLED_OFF, FULFILLED, MISSED, dr
 from salus.simulate.clock import DAYS, MINUTES
 from salus.simulate.visits import AMBULATORY
 from salus.simulate.writer import simulate
+from written_files import hashes
 
 AS_OF = date(2026, 6, 30)
 
@@ -20,10 +20,6 @@ AS_OF = date(2026, 6, 30)
 @pytest.fixture(scope="module")
 def chunk():
     return next(population.chunks(4000, 5))
-
-
-def hashes(out):
-    return {str(p.relative_to(out)): hashlib.sha256(p.read_bytes()).hexdigest() for p in out.rglob("*") if p.is_file()}
 
 
 def test_every_other_file_is_what_it_is_without_appointments(tmp_path, monkeypatch):

@@ -1,7 +1,6 @@
 """What simulate leaves on disk: the same bytes each time, every line accounted for, nothing of the future."""
 
 import csv
-import hashlib
 import json
 from collections import Counter
 from datetime import date
@@ -19,6 +18,7 @@ from salus.simulate.clock import NO_DAY, Clock
 from salus.simulate.files import Extract
 from salus.simulate.text import digits, fixed
 from salus.simulate.writer import simulate
+from written_files import hashes
 
 AS_OF = date(2026, 6, 30)
 PEOPLE = 300
@@ -28,10 +28,6 @@ PEOPLE = 300
 def made(tmp_path_factory):
     out = tmp_path_factory.mktemp("simulated") / "out"
     return out, simulate(PEOPLE, 7, AS_OF, out)
-
-
-def hashes(out):
-    return {str(p.relative_to(out)): hashlib.sha256(p.read_bytes()).hexdigest() for p in out.rglob("*") if p.is_file()}
 
 
 def lines(out, pattern):
