@@ -6,8 +6,10 @@ Epochs stop when the tuning loss, over all tuning samples of all ranks, no longe
 """
 
 import math
+import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import horovod.tensorflow as hvd
@@ -18,6 +20,7 @@ import tensorflow as tf
 from salus.datasets.feed import batches, in_order, steps_an_epoch
 from salus.datasets.folder import Folder
 from salus.datasets.manifest import Dataset, Split
+from salus.datasets.parquet import Samples
 from salus.models import build, pretraining
 from salus.models.objectives import Objective, objective
 from salus.timelines.blocks import taken
@@ -90,9 +93,10 @@ class Loop:
     def _epoch(self, epoch: int) -> dict[str, Any]:
         begun = time.perf_counter()
         loss, rows, digest = 0.0, 0, 0
-        for batch in batches(
-            self.train, self.plan.reader, hvd.rank(), hvd.size(), self.plan.batch_size, self.plan.seed, epoch
-        ):
+        fed = _Timed(
+            batches(self.train, self.plan.reader, hvd.rank(), hvd.size(), self.plan.batch_size, self.plan.seed, epoch)
+        )
+        for batch in fed:
             target = self.objective.targets(batch.label, batch.observed_days)
             loss += float(self._step(batch.inputs, target, batch.weight))
             rows += len(batch)
@@ -109,6 +113,8 @@ class Loop:
             "samples": int(totals[1]),
             "seconds": seconds,
             "samples_a_second": totals[1] / seconds,
+            "rank_waited_seconds": fed.waited,
+            "rank_memory_mb": _resident_mb(),
             "rank_samples": rows,
             "rank_digest": digest,
         }
@@ -184,6 +190,29 @@ def _posed(dataset: Dataset, plan: NetworkPlan) -> tuple[Objective, keras.Model]
         return pretraining.of_codes(), pretraining.build(plan.architecture, dataset.blocks, plan)
     asked = objective(plan.label, dataset.mean_label, plan, dataset.timed, dataset.classed)
     return asked, build(plan.architecture, dataset.blocks, plan, asked.start, asked.outputs)
+
+
+class _Timed:
+    """An iterator that says how long it was waited for: the part of an epoch in which the network had no input."""
+
+    def __init__(self, items: Iterator[Samples]):
+        self._items, self.waited = items, 0.0
+
+    def __iter__(self):
+        return self
+
+    def __next__(self) -> Samples:
+        begun = time.perf_counter()
+        try:
+            return next(self._items)
+        finally:
+            self.waited += time.perf_counter() - begun
+
+
+def _resident_mb() -> float:
+    """Resident memory of this process (Linux's proc_pid_statm(5)), MB."""
+    pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1])
+    return pages * os.sysconf("SC_PAGE_SIZE") / 1e6
 
 
 def samples_digest(subject_id: np.ndarray, prediction_time: np.ndarray) -> int:
