@@ -47,7 +47,10 @@ benchmarks: setup  ## how fast, against the usual ways; results go to benchmarks
 	$(PYTHON) benchmarks/simulate.py
 	$(PYTHON) benchmarks/ingest.py
 	$(PYTHON) benchmarks/model_inputs.py
+	$(PYTHON) benchmarks/labels.py
+	$(PYTHON) benchmarks/export.py
 	$(PYTHON) benchmarks/training_feed.py
+	$(PYTHON) benchmarks/ranks.py
 	$(PYTHON) benchmarks/scoring.py
 	$(PYTHON) benchmarks/uci_readmission.py
 	$(PYTHON) benchmarks/pretraining.py

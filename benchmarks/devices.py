@@ -8,7 +8,7 @@ people held out: the interval of the difference is paired, by a bootstrap cluste
 those of people whose device had told something by then. Beside it stands a population without the effect, of the same
 seed, where devices know next to nothing that records don't.
 
-    python benchmarks/devices.py --people 12000
+    python benchmarks/devices.py --people 20000
 """
 
 import argparse
@@ -67,14 +67,15 @@ REDRAWN = 10
 def main() -> int:
     """Make both worlds, train each network, print the differences and keep them."""
     made = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    made.add_argument("--people", type=int, default=12_000, help="simulated people (default: %(default)s)")
+    made.add_argument("--people", type=int, default=20_000, help="simulated people (default: %(default)s)")
     made.add_argument("--seed", type=int, default=7, help="of the simulation (default: %(default)s)")
-    made.add_argument("--dates", type=int, default=10, help="index dates, the newest (default: %(default)s)")
+    made.add_argument("--planted-only", action="store_true", help="leave out the population without the effect")
+    made.add_argument("--dates", type=int, default=24, help="index dates, the newest (default: %(default)s)")
     args = made.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         os.environ["SALUS_CONF"] = with_codeset(Path(folder))
         found = {}
-        for plant in ("decline", None):
+        for plant in ("decline",) if args.planted_only else ("decline", None):
             warehouse = f"{folder}/{plant or 'plain'}"
             tasks = {name: task_of(name, args.dates) for name in (WITH, WITHOUT)}
             prepare(warehouse, args.people, args.seed, plant, tasks)
