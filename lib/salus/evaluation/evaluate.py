@@ -40,6 +40,7 @@ from salus.evaluation.predictions import (
     sampled,
     share_of_people,
 )
+from salus.evaluation.recording import by_recording, flags_of
 from salus.evaluation.subgroups import GAP, MATERIAL, is_material
 from salus.evaluation.survival import measured_times, told_curves
 from salus.evaluation.times import at_horizon, predicted_at_horizon, times_of
@@ -47,6 +48,7 @@ from salus.evaluation.trained import Trained, in_use, names_of, package_url, tra
 from salus.evaluation.treatment import arms_of, by_treatment, decisions
 from salus.job import Job
 from salus.storage.ledger import now
+from salus.timelines.spec import FeatureSpec
 from salus.training.package import package_bytes
 
 HELD_OUT, CALIBRATION = "held_out", "calibration"
@@ -154,7 +156,8 @@ def _predicted(
     job: Job, dataset: Dataset, split: str, packages: list["Broadcast[bytes]"], asked_of: Task | None = None
 ) -> Predicted:
     """What ``packages`` say of ``split``; with the truth and the subgroups that ``asked_of`` has."""
-    predicted = predictions(job.spark, dataset, split, packages)
+    flags = {} if asked_of is None else flags_of(FeatureSpec.from_json(dataset.spec().decode()))
+    predicted = predictions(job.spark, dataset, split, packages, flags)
     timelines, truth, learnt_from = None, None, None
     if asked_of is not None:
         timelines = job.tables.read("timelines")
@@ -165,7 +168,7 @@ def _predicted(
             learnt_from = cohort.where(F.col("split") != HELD_OUT).select("subject_id").distinct()
     most = ROWS_AT_MOST if dataset.timed is None else TIMES_AT_MOST
     share = share_of_people(dataset.split(split).rows, most)
-    return collected(sampled(predicted, share), len(packages), truth, timelines, learnt_from)
+    return collected(sampled(predicted, share), len(packages), truth, timelines, learnt_from, flags)
 
 
 def _held_out_rows(measures: Measures, held_out: Predicted, calibrations: list[Calibration]) -> list[dict[str, Any]]:
@@ -177,6 +180,7 @@ def _held_out_rows(measures: Measures, held_out: Predicted, calibrations: list[C
     everybody = Sample(held_out.people, held_out.labels, held_out.weights)
     rows = _sized(measures.of_models(everybody, models), everybody)
     rows += measures.of_subgroups(everybody, models["model"], held_out.attributes)
+    rows += by_recording(everybody.people, held_out.recorded, held_out.attributes)
     rows += measures.of_months(everybody, models["model"], months_of(held_out.times))
     known = held_out.is_known
     if not known.any():

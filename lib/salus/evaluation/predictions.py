@@ -24,6 +24,7 @@ from salus.datasets import Dataset
 from salus.datasets.feed import in_order
 from salus.evaluation.categories import category
 from salus.evaluation.subgroups import age_bands
+from salus.timelines.blocks import INPUTS
 from salus.timelines.clocks import DAYS_PER_YEAR, MICROSECONDS_PER_DAY
 
 if TYPE_CHECKING:
@@ -82,7 +83,13 @@ def network(archive: bytes) -> "Network":
     return Network(package.model)
 
 
-def predictions(spark: SparkSession, dataset: Dataset, split: str, packages: Sequence["Broadcast[bytes]"]) -> DataFrame:
+def predictions(
+    spark: SparkSession,
+    dataset: Dataset,
+    split: str,
+    packages: Sequence["Broadcast[bytes]"],
+    flags: Mapping[str, int] | None = None,
+) -> DataFrame:
     """Every row of ``split`` with the logit of each of ``packages``.
 
     Args:
@@ -90,11 +97,12 @@ def predictions(spark: SparkSession, dataset: Dataset, split: str, packages: Seq
         dataset: exported samples, on storage that all nodes share.
         split: its name.
         packages: packed packages of the data set's own spec.
+        flags: name to the column of the windowed inputs that is 1 where something is not recorded.
 
     Returns:
         subject_id, prediction_time (microseconds), label, weight, observed_days, and logit_0, logit_1 … before
         calibration; of a time to event also curve_0, curve_1 …, the logits by the end of each interval; of classes
-        those of each class.
+        those of each class; where there are ``flags``, also recorded, an array of whether each of them is not raised.
     """
     made, has_several = dataset.split(split), dataset.timed is not None or dataset.classed is not None
     tasks = max(1, min(len(made.groups), 2 * spark.sparkContext.defaultParallelism))
@@ -107,12 +115,14 @@ def predictions(spark: SparkSession, dataset: Dataset, split: str, packages: Seq
             ("observed_days", pa.float32()),
             *((f"logit_{i}", pa.float64()) for i in range(len(packages))),
             *((f"curve_{i}", pa.list_(pa.float32())) for i in range(len(packages)) if has_several),
+            *([("recorded", pa.list_(pa.bool_()))] if flags else []),
         ]
     )
 
     def predict(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         networks = [network(package.value) for package in packages]
-        read = made.only({name for each in networks for name in each.names})
+        raised = list((flags or {}).values())
+        read = made.only({name for each in networks for name in each.names} | ({INPUTS} if raised else set()))
         for batch in batches:
             for task in batch.column(0).to_pylist():
                 for rows in in_order(read, task, tasks):
@@ -125,6 +135,7 @@ def predictions(spark: SparkSession, dataset: Dataset, split: str, packages: Seq
                         rows.observed_days,
                         *(each[:, -1] for each in curves),
                         *(list(each.astype(np.float32)) for each in curves if has_several),
+                        *([list(rows.inputs[INPUTS][:, raised] == 0)] if raised else []),
                     ]
                     yield pa.RecordBatch.from_arrays(
                         [pa.array(column, field.type) for column, field in zip(columns, schema, strict=True)],
@@ -166,6 +177,7 @@ class Predicted:
             class; none of other labels.
         true, attainable: float64, the simulated truth; NaN where it is not known.
         attributes: name to str (rows,), what subgroups are made of; empty where it is not known.
+        recorded: name to bool (rows,), what the records show.
     """
 
     people: np.ndarray
@@ -178,6 +190,7 @@ class Predicted:
     true: np.ndarray
     attainable: np.ndarray
     attributes: Mapping[str, np.ndarray]
+    recorded: Mapping[str, np.ndarray]
 
     @property
     def is_known(self) -> np.ndarray:
@@ -199,6 +212,7 @@ def collected(
     truth: DataFrame | None = None,
     timelines: DataFrame | None = None,
     learnt_from: DataFrame | None = None,
+    recorded: Iterable[str] = (),
 ) -> Predicted:
     """``predicted`` on the driver, in a fixed order.
 
@@ -208,6 +222,7 @@ def collected(
         truth: table ``demo_truth`` of the task, or None.
         timelines: table ``timelines``, whose people have the attributes of subgroups; None = they have none.
         learnt_from: subject_id of whom an earlier row was learnt from, told apart from others; None = of nobody.
+        recorded: names of the flags that ``predicted`` has.
     """
     if truth is None:
         unknown = F.lit(None).cast("double")
@@ -244,13 +259,15 @@ def collected(
         column("true"),
         column("attainable"),
         {} if timelines is None else _attributes(table),
+        dict(zip(recorded, _matrix(table["recorded"]).T)) if "recorded" in table.column_names else {},
     )
 
 
 def _matrix(column: pa.ChunkedArray) -> np.ndarray:
     """Lists of equal length as a matrix."""
     lists = column.combine_chunks()
-    return lists.flatten().to_numpy().reshape(len(lists), -1) if len(lists) else np.empty((0, 1), np.float32)
+    flat = lists.flatten().to_numpy(zero_copy_only=False)
+    return flat.reshape(len(lists), -1) if len(lists) else np.empty((0, 1), np.float32)
 
 
 def _attributes(table: pa.Table) -> dict[str, np.ndarray]:
