@@ -167,8 +167,7 @@ def measured(warehouse: str, tasks: dict[str, Task], plant: str | None, folder: 
         dataset = newest_dataset(warehouse, task.id)
         people[name] = Samples.concatenated(list(in_order(dataset.split("held_out"))))
         network = NetworkPlan.of(task.model.architecture, task.model.architecture, task.model.settings.model_dump())
-        logits, state = asked(dataset, network, people[name], f"{folder}/{plant}-{task.id}")
-        rankings[name] = logits
+        [rankings[name]], state = asked(dataset, network, [people[name]], f"{folder}/{plant}-{task.id}")
         sizes[name] = {"inputs": people[name].inputs[INPUTS].shape[1], "epochs": len(state.history)}
     given = people[WITH]
     np.testing.assert_array_equal(given.subject_id, people[WITHOUT].subject_id)

@@ -6,21 +6,22 @@ import numpy as np
 import pytest
 from pyspark.sql import functions as F
 
-from evaluation_world import PEOPLE_A_SPLIT, TASK, TIMES, fill, model_row, package
+from evaluation_world import PEOPLE_A_SPLIT, SPEC_OF_WORLD, TASK, TIMES, fill, model_row, package
 from salus.cohorts.label import EVENT
 from salus.cohorts.task import Model
-from salus.datasets.export import DATASETS
+from salus.datasets.export import DATASETS, newest_dataset
 from salus.datasets.folder import Folder
 from salus.datasets.manifest import MANIFEST
 from salus.errors import Refused
 from salus.evaluation.evaluate import _write, evaluate
 from salus.evaluation.measures import measures_of
-from salus.evaluation.predictions import is_sampled, sampled
+from salus.evaluation.predictions import collected, is_sampled, predictions, sampled
 from salus.evaluation.trained import calibration_of, in_use, trained
 from salus.job import spark_job
 from salus.report.measured import measures
 from salus.storage.tables import Tables
 from salus.training.champion import FIRST, decision
+from salus.training.package import package_bytes
 
 
 @pytest.fixture
@@ -102,6 +103,16 @@ def test_an_evaluation(job_in, warehouse, task):
         evaluate(again, task)
     assert again.skipped
     assert again.figures == job.figures
+
+
+def test_what_is_recorded_of_each_row_comes_with_its_prediction(spark, warehouse, task):
+    dataset, packed = newest_dataset(str(warehouse), task.id), package_bytes(f"{warehouse}/_packages/tiny")
+    flags = {"Age": len(SPEC_OF_WORLD.names) + SPEC_OF_WORLD.absences.index("age")}
+    predicted = predictions(spark, dataset, "held_out", [spark.sparkContext.broadcast(packed)], flags)
+    held_out = collected(predicted, 1, recorded=flags)
+    assert held_out.people.size == PEOPLE_A_SPLIT * len(TIMES)
+    np.testing.assert_array_equal(held_out.recorded["Age"], held_out.people % 7 != 0)  # the others' birth is not known
+    assert collected(predicted.drop("recorded"), 1).recorded == {}
 
 
 def test_a_model_of_another_data_set_is_refused(job_in, warehouse, task):
