@@ -165,7 +165,8 @@ def measured(warehouse: str, tasks: dict[str, Task], plant: str | None, folder: 
     rankings, people, sizes = {}, {}, {}
     for name, task in tasks.items():
         dataset = newest_dataset(warehouse, task.id)
-        people[name] = Samples.concatenated(list(in_order(dataset.split("held_out"))))
+        held_out = Samples.concatenated(list(in_order(dataset.split("held_out"))))
+        people[name] = held_out[np.lexsort((held_out.prediction_time, held_out.subject_id))]
         network = NetworkPlan.of(task.model.architecture, task.model.architecture, task.model.settings.model_dump())
         [rankings[name]], state = asked(dataset, network, [people[name]], f"{folder}/{plant}-{task.id}")
         sizes[name] = {"inputs": people[name].inputs[INPUTS].shape[1], "epochs": len(state.history)}
