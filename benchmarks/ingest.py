@@ -35,8 +35,8 @@ from salus.privacy.pseudonyms import create_key
 from salus.session import spark_session
 from salus.settings import load_settings
 from salus.simulate.writer import simulate
-from salus.sources.declared import load_source
 from salus.sources.ingest import ingest
+from salus.sources.loading import load_source
 from salus.sources.units import read_spellings, read_units, spellings_path, units_path, written
 from salus.storage.tables import Tables
 from timing import compare, save, show

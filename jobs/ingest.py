@@ -6,8 +6,8 @@ from datetime import UTC, datetime
 from salus.job import parser, run, spark_alone, spark_job
 from salus.privacy.pseudonyms import create_key, read_key
 from salus.sources.check import check
-from salus.sources.declared import load_source
 from salus.sources.ingest import ingest
+from salus.sources.loading import load_source
 from salus.sources.tables import delivery
 
 

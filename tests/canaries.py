@@ -13,7 +13,7 @@ from pathlib import Path
 
 from salus.privacy.settings import plain, policy_of
 from salus.sources.declaration import LINES
-from salus.sources.declared import load_source
+from salus.sources.loading import load_source
 
 NAMES, PLACE, PHONE = ("Kanarienvogel", "Quetzalcoatline"), "77 Canary Wharf Lane", "+1-202-555-0177"
 MAIL, NUMBER = "kanarienvogel@canary.example.org", "CANARY-MRN-"

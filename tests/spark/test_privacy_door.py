@@ -11,8 +11,8 @@ from salus.privacy.scrub import scrubbed, without_names
 from salus.privacy.settings import policy_of
 from salus.settings import conf_dir
 from salus.sources.batch import Batch, staged_rows
-from salus.sources.declared import load_source
 from salus.sources.files import found, inspected
+from salus.sources.loading import load_source
 
 FOUND = {
     "Seen on 2021-03-04 and 3/4/21.": "Seen on [DATE] and [DATE].",

@@ -11,7 +11,7 @@ from salus.errors import Refused
 from salus.privacy.pseudonyms import create_key, pseudonym
 from salus.settings import conf_dir
 from salus.sources.check import check_source
-from salus.sources.declared import read_source
+from salus.sources.loading import read_source
 
 BLOCK = re.compile(r"^```\w+ (\S+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 TOLD = re.compile(r"^```text\n(.*?)^```$", re.MULTILINE | re.DOTALL)

@@ -13,8 +13,8 @@ from pyspark.sql import functions as F
 
 from salus.privacy.pseudonyms import pads, pseudonym, pseudonym_of
 from salus.sources.batch import Batch, placed, staged_parts, staged_rows
-from salus.sources.declared import load_source
 from salus.sources.files import found, inspected
+from salus.sources.loading import load_source
 from salus.sources.parsing import lines, parsed, rows
 
 KEY = bytes(range(100, 140))

@@ -10,8 +10,8 @@ import pytest
 from pyspark.sql import functions as F
 
 from salus.privacy.pseudonyms import create_key
-from salus.sources.declared import load_source
 from salus.sources.ingest import ingest
+from salus.sources.loading import load_source
 
 pytestmark = pytest.mark.real_data
 FOLDERS = ["ndjson_13_patients", "ndjson_9_patients", "ndjson_mixed"]

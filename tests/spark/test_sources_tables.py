@@ -13,8 +13,8 @@ import pytest
 from salus.errors import Refused
 from salus.privacy.pseudonyms import create_key
 from salus.settings import conf_dir
-from salus.sources.declared import load_source
 from salus.sources.ingest import ingest
+from salus.sources.loading import load_source
 from salus.sources.tables import delivery
 
 REGISTRY = (Path(__file__).resolve().parents[1] / "data" / "registry.yml").read_text()

@@ -10,9 +10,9 @@ import pytest
 from salus.errors import Refused
 from salus.settings import load_yaml
 from salus.sources.declaration import Source
-from salus.sources.declared import load_source, read_source
 from salus.sources.deliveries import Noted, planned
 from salus.sources.files import Found, Landed, hashed, inspect
+from salus.sources.loading import load_source, read_source
 
 MAY, JUNE, JULY = (datetime(2021, month, 1) for month in (5, 6, 7))
 DELTA = SimpleNamespace(name="registry", delivery="delta")

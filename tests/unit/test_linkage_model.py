@@ -8,8 +8,8 @@ import pytest
 
 from salus.errors import Refused
 from salus.settings import conf_dir
-from salus.sources.declared import read_source
 from salus.sources.linkage_model import model_path, read_model
+from salus.sources.loading import read_source
 
 SOURCE = """\
 format: csv

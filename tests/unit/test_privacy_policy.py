@@ -9,9 +9,9 @@ from salus.privacy.settings import policy_of
 from salus.schemas import EVENTS
 from salus.schemas.landed import PROVENANCE
 from salus.settings import conf_dir
-from salus.sources.declared import load_source, source_path
 from salus.sources.identifying import refuse_identifying
 from salus.sources.landing import PAYLOAD_TABLES
+from salus.sources.loading import load_source, source_path
 
 SOURCES = sorted(path.stem for path in (conf_dir() / "sources").glob("*.yml"))
 REGISTRY = """\

@@ -7,8 +7,8 @@ import pytest
 from salus.errors import Refused
 from salus.settings import conf_dir
 from salus.sources.columns import columns_in
-from salus.sources.declared import load_source, read_source
 from salus.sources.expressions import expressions
+from salus.sources.loading import load_source, read_source
 
 SOUND = """\
 format: csv

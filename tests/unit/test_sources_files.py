@@ -15,9 +15,9 @@ from hypothesis import strategies as st
 
 from salus.errors import Refused
 from salus.sources.batch import Batch
-from salus.sources.declared import load_source
 from salus.sources.files import hashed, inspect, listed, record_type_of
 from salus.sources.ingest import refuse_unusable
+from salus.sources.loading import load_source
 from salus.sources.text import RecordCounter, records_in, text_of
 
 line = st.text(alphabet=' \t\r{}":,a', max_size=6)

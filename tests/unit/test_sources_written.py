@@ -6,7 +6,7 @@ import pytest
 
 from salus.errors import Refused
 from salus.sources.columns import columns_in
-from salus.sources.declared import load_source, read_source, written_source
+from salus.sources.loading import load_source, read_source, written_source
 from salus.sources.written import Place
 
 BASE = """\

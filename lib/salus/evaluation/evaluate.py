@@ -27,6 +27,7 @@ from salus.evaluation.bootstrap import REPLICATES
 from salus.evaluation.calibration import Calibration
 from salus.evaluation.class_calibration import fit_classes
 from salus.evaluation.classes import measured_classes
+from salus.evaluation.completeness import by_completeness, flags_of
 from salus.evaluation.leakage import CLOCKS, ROWS
 from salus.evaluation.measures import Measures, measures_of
 from salus.evaluation.metrics import Sample, interval_figures
@@ -40,7 +41,6 @@ from salus.evaluation.predictions import (
     sampled,
     share_of_people,
 )
-from salus.evaluation.recording import by_recording, flags_of
 from salus.evaluation.subgroups import GAP, MATERIAL, is_material
 from salus.evaluation.survival import measured_times, told_curves
 from salus.evaluation.times import at_horizon, predicted_at_horizon, times_of
@@ -180,7 +180,7 @@ def _held_out_rows(measures: Measures, held_out: Predicted, calibrations: list[C
     everybody = Sample(held_out.people, held_out.labels, held_out.weights)
     rows = _sized(measures.of_models(everybody, models), everybody)
     rows += measures.of_subgroups(everybody, models["model"], held_out.attributes)
-    rows += by_recording(everybody.people, held_out.recorded, held_out.attributes)
+    rows += by_completeness(everybody.people, held_out.recorded, held_out.attributes)
     rows += measures.of_months(everybody, models["model"], months_of(held_out.times))
     known = held_out.is_known
     if not known.any():

@@ -2,8 +2,8 @@
 
 Labels, weights and logits of a held-out split are small beside its inputs: 64 bytes a row, so that five million
 rows take 320 MB on the driver; of a time to event a row holds the logits by the end of each interval too, of classes
-those of each. A split that is larger is evaluated on a share of its people, by hash of the subject, and the rows say
-how many.
+those of each, and each lab whose records are counted adds a byte. A split that is larger is evaluated on a share of its
+people, by hash of the subject, and the rows say how many.
 """
 
 import os

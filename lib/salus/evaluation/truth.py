@@ -17,7 +17,7 @@ from salus.errors import Refused
 from salus.job import Job
 from salus.privacy.pseudonyms import pads, pseudonym_of, read_key
 from salus.schemas import DEMO_TRUTH
-from salus.sources.declared import load_source
+from salus.sources.loading import load_source
 
 SYSTEM_IDS = {"fhir_r4": "ehr_patient_id", "payer_extract": "member_id", "wearable_daily": "wearable_id"}
 """The truth's column that holds each source's own id of a person; null where the source does not know them."""

@@ -4,9 +4,9 @@ from collections.abc import Mapping
 
 from salus.evaluation.subgroups import MATERIAL, is_material
 from salus.report import plots, words
+from salus.report.completeness import completeness
 from salus.report.measured import Measure
 from salus.report.page import Missing, Plot, Section, Table, Text
-from salus.report.recording import recording
 from salus.report.told import PROBABILITY, Figures
 
 TITLE = "Does it serve everybody alike?"
@@ -22,7 +22,7 @@ def subgroups_section(found: Mapping[str, Mapping[str, Measure]], figures: Figur
     )
     if not found:
         return Section("subgroups", TITLE, question, [Missing("Subgroups", "evaluate")])
-    blocks = [_in_words(found, figures), *_plot(found, figures), *recording(found), _table(found, figures)]
+    blocks = [_in_words(found, figures), *_plot(found, figures), *completeness(found), _table(found, figures)]
     return Section("subgroups", TITLE, question, blocks)
 
 

@@ -9,16 +9,16 @@ whichever came first, but where the edge of a window falls between the two; only
 It is asked for (``simulate --plant order``). Without it nothing here is drawn, and with it by a generator of its own.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
 from salus.simulate.catalogue import DRUG_NAMES
-from salus.simulate.clock import DAYS, DAYS_PER_YEAR, LAG_WEEKS
+from salus.simulate.clock import DAYS, DAYS_PER_YEAR
 from salus.simulate.course import Course
 from salus.simulate.people import People
 from salus.simulate.records import Fills
-from salus.simulate.risk import Slow
+from salus.simulate.risk import Slow, with_spells
 from salus.simulate.rows import Rows
 
 BLOCKER, DIURETIC = "nifedipine", "bumetanide"
@@ -58,12 +58,8 @@ def draw_courses(rng: np.random.Generator, people: People) -> Courses:
 
 def with_cascades(settled: Slow, courses: Courses) -> Slow:
     """``settled`` with what cascades add to the hazard: like all that is slow, each week's 91 days later."""
-    week = np.arange(settled.admission.shape[1])[None, :] - LAG_WEEKS
     cascades = courses.take(np.flatnonzero(courses.is_cascade))
-    lasts = (7 * week >= cascades.second_day[:, None]) & (7 * week < cascades.first_day[:, None] + LASTS)
-    admission = settled.admission.copy()
-    np.add.at(admission, cascades.row, lasts * np.float32(EFFECT))
-    return replace(settled, admission=admission)
+    return with_spells(settled, cascades.row, cascades.second_day, cascades.first_day + LASTS, EFFECT)
 
 
 def fills_of(courses: Courses, course: Course) -> Fills:

@@ -11,10 +11,10 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from salus.simulate.clock import DAYS, DAYS_PER_YEAR, LAG_WEEKS
+from salus.simulate.clock import DAYS, DAYS_PER_YEAR
 from salus.simulate.devices import Wearing
 from salus.simulate.people import People
-from salus.simulate.risk import Slow
+from salus.simulate.risk import Slow, with_spells
 from salus.simulate.rows import Rows
 
 EFFECT = 2.5  # on the logit of the daily hazard of an unplanned admission while a decline lasts, 91 days later
@@ -45,11 +45,7 @@ def draw_declines(rng: np.random.Generator, people: People) -> Declines:
 
 def with_declines(settled: Slow, declines: Declines) -> Slow:
     """``settled`` with what declines add to the hazard: like all that is slow, each week's 91 days later."""
-    week = np.arange(settled.admission.shape[1])[None, :] - LAG_WEEKS
-    first = declines.first_day[:, None]
-    admission = settled.admission.copy()
-    np.add.at(admission, declines.row, ((7 * week >= first) & (7 * week < first + LASTS)) * np.float32(EFFECT))
-    return replace(settled, admission=admission)
+    return with_spells(settled, declines.row, declines.first_day, declines.first_day + LASTS, EFFECT)
 
 
 def walked(wearing: Wearing, declines: Declines, people: int) -> Wearing:

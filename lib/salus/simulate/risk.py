@@ -4,7 +4,7 @@ docs/risk_model.md writes it out. What is slow (age, conditions, lab levels) act
 settled at any prediction for the 90 days after it; what is fast is a Markov chain of six states with weekly steps.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -119,6 +119,22 @@ def slow(people: People) -> Slow:
             treated |= has
     lapse = sigmoid(LAPSE_LOGIT["intercept"] + LAPSE_LOGIT["forgetful"] * people.forgetful[:, None].astype(np.float32))
     return Slow(admission, death, worsening, treated * lapse.astype(np.float32))
+
+
+def with_spells(settled: Slow, row: np.ndarray, first_day: np.ndarray, end_day: np.ndarray, effect: float) -> Slow:
+    """``settled`` with ``effect`` on the logit of an admission in spells: like all that is slow, 91 days later.
+
+    Args:
+        settled: of all people.
+        row: int64 (spells,), the person of each.
+        first_day, end_day: int64 (spells,), the first day of each, and the day after its last.
+        effect: of a spell, on the logit of the daily hazard.
+    """
+    week = np.arange(settled.admission.shape[1])[None, :] - LAG_WEEKS
+    lasts = (7 * week >= first_day[:, None]) & (7 * week < end_day[:, None])
+    admission = settled.admission.copy()
+    np.add.at(admission, row, lasts * np.float32(effect))
+    return replace(settled, admission=admission)
 
 
 def _linear(table, decades, old, male):

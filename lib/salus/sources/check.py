@@ -22,11 +22,11 @@ from salus.sources import formats
 from salus.sources.batch import Batch, placed, staged_rows
 from salus.sources.columns import columns_in, needed_columns
 from salus.sources.declaration import TABLES, Source
-from salus.sources.declared import load_source, source_path, written_source
 from salus.sources.expressions import expressions
 from salus.sources.files import hashed, inspect, listed
 from salus.sources.identifying import refuse_identifying
 from salus.sources.ingest import refuse_unusable
+from salus.sources.loading import load_source, source_path, written_source
 from salus.sources.record_type import Record
 from salus.sources.values import TEXT
 from salus.sources.verdicts import coded

@@ -8,8 +8,8 @@ from pathlib import Path
 from salus.errors import Refused
 from salus.privacy.settings import Policy
 from salus.sources.declaration import Source
-from salus.sources.declared import written_source
 from salus.sources.expressions import expressions
+from salus.sources.loading import written_source
 from salus.sources.macros import names_in
 from salus.sources.record_type import Record
 

@@ -14,13 +14,13 @@ from salus.sources.appending import accepted_of, append
 from salus.sources.batch import Batch, landed_rows, placed, version_of
 from salus.sources.columns import needed_columns
 from salus.sources.declaration import TABLES, Source
-from salus.sources.declared import load_source, source_path
 from salus.sources.deliveries import Delivery, Noted, planned
 from salus.sources.expected import timing
 from salus.sources.files import Found, Landed, found, inspected
 from salus.sources.identifying import refuse_identifying
 from salus.sources.landing import PAYLOAD_TABLES
 from salus.sources.linkage_model import model_path
+from salus.sources.loading import load_source, source_path
 from salus.sources.parsing import header_columns
 from salus.sources.retry import refused_before, retried
 from salus.sources.units import units_text

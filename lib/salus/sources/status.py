@@ -12,8 +12,8 @@ from pyspark.sql import functions as F
 
 from salus.settings import conf_dir
 from salus.sources.declaration import Expected
-from salus.sources.declared import load_source
 from salus.sources.expected import timing
+from salus.sources.loading import load_source
 from salus.storage.tables import Tables
 
 RUNS_SHOWN = 5

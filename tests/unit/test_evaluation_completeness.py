@@ -4,10 +4,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from salus.evaluation.recording import RECORDED, RECORDED_GAP, by_recording, flags_of, is_material
+from salus.evaluation.completeness import RECORDED, RECORDED_GAP, by_completeness, flags_of, is_material
+from salus.report.completeness import completeness
 from salus.report.measured import Measure
 from salus.report.page import Plot
-from salus.report.recording import recording
 from salus.timelines.spec import CodeGroup, FeatureSpec
 
 PEOPLE, TIMES = 600, 4
@@ -32,7 +32,7 @@ def world():
 
 @pytest.fixture(scope="module")
 def found(world):
-    return by_recording(*world, replicates=100)
+    return by_completeness(*world, replicates=100)
 
 
 def test_shares_and_gaps_are_pandas_and_lie_in_their_intervals(world, found):
@@ -67,7 +67,7 @@ def test_an_interval_is_that_of_people_and_not_of_rows(world):
     people, recorded, attributes = world
 
     def width(people):
-        rows = by_recording(people, {"HbA1c": recorded["HbA1c"]}, {"sex": attributes["sex"]}, replicates=200)
+        rows = by_completeness(people, {"HbA1c": recorded["HbA1c"]}, {"sex": attributes["sex"]}, replicates=200)
         return rows[0]["high"] - rows[0]["low"]
 
     assert width(people) > 1.5 * width(np.arange(people.size))
@@ -93,7 +93,7 @@ def test_the_report_says_whose_records_lack_what_and_maps_all_of_them(found):
     for row in found:
         of = by_subgroup.setdefault(row["subgroup"], {})
         of[row["metric"]] = Measure(row["value"], row["low"], row["high"], row["people"], row["rows"])
-    said, drawn = recording(by_subgroup)
+    said, drawn = completeness(by_subgroup)
     assert said.tone == "warning"
     assert "HbA1c of race: black" in said.text
     assert "Weight" not in said.text
@@ -101,5 +101,5 @@ def test_the_report_says_whose_records_lack_what_and_maps_all_of_them(found):
     [heatmap] = drawn.figure.data
     assert np.array(heatmap.z).shape == (4, 2)
     of_age = {"age: under 45": by_subgroup["race: black"]}
-    assert recording(of_age)[0].tone == "note"
-    assert recording({"sex: female": {}}) == []
+    assert completeness(of_age)[0].tone == "note"
+    assert completeness({"sex: female": {}}) == []

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from salus.evaluation.recording import RECORDED, RECORDED_GAP, is_material
+from salus.evaluation.completeness import RECORDED, RECORDED_GAP, is_material
 from salus.report import plots, words
 from salus.report.measured import Measure
 from salus.report.page import Plot, Text
@@ -16,7 +16,7 @@ ROW, LABELS = 26, 170
 """Pixels of a subgroup, and of the labs' names below."""
 
 
-def recording(found: Mapping[str, Mapping[str, Measure]]) -> list[Text | Plot]:
+def completeness(found: Mapping[str, Mapping[str, Measure]]) -> list[Text | Plot]:
     """In words whose records lack what, and a map of all subgroups and labs; nothing where it was not measured."""
     metrics = {metric for of in found.values() for metric in of}
     labs = sorted(metric.removeprefix(RECORDED) for metric in metrics if metric.startswith(RECORDED))

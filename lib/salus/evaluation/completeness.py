@@ -34,7 +34,7 @@ def flags_of(spec: FeatureSpec) -> dict[str, int]:
     }
 
 
-def by_recording(
+def by_completeness(
     people: np.ndarray,
     recorded: Mapping[str, np.ndarray],
     attributes: Mapping[str, np.ndarray],
