@@ -5,19 +5,21 @@ import json
 import os
 import subprocess
 import sys
+import time
 from dataclasses import replace
 from itertools import pairwise
 
 import horovod.tensorflow as hvd
 import keras
 import numpy as np
+import psutil
 import pytest
 from sklearn.linear_model import LogisticRegression, PoissonRegressor, TweedieRegressor
 
 from salus.cohorts.classes import Outcomes
 from salus.cohorts.intervals import Intervals
 from salus.cohorts.label import KINDS
-from salus.datasets.feed import in_order
+from salus.datasets.feed import batches, in_order
 from salus.datasets.folder import Folder, sha256
 from salus.datasets.groups import group_bounds
 from salus.datasets.manifest import Classed, Timed, open_dataset, stated
@@ -103,6 +105,22 @@ def trained(dataset, folder, network=NETWORK, resume=False, killed_after=None):
 def test_an_architecture_that_does_not_exist_is_refused():
     with pytest.raises(Refused, match="expected one of logistic, mlp"):
         build("oracle", BLOCKS, NETWORK)
+
+
+def test_an_epoch_tells_how_long_it_waited_for_input_and_what_it_holds(dataset, tmp_path, monkeypatch):
+    delay = 0.2
+
+    def late(*given):
+        time.sleep(delay)
+        yield from batches(*given)
+
+    loops = [Loop(dataset, NetworkPlan("m", "logistic", epochs=2, batch_size=64)) for _ in range(2)]
+    quick = loops[0].run(Folder(str(tmp_path / "quick")), "m", False, lambda epoch: None).history[-1]
+    monkeypatch.setattr("salus.training.loop.batches", late)
+    slow = loops[1].run(Folder(str(tmp_path / "slow")), "m", False, lambda epoch: None).history[-1]
+    assert 0 < quick["rank_waited_seconds"] < quick["seconds"]
+    assert delay <= slow["rank_waited_seconds"] < slow["seconds"]
+    assert slow["rank_memory_mb"] == pytest.approx(psutil.Process().memory_info().rss / 1e6, rel=0.2)
 
 
 def test_the_mlp_without_hidden_layers_is_the_logistic_regression():

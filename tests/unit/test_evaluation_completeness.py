@@ -96,6 +96,7 @@ def test_the_report_says_whose_records_lack_what_and_maps_all_of_them(found):
     said, drawn = completeness(by_subgroup)
     assert said.tone == "warning"
     assert "HbA1c of race: black" in said.text
+    assert "race: white" not in said.text  # of whom more is recorded
     assert "Weight" not in said.text
     assert isinstance(drawn, Plot)
     [heatmap] = drawn.figure.data
