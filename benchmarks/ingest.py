@@ -12,8 +12,9 @@ it both clocks, pseudonyms, versions and identities, and writes Delta tables. It
 
     python benchmarks/ingest.py [FOLDER]
 
-FOLDER holds FHIR R4 NDJSON, a file or several of each resource type, named after it (Observation.ndjson). Of
-resource types that the source does not map, and of records without a patient, nothing is read in any way.
+FOLDER holds FHIR R4 NDJSON, a file or several of each resource type, named after it (Observation.ndjson).
+results/ingest.json is of 1,000 people of Synthea (2.4 GB), ingest_simulated.json of Salus's own (0.2 GB). Of resource
+types that the source does not map, and of records without a patient, nothing is read in any way.
 """
 
 import argparse
@@ -107,7 +108,7 @@ def main(argv=None):
     print(f"  {people['whole']:,} people, {megabytes:,.0f} MB: {megabytes / seconds[SALUS]:.1f} MB a second")
     for name, held in result["bars"].items():
         print(f"  {held['figure']:8.3f} {name} ({held['bar']}){'' if held['holds'] else ': falls short'}")
-    print(save("ingest", result))
+    print(save("ingest" if args.folder else "ingest_simulated", result))
     return 0 if all(held["holds"] for held in result["bars"].values()) else 1
 
 

@@ -248,6 +248,9 @@ def people(part: int, count: int, spec: FeatureSpec) -> pa.RecordBatch:
         "coverage_superseded": spans(NEVER),
         "events_dropped": pa.array(np.zeros(count, np.int32)),
         "values_without_unit": pa.array(np.zeros(count, np.int32)),
+        "ethnicity": pa.nulls(count, pa.string()),
+        "care_site": pa.nulls(count, pa.string()),
+        "coverage_payer": pa.ListArray.from_arrays(one, pa.nulls(count, pa.string())),
     }
     return pa.RecordBatch.from_arrays(list(columns.values()), names=list(columns))
 

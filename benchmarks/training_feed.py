@@ -5,13 +5,15 @@ Two questions. The feed alone: batches out of Parquet, by both readers, against 
 our own export, whose inputs it decodes a batch at a time, and the same rows with inputs as lists; it counts as fast as
 the faster of the two. An epoch of training on one thread: fed by Petastorm and by our own reader, against the same
 epoch fed from NumPy arrays in memory (target: at least 0.8 of its speed). Every way must give the same multiset of
-rows. The wider the samples, the less the idiom's work a sample weighs beside the bytes that all ways must move.
+rows. The wider the samples, the less the idiom's work a sample weighs beside the bytes that all ways must move. All
+of it runs in one process with the allocators of a training rank (salus.memory).
 
     python benchmarks/training_feed.py [--rows 200000] [--width 250] [--runs 5]
 """
 
 import argparse
 import os
+import sys
 import tempfile
 import warnings
 from itertools import pairwise
@@ -23,6 +25,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import tensorflow as tf
 
+from salus import memory
 from salus.datasets.feed import batches
 from salus.datasets.folder import Folder, sha256
 from salus.datasets.groups import group_bounds, rows_a_group
@@ -46,6 +49,8 @@ def main():
     made.add_argument("--width", type=int, default=250)
     made.add_argument("--runs", type=int, default=5)
     args = made.parse_args()
+    if any(os.environ.get(name) != value for name, value in memory.ENVIRONMENT.items()):
+        os.execve(sys.executable, [sys.executable, *sys.argv], os.environ | memory.ENVIRONMENT)
     tf.config.threading.set_intra_op_parallelism_threads(1)
     tf.config.threading.set_inter_op_parallelism_threads(1)
     with (

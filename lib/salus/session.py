@@ -7,6 +7,7 @@ from pathlib import Path
 from pyspark import SparkConf, SparkContext
 from pyspark.sql import SparkSession
 
+from salus import memory
 from salus.compilation import plan_quickly
 from salus.errors import Refused
 from salus.settings import Settings, conf_dir
@@ -73,6 +74,7 @@ def spark_settings(settings: Settings) -> dict[str, str]:
             "spark.driver.bindAddress": "127.0.0.1",
             "spark.python.daemon.module": "salus.worker_daemon",
         }
+    conf |= {f"spark.executorEnv.{name}": value for name, value in memory.ENVIRONMENT.items()}
     conf["spark.driver.extraJavaOptions"] = " ".join(_java_options(settings))
     return conf | settings.spark
 

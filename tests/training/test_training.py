@@ -30,7 +30,7 @@ from salus.models.objectives import objective
 from salus.timelines.blocks import Block
 from salus.timelines.spec import FeatureSpec
 from salus.training import checkpoint
-from salus.training.launch import Listener, progress_line
+from salus.training.launch import Listener, progress_line, rank_environment
 from salus.training.loop import Loop, samples_digest
 from salus.training.package import load_package, model_bytes, open_package, package_bytes, write_package
 from salus.training.plan import NetworkPlan, TrainingPlan, checkpoint_key
@@ -419,3 +419,12 @@ def test_a_registry_needs_a_server_where_the_warehouse_is_no_folder(tmp_path):
     assert tracking_uri("s3a://bucket/warehouse", "http://mlflow:5000") == "http://mlflow:5000"
     with pytest.raises(Refused, match="SALUS_TRACKING_URI"):
         tracking_uri("s3a://bucket/warehouse", None)
+
+
+def test_how_horovod_works_is_the_drivers_to_say(monkeypatch):
+    monkeypatch.setenv("HOROVOD_CYCLE_TIME", "7")
+    monkeypatch.setenv("TF_CPP_MIN_LOG_LEVEL", "0")
+    told = rank_environment()
+    assert told["HOROVOD_CYCLE_TIME"] == "7"
+    assert told["TF_CPP_MIN_LOG_LEVEL"] == "3"
+    assert told["ARROW_DEFAULT_MEMORY_POOL"] == "mimalloc"

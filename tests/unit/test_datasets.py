@@ -2,6 +2,7 @@
 
 import math
 import threading
+import time
 import warnings
 from collections import Counter
 from itertools import pairwise
@@ -257,6 +258,22 @@ def test_petastorms_race_loses_rows_of_a_finite_reader_and_none_of_ours(dataset,
     late_ventilator.clear()
     assert sum(len(batch) for batch in epoch(dataset, "petastorm", 1)[0]) == ROWS
     assert late_ventilator.is_set()
+
+
+@pytest.mark.parametrize("reader", ["petastorm", "arrow"])
+def test_no_row_group_is_read_twice_in_an_epoch(dataset, reader, monkeypatch):
+    read, once = RowGroups.read, Counter()
+
+    def counted(row_groups, file, row_group):
+        once[file, row_group] += 1
+        return read(row_groups, file, row_group)
+
+    monkeypatch.setattr(RowGroups, "read", counted)
+    split = dataset.split("train")
+    for step, _ in enumerate(batches(split, reader, 0, 1, 64, 7, 0), start=1):
+        if step == steps_an_epoch(split, 1, 64):
+            time.sleep(0.3)  # a reader that goes on into an epoch of which nobody will see a row does so by now
+    assert once == {(group.file, group.row_group): 1 for group in split.groups}
 
 
 def test_row_groups_that_ranks_cannot_share_are_refused(dataset):

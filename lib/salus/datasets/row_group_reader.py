@@ -23,7 +23,9 @@ SECONDS_BETWEEN_LOOKS = 0.002
 
 
 class RowGroupReader(Reader):
-    """An endless iterator over (file, number of the row group in it, table) of one rank's share.
+    """An iterator over (file, number of the row group in it, table) of one rank's share, each row group once.
+
+    It does not say when it has given all: whoever asks for more waits for good.
 
     Args:
         folder: where the files lie.
@@ -45,7 +47,7 @@ class RowGroupReader(Reader):
         seed: int,
         threads: int,
     ):
-        blocks = list(blocks)
+        blocks, begun = list(blocks), dict[int, object]()
 
         class Worker(ArrowReaderWorker):
             def __init__(self, *given):
@@ -57,6 +59,9 @@ class RowGroupReader(Reader):
                 return _AsPublished()
 
             def process(self, piece_index, worker_predicate=None, shuffle_row_drop_partition=None):
+                this = object()
+                if begun.setdefault(piece_index, this) is not this:
+                    return  # the reader never ends, but an epoch does: what follows would be read for nothing
                 piece = self._split_pieces[piece_index]
                 file = basename(piece.path)
                 self.publish_func((file, piece.row_group, self._opened.read(file, piece.row_group)))

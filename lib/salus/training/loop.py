@@ -141,7 +141,8 @@ class Loop:
             outputs = self._said(inputs, training=True)
             loss = tf.reduce_sum(weight * self.objective.loss(target, outputs)) / self.rows_a_step
             penalised = loss + tf.add_n(self.model.losses) if self.model.losses else loss
-        tape = hvd.DistributedGradientTape(tape, sparse_as_dense=True)
+        # As one group, all gradients are agreed upon and sent at once, not each in a round of its own.
+        tape = hvd.DistributedGradientTape(tape, sparse_as_dense=True, num_groups=1)
         variables = self.model.trainable_variables
         gradients = tape.gradient(penalised, [v.value for v in variables])
         self.optimiser.apply(gradients, variables)
