@@ -6,7 +6,9 @@ Two questions, each interleaved, medians of five, with outputs compared:
    the inputs of admission_90d. Both get a row's inputs through Spark, which at 2.5 kB a row is most of what the faster
    one takes, so the same is measured on fewer inputs too.
 2. A whole night in Spark (eligibility, inputs, scores, reasons, percentiles, the Delta write) against two plain
-   processes of pyarrow and TensorFlow that do the same for half of the files each, on two cores: at least 0.5.
+   processes of pyarrow and TensorFlow that do the same for half of the files each, on two cores: at least 0.5. Salus's
+   workers have allocators that keep their memory (salus.memory); the same is measured against processes that have
+   them too.
 
     python benchmarks/scoring.py --people 40000
 
@@ -14,10 +16,12 @@ Workers and processes live through all runs, so TensorFlow's import is in none o
 """
 
 import argparse
+import os
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
 from datetime import date
 from multiprocessing import get_context
 from pathlib import Path
@@ -29,6 +33,7 @@ import pyarrow.parquet as pq
 from pyspark.sql import functions as F
 from scipy.stats import rankdata
 
+from salus import memory
 from salus.cohorts.task import Task
 from salus.evaluation.platt import Platt
 from salus.evaluation.trained import Trained
@@ -51,6 +56,7 @@ EVENTS = 300
 BATCH = 2000
 PREDICT_ROWS = 200_000
 PREDICT = "a UDF that calls model.predict"
+PLAIN = "two plain processes"
 FEWER_GROUPS = (20,)
 FASTER_THAN_PREDICT, SHARE_OF_PLAIN = 6.0, 0.5
 
@@ -78,7 +84,7 @@ def main(argv=None):
     save("scoring_predict", {str(width): result for width, result in by_width.items()})
     save("scoring_plain", night)
     ratios = {width: result["times_faster"][PREDICT] for width, result in by_width.items()}
-    share = night["times_faster"]["two plain processes"]
+    share = night["times_faster"][PLAIN]
     print(*(f"{ratio:5.1f} times model.predict on {width} inputs" for width, ratio in ratios.items()), sep="\n")
     print(f"at {spec.width} inputs at least {FASTER_THAN_PREDICT:g} are asked for")
     print(f"{share:5.2f} of two plain processes (at least {SHARE_OF_PLAIN:g})")
@@ -175,20 +181,36 @@ def spark_or_plain(spark, folder, archive, calibration, task, spec, args):
         found.unpersist()
         return lambda: tables.read("scores").select("subject_id", "probability", "percentile").toArrow()
 
-    with ProcessPoolExecutor(2, mp_context=get_context("spawn")) as processes:
+    def by_processes(processes):
+        work = [(archive, files[number::2], night, str(folder / f"plain-{number}.parquet")) for number in range(2)]
+        whole = with_percentiles(list(processes.map(plainly, work)))
+        pq.write_table(whole, folder / "plain.parquet", compression="zstd")
+        return lambda: whole
 
-        def by_processes():
-            work = [(archive, files[number::2], night, str(folder / f"plain-{number}.parquet")) for number in range(2)]
-            whole = with_percentiles(list(processes.map(plainly, work)))
-            pq.write_table(whole, folder / "plain.parquet", compression="zstd")
-            return lambda: whole
-
+    with plain_processes({}) as plain, plain_processes(memory.ENVIRONMENT) as keeping:
         return compare(
             f"a night of {args.people:,} people with {EVENTS} events, {spec.width} inputs, and reasons",
-            {"Salus on local[2], with the Delta write": by_spark, "two plain processes": by_processes},
+            {
+                "Salus on local[2], with the Delta write": by_spark,
+                PLAIN: lambda: by_processes(plain),
+                f"{PLAIN}, with Salus's allocators": lambda: by_processes(keeping),
+            },
             args.runs,
             check=_same_night,
         )
+
+
+@contextmanager
+def plain_processes(environment: Mapping[str, str]) -> Iterator[ProcessPoolExecutor]:
+    """Two processes that began with ``environment``."""
+    before = dict(os.environ)
+    with ProcessPoolExecutor(2, mp_context=get_context("spawn")) as processes:
+        os.environ.update(environment)
+        for begun in [processes.submit(os.getpid) for _ in range(2)]:
+            begun.result()
+        os.environ.clear()
+        os.environ.update(before)
+        yield processes
 
 
 def plainly(work):
@@ -256,9 +278,10 @@ def people(part: int, count: int, spec: FeatureSpec) -> pa.RecordBatch:
 
 
 def _same_night(outputs):
-    tables = [output().sort_by("subject_id") for output in outputs.values()]
-    for name in ("subject_id", "probability", "percentile"):
-        _same([table[name] for table in tables])
+    first, *others = [output().sort_by("subject_id") for output in outputs.values()]
+    for other in others:
+        for name in ("subject_id", "probability", "percentile"):
+            _same([first[name], other[name]])
 
 
 def _same(columns):
