@@ -162,6 +162,13 @@ def test_every_line_keeps_its_place_whatever_the_splits(spark, tmp_path):
     assert found == expected
 
 
+def test_a_line_of_blanks_is_no_record_and_no_other_line_is_changed(spark, tmp_path):
+    written = ["", " ", "\t", "\r", " \t \r", "x", " x ", "\tx\r", "\u00a0", "\x0b", " \u20ac\t"]
+    (tmp_path / "blanks").write_text("\n".join(written), encoding="utf-8", newline="")
+    found = lines(spark, [f"file:{tmp_path}/blanks"]).orderBy("_line_id").collect()
+    assert [row["_line"] for row in found] == [line for line in written if line.strip(" \t\r")]
+
+
 def test_rows_over_several_lines_are_read_as_the_csv_module_reads_them(spark, tmp_path):
     source = load_source("wearable_daily")
     content = '\ufeffa,b\r\n1,"x\ny"\r\n\r\n2,"says ""no"", twice"\n3,\n4\n'
