@@ -8,6 +8,7 @@ groups there are, who reads them, in what order, in which threads, and how far a
 import warnings
 from collections.abc import Iterable, Sequence
 from posixpath import basename
+from threading import Event
 
 import pyarrow as pa
 from petastorm.arrow_reader_worker import ArrowReaderWorker
@@ -20,6 +21,11 @@ from salus.datasets.parquet import RowGroups
 
 SECONDS_BETWEEN_LOOKS = 0.002
 """How often Petastorm asks whether more may be read. It asks every 10 ms, and four row groups are read in less."""
+
+
+SECONDS_OF_REST = 0.02
+"""Between looks of a thread for a row group that none has begun. The reader never ends, but an epoch does, so most row
+groups that come again are nobody's any more; without a rest, being given them would take a core."""
 
 
 class RowGroupReader(Reader):
@@ -47,7 +53,8 @@ class RowGroupReader(Reader):
         seed: int,
         threads: int,
     ):
-        blocks, begun = list(blocks), dict[int, object]()
+        blocks, begun, closing = list(blocks), dict[int, object](), Event()
+        self._closing = closing
 
         class Worker(ArrowReaderWorker):
             def __init__(self, *given):
@@ -61,7 +68,8 @@ class RowGroupReader(Reader):
             def process(self, piece_index, worker_predicate=None, shuffle_row_drop_partition=None):
                 this = object()
                 if begun.setdefault(piece_index, this) is not this:
-                    return  # the reader never ends, but an epoch does: what follows would be read for nothing
+                    closing.wait(SECONDS_OF_REST)
+                    return
                 piece = self._split_pieces[piece_index]
                 file = basename(piece.path)
                 self.publish_func((file, piece.row_group, self._opened.read(file, piece.row_group)))
@@ -84,6 +92,7 @@ class RowGroupReader(Reader):
 
     def close(self) -> None:
         """Stop reading, and wait for the threads to end."""
+        self._closing.set()
         self.stop()
         self.join()
 
