@@ -74,6 +74,7 @@ def test_the_guide_s_example_is_checked_shown_and_taken_in(example, capsys, tabl
         ("{code: test_code(test), numeric_value: result", "{code: test_code(test), numeric_value: reslt", "reslt"),
         ("has_test: test IS NOT NULL", "has_test: test IS NOTT NULL", "IS"),
         ("version: released", "version: realise(released)", "realise"),
+        ("    version: released", "    shared: {told: realise(released)}\n    version: told", "realise"),
         ("try_cast(text AS DATE), lasts: day", "try_cast(txt AS DATE), lasts: day", "txt"),
     ],
 )

@@ -44,8 +44,11 @@ def conf(tmp_path, monkeypatch):
     return tmp_path / "conf"
 
 
-def check(conf, text_value, policy=""):
-    (conf / "sources" / "registry.yml").write_text(REGISTRY.replace("TEXT", text_value))
+def check(conf, text_value, policy="", shared="length(code)"):
+    text = REGISTRY.replace("TEXT", text_value).replace(
+        "    time: day", f"    time: day\n    shared: {{told: '{shared}'}}"
+    )
+    (conf / "sources" / "registry.yml").write_text(text)
     (conf / "privacy" / "registry.yml").write_text(policy or "notes: keep")
     refuse_identifying(load_source("registry"), policy_of("registry"), source_path("registry"))
 
@@ -81,9 +84,15 @@ def test_what_is_hashed_or_only_asked_about_may_be_identifying(conf):
     ],
 )
 def test_what_would_stand_in_a_table_is_refused_with_its_line(conf, text_value, field):
-    with pytest.raises(Refused, match=rf"registry.yml:19: .* would land {field}, fields") as refused:
+    with pytest.raises(Refused, match=rf"registry.yml:20: .* would land {field}, fields") as refused:
         check(conf, f'"{text_value}"')
     assert "lands: {visit: [...]}" in str(refused.value)
+
+
+def test_a_field_that_expressions_share_lands_where_one_of_them_does(conf):
+    check(conf, "code", shared="right(Home_Phone, 4)")
+    with pytest.raises(Refused, match=r"registry.yml:20: .* would land Home_Phone, fields"):
+        check(conf, "told", shared="right(Home_Phone, 4)")
 
 
 def test_a_source_lands_what_its_policy_names(conf):

@@ -113,6 +113,13 @@ def test_only_columns_can_be_optional(tmp_path):
         read_source(written(tmp_path, lacking.replace("format: csv", "format: ndjson")))
 
 
+def test_what_expressions_share_has_a_name_of_its_own(tmp_path):
+    sharing = SOUND.replace("    time: day", "    shared:\n      code_of_day: concat(day, code)\n    time: day")
+    read_source(written(tmp_path, sharing))
+    with pytest.raises(Refused, match=r"registry.yml:14: received `code`, which names a column too"):
+        read_source(written(tmp_path, sharing.replace("code_of_day", "code")))
+
+
 def test_a_cost_needs_a_day_or_a_record_that_has_one(tmp_path):
     cost = "    cost: {domain: \"'Visit'\", total_paid: paid}\n"
     with pytest.raises(Refused, match="`cost` needs `incurred`"):

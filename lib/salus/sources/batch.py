@@ -18,7 +18,7 @@ from salus.sources import formats
 from salus.sources.columns import columns_in
 from salus.sources.declaration import Source
 from salus.sources.files import Landed
-from salus.sources.mapping import mapped, refused
+from salus.sources.mapping import mapped, refused, with_every_payload
 from salus.sources.parsing import PARSED, UNCHANGED, WHOLE_FILE, bundle_entries, lines, parsed, records, rows
 from salus.sources.record_type import Record
 from salus.sources.tables import delta_root, table_rows
@@ -71,7 +71,7 @@ def landed_rows(tables: Tables, batch: Batch, key: bytes) -> Iterator[DataFrame]
     """Every record of the batch mapped, worked out once and read back from files."""
     with staging(tables) as keep:
         staged = keep("rows", staged_parts(tables.spark, batch, key, keep))
-        yield without_suppressed(tables, staged, key, UNCHANGED)
+        yield without_suppressed(tables, with_every_payload(staged), key, UNCHANGED)
 
 
 def staged_parts(spark: SparkSession, batch: Batch, key: bytes, keep: Keep = unkept) -> list[Part]:
@@ -112,7 +112,7 @@ def with_optional(rows: DataFrame, source: Source, kind: str) -> DataFrame:
 
 def staged_rows(spark: SparkSession, batch: Batch, key: bytes) -> DataFrame:
     """All of ``staged_parts``, worked out whenever they are read."""
-    return unkept("rows", staged_parts(spark, batch, key))
+    return with_every_payload(unkept("rows", staged_parts(spark, batch, key)))
 
 
 def _lines(spark, batch) -> Iterator[tuple[str, Part]]:

@@ -104,8 +104,12 @@ def _wrong_columns(spark, source, kind, record) -> Iterator[tuple[tuple, str]]:
     except ParseException as error:
         yield ("records", kind, "schema"), _told(error)
         return
+    shared = {name: source.macro.expand(text) for name, text in record.shared.items()}
+    wrong = {name: why for name, text in shared.items() if (why := _fault(rows, text))}
+    yield from ((("records", kind, "shared", name), why) for name, why in wrong.items())
+    rows = rows.withColumns({name: F.expr(text) for name, text in shared.items() if name not in wrong})
     for where, text in expressions(source):
-        if where[1] != kind or where[-1] == "each":
+        if where[1] != kind or where[2] == "shared" or where[-1] == "each":
             continue
         expression, each = source.macro.expand(text), _each(source, record, where)
         if where[2] in CONDITIONS:

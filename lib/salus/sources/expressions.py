@@ -11,6 +11,7 @@ def expressions(source: Source) -> list[tuple[tuple, str]]:
     found: list[tuple[tuple, str]] = []
     for kind, record in source.records.items():
         at: tuple = ("records", kind)
+        found += [((*at, "shared", name), text) for name, text in record.shared.items()]
         found += [((*at, "accept", rule), text) for rule, text in record.accept.items()]
         found += [((*at, "subject_of", kind), text) for kind, text in record.subject_of.items()]
         found += [((*at, "linkage", field), text) for field, text in record.linkage.items()]

@@ -53,9 +53,10 @@ def refuse_identifying(source: Source, policy: Policy, path: Path) -> None:
     """
     for where, text in expressions(source):
         _, kind, key, *_ = where
-        if key in (*HASHED, *ASKED) or where[-1] in ("names", "when") or "code_of" in where:
+        if key in (*HASHED, *ASKED, "shared") or where[-1] in ("names", "when") or "code_of" in where:
             continue
-        found = policy.landed_by(kind, _fields(source, text), _hashed_fields(source, source.records[kind]))
+        record = source.records[kind]
+        found = policy.landed_by(kind, _fields(source, record, text), _hashed_fields(source, record))
         if found:
             raise Refused(
                 f"{written_source(path).place(where)}: received `{'.'.join(map(str, where))}`, which would land "
@@ -66,14 +67,20 @@ def refuse_identifying(source: Source, policy: Policy, path: Path) -> None:
 
 def _hashed_fields(source: Source, record: Record) -> set[str]:
     """The fields that the subject and the identifiers of ``record`` are made of."""
-    found = set(_fields(source, record.subject)) if record.subject else set()
+    found = set(_fields(source, record, record.subject)) if record.subject else set()
     for one in record.identifiers:
-        found |= _fields(source, one.each or one.value)
+        found |= _fields(source, record, one.each or one.value)
     return found
 
 
-def _fields(source: Source, text: str) -> set[str]:
-    """Names of the fields in an expression: every name that is no function's."""
+def _fields(source: Source, record: Record, text: str) -> set[str]:
+    """Names of the fields in an expression, those in what is ``shared`` among them."""
+    found = _names(source, text)
+    return found.union(*(_names(source, record.shared[name]) for name in found & record.shared.keys()))
+
+
+def _names(source: Source, text: str) -> set[str]:
+    """Every name in an expression that is no function's."""
     expanded = source.macro.expand(text)
     return {
         name

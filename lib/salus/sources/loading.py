@@ -7,7 +7,7 @@ from pathlib import Path
 
 from salus.errors import Refused
 from salus.settings import conf_dir, validated
-from salus.sources.columns import columns_of
+from salus.sources.columns import columns_in, columns_of
 from salus.sources.declaration import Source
 from salus.sources.expressions import expressions
 from salus.sources.linkage_model import read_model
@@ -45,6 +45,7 @@ def read_source(path: Path) -> Source:
         read_source(path.parent / f"{content['extends']}.yml")  # what is wrong in it is told of it, and not of this one
     source = validated(Source, content, path, found.place)
     _refuse_unknown_fields(source, found)
+    _refuse_shared_columns(source, found)
     for where, text in expressions(source):
         try:
             source.macro.expand(text)
@@ -65,6 +66,16 @@ def _refuse_unknown_fields(source: Source, found: Written) -> None:
                     f"{found.place(('records', kind, 'linkage', name))}: received the field `{name}`; expected one "
                     f"that conf/linkage/splink.json compares: {', '.join(known)}. Mend that key."
                 )
+
+
+def _refuse_shared_columns(source: Source, found: Written) -> None:
+    """Refuse what is named under `shared` like a column that the record has: nobody could tell which is meant."""
+    for kind, record in source.records.items():
+        for name in record.shared.keys() & columns_in(source, f"{record.columns}, {record.optional}").keys():
+            raise Refused(
+                f"{found.place(('records', kind, 'shared', name))}: received `{name}`, which names a column too; "
+                "expected a name of its own. Mend that key."
+            )
 
 
 def written_source(path: Path) -> Written:

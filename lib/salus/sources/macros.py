@@ -41,10 +41,12 @@ BUILT_IN = {
     "fhir_reference(reference)": "nullif(regexp_extract(reference, '^(?:.*[/:])?([A-Za-z0-9.-]+)$', 1), '')",
     "file_name()": "element_at(split(_path, '/'), -1)",
     "filled(text)": "nullif(trim(text), '')",
+    "once(value, name, result)": "get(transform(array(value), name -> result), 0)",
     "total(amounts)": """
-        CASE WHEN exists(amounts, a -> filled(a) IS NOT NULL AND try_cast(a AS DECIMAL(18, 4)) IS NULL) THEN 'no sum'
-             ELSE CAST(aggregate(amounts, CAST(0 AS DECIMAL(18, 4)), (sum, a) ->
-                       CAST(sum + coalesce(try_cast(a AS DECIMAL(18, 4)), 0) AS DECIMAL(18, 4))) AS STRING) END""",
+        once(amounts, them,
+            CASE WHEN exists(them, a -> filled(a) IS NOT NULL AND try_cast(a AS DECIMAL(18, 4)) IS NULL) THEN 'no sum'
+                 ELSE CAST(aggregate(them, CAST(0 AS DECIMAL(18, 4)), (sum, a) ->
+                           CAST(sum + coalesce(try_cast(a AS DECIMAL(18, 4)), 0) AS DECIMAL(18, 4))) AS STRING) END)""",
     "icd9cm(code)": "'ICD9CM/' || regexp_replace(code, '^(E.{3}|[^E].{2})(.+)$', '$1.$2')",
     "icd9proc(code)": "'ICD9Proc/' || regexp_replace(code, '^(.{2})(.+)$', '$1.$2')",
     "icd10cm(code)": "CASE WHEN length(code) > 3 THEN 'ICD10CM/' || left(code, 3) || '.' || substring(code, 4) "

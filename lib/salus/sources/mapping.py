@@ -16,8 +16,8 @@ from salus.sources import contents
 from salus.sources.declaration import Source
 from salus.sources.landing import PAYLOAD_TABLES
 from salus.sources.parsing import PLACE
-from salus.sources.payloads import NOT_DECLARED, PAYLOADS, available, payload, times_of
-from salus.sources.raw_columns import MONEY_COLUMNS, NOTHING, RAW_EVENT, raw_columns
+from salus.sources.payloads import NOT_DECLARED, PAYLOADS, available, payload, payload_type, times_of
+from salus.sources.raw_columns import MONEY_COLUMNS, NOTHING, RAW_EVENT, raw_columns, shared_columns
 from salus.sources.record_type import Record
 from salus.sources.units import conversion_of
 from salus.sources.values import Times, money, number
@@ -51,15 +51,11 @@ STAGED = [
     "numeric_value",
     "text_value",
     "unit",
-    "person",
-    "coverage",
-    "cost",
-    "note",
-    *contents.CONTENTS,
     "identifiers",
     "linkage",
 ]
-"""What a mapped record is: a row for each of its events, the first of which (``is_head``) carries all else.
+"""What a mapped record is: a row for each of its events, the first of which (``is_head``) carries all else, such as
+those of ``PAYLOADS`` that its record type has.
 
 ``rule`` is what the record broke, seen so far; ``owner_id`` is the record whose person it is of, where it does not name
 the person itself; ``code`` is null where a row is no event, and ``NAMED_ELSEWHERE`` where the record ``definition_id``
@@ -93,13 +89,20 @@ def mapped(
     with views(rows.sparkSession, rows, pads, units) as (records, key, scales):
         own = {name: name for name in (*PLACE, "_has_bom")}
         said = raw_columns(source, record, policy)
-        raw = Query.of_view(records, own | said)
+        raw = Query.of_view(records, own | said, shared_columns(source, record))
         ruled = _with_times(raw, said, times).with_columns({"_rule": _record_rule(record)})
         named = _with_ids(ruled.beside(key, *pads.columns), said, source, kind, record, site)
         events = named.exploded(_events_or_void(record), "_position", "_event")
         staged = _with_values(events, kind, record, times, scales)
         mapped_rows = rows.sparkSession.sql(staged.text)
-    return admitted(mapped_rows, policy, {column: table for table, (column, _) in PAYLOAD_TABLES.items()})
+    filled = {column: table for table, (column, _) in PAYLOAD_TABLES.items() if column in mapped_rows.columns}
+    return admitted(mapped_rows, policy, filled)
+
+
+def with_every_payload(rows: DataFrame) -> DataFrame:
+    """``STAGED`` rows with a null for each of ``PAYLOADS`` that none of their record types has."""
+    missing = [name for name in PAYLOADS if name not in rows.columns]
+    return rows.withColumns({name: F.lit(None).cast(payload_type(name)) for name in missing})
 
 
 def refused(rows: DataFrame, staged: StructType) -> DataFrame:
@@ -307,5 +310,5 @@ def _staged(rows: Query, kind: str, record: Record) -> Query:
         "identifiers": f"CASE WHEN {is_whole} THEN identifiers END",
         "linkage": f"CASE WHEN {is_whole} THEN linkage END",
     }
-    columns |= {name: payload(name, record, is_whole) for name in PAYLOADS}
+    columns |= {name: payload(name, record, is_whole) for name in PAYLOADS if getattr(record, name) is not None}
     return built.select(columns)

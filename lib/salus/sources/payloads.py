@@ -22,23 +22,29 @@ def times_of(record: Record) -> list[str]:
     return [*(["coverage_start"] if record.coverage else []), *(["incurred"] if record.cost else [])]
 
 
+def payload_type(name: str) -> str:
+    """The type of a row of the table ``name`` (a key of ``PAYLOADS``), as a struct without its provenance."""
+    return f"struct<{','.join(f'{column}:{type_}' for column, type_ in _columns(name).items())}>"
+
+
 def payload(name: str, record: Record, is_whole: str) -> str:
-    """The row of the table ``name``, as a struct without its provenance; null where there is none.
+    """The row of the table ``name``, of ``payload_type``; null where there is none.
 
     Args:
-        name: a key of ``PAYLOADS``.
+        name: a key of ``PAYLOADS`` that ``record`` has.
         record: the record type.
         is_whole: whether the record has rows at all.
     """
-    columns = [column for column in PAYLOADS[name] if column.name not in PROVIDED]
-    types = {"available_time": "timestamp_ntz"} | {column.name: column.dataType.simpleString() for column in columns}
-    kind = f"struct<{','.join(f'{column}:{type_}' for column, type_ in types.items())}>"
-    if getattr(record, name) is None:
-        return f"CAST(NULL AS {kind})"
     own = {"person": _person, "coverage": _coverage, "cost": _cost, "note": _note}
     values = own[name](record) if name in own else contents.values(name)
-    row = ", ".join(f"'{column}', {values[column]}" for column in types)
-    return f"CASE WHEN {is_whole} AND {_is_stated(name, record)} THEN CAST(named_struct({row}) AS {kind}) END"
+    row = ", ".join(f"'{column}', {values[column]}" for column in _columns(name))
+    is_stated = f"{is_whole} AND {_is_stated(name, record)}"
+    return f"CASE WHEN {is_stated} THEN CAST(named_struct({row}) AS {payload_type(name)}) END"
+
+
+def _columns(name) -> dict[str, str]:
+    columns = [column for column in PAYLOADS[name] if column.name not in PROVIDED]
+    return {"available_time": "timestamp_ntz"} | {column.name: column.dataType.simpleString() for column in columns}
 
 
 def _is_stated(name, record) -> str:

@@ -63,6 +63,11 @@ def raw_columns(source: Source, record: Record, policy: Policy) -> dict[str, str
     return columns | contents.raw_columns(record, lambda expression: _sql(source, expression))
 
 
+def shared_columns(source: Source, record: Record) -> dict[str, str]:
+    """What the expressions of ``record`` name beside its own columns, name to Spark SQL expression."""
+    return {name: _sql(source, text) for name, text in record.shared.items()}
+
+
 def _person(source, person) -> dict[str, str]:
     return {
         "t_birth": _text(source, person.birth),

@@ -55,6 +55,10 @@ class Record(Strict):
     optional: str = Field("", description="tables, CSV: columns that a file may lack, written like `schema`")
     table: str | None = Field(None, description="JDBC: table, or a query in brackets; default: the record type's name")
     ordered_by: list[str] = Field(default_factory=list, description="JDBC: columns that put its rows in one order")
+    shared: dict[str, str] = Field(
+        default_factory=dict,
+        description="name: value of the columns, worked out once a record; other expressions name it like a column",
+    )
     accept: dict[str, str] = Field(default_factory=dict, description="rule: what must be true")
     id: str = Field(description="the record's own id within its type")
     version: str | None = Field(None, description="text of a time, or a whole number; default: the delivery's time")

@@ -32,9 +32,10 @@ class Query:
     columns: tuple[str, ...]
 
     @classmethod
-    def of_view(cls, name: str, columns: Mapping[str, str]) -> "Query":
-        """``columns`` (name to expression) of the view ``name``."""
-        return cls(f"SELECT {named(columns)} FROM {name}", tuple(columns))
+    def of_view(cls, name: str, columns: Mapping[str, str], shared: Mapping[str, str] | None = None) -> "Query":
+        """``columns`` (name to expression) of the view ``name``; they may name ``shared`` ones, worked out before."""
+        rows = f"(SELECT *, {named(shared)} FROM {name})" if shared else name
+        return cls(f"SELECT {named(columns)} FROM {rows}", tuple(columns))
 
     def select(self, columns: Mapping[str, str]) -> "Query":
         """These columns, name to expression, and no others."""

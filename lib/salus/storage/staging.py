@@ -20,16 +20,17 @@ class Keep(Protocol):
     """``keep(name, parts, by)`` gives all rows of ``parts``, perhaps computed once and read back.
 
     The parts are made and computed at once; where ``by`` is given, each of its values has a folder of its own.
+    A column that not all parts have is null in the rows of the others, and takes nothing in their files.
     """
 
     def __call__(self, name: str, parts: Sequence[Part], by: str | None = None) -> DataFrame:
-        """All rows of ``parts``, whose columns are of one name and type."""
+        """All rows of ``parts``, whose columns of one name are of one type."""
         ...
 
 
 def unkept(name: str, parts: Sequence[Part], by: str | None = None) -> DataFrame:
     """All rows of ``parts`` as they are, computed whenever they are read."""
-    return reduce(DataFrame.unionByName, [part() for part in parts])
+    return reduce(partial(DataFrame.unionByName, allowMissingColumns=True), [part() for part in parts])
 
 
 @contextmanager
@@ -46,7 +47,8 @@ def staging(tables: Tables) -> Iterator[Keep]:
     def keep(name: str, parts: Sequence[Part], by: str | None = None) -> DataFrame:
         folders = [f"{path}/{name}/{number}" for number in range(len(parts))]
         schemas = at_once(tables.spark, [partial(_written, part, folder, by) for part, folder in zip(parts, folders)])
-        return tables.spark.read.schema(schemas[0]).parquet(*folders)
+        columns = {column.name: column for schema in schemas for column in schema}
+        return tables.spark.read.schema(StructType(list(columns.values()))).parquet(*folders)
 
     files.delete(folder, True)
     try:
