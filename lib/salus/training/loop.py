@@ -5,6 +5,7 @@ weighted sum over its batch, divided by what a batch holds on average, and Horov
 Epochs stop when the tuning loss, over all tuning samples of all ranks, no longer falls; the best weights are kept.
 """
 
+import gc
 import math
 import os
 import time
@@ -87,6 +88,8 @@ class Loop:
             if hvd.rank() == 0:
                 checkpoint.save(checkpoints, name, state)
             report(state.history[-1] | {"network": self.plan.name, "epochs": self.plan.epochs})
+            _forget_readers()
+        gc.unfreeze()
         self._put(self.model.variables, state.best)
         return state
 
@@ -208,6 +211,15 @@ class _Timed:
             return next(self._items)
         finally:
             self.waited += time.perf_counter() - begun
+
+
+def _forget_readers() -> None:
+    """Free what an epoch's readers leave in circles, megabytes of it, before memory grows around it.
+
+    What outlives the epoch is put aside, so that the next one need not be looked through for it.
+    """
+    gc.collect()
+    gc.freeze()
 
 
 def _resident_mb() -> float:
