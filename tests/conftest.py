@@ -124,7 +124,7 @@ def first_demo(tmp_path_factory):
 
 
 def _first_demo(folder):
-    asked = ["demo", "--people=400", "--seed=7", "--warehouse", str(folder / "warehouse")]
+    asked = ["demo", "--people=400", "--seed=7"]  # the warehouse is the default one, in the working folder
     return subprocess.run(
         [sys.executable, "-m", "salus.launch", *asked],
         capture_output=True,

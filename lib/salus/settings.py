@@ -4,11 +4,12 @@ Every YAML that a person writes goes through ``load_yaml`` and ``validated``, so
 """
 
 import os
+import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedMap, CommentedSeq
 from ruamel.yaml.error import MarkedYAMLError
@@ -92,6 +93,9 @@ def _line(node: Any, where: tuple) -> int:
     return line
 
 
+URL = re.compile(r"[A-Za-z][\w+.-]*:")
+
+
 class Settings(Strict):
     """Where Salus works, and on what."""
 
@@ -105,6 +109,12 @@ class Settings(Strict):
     ranks: int = Field(2, ge=1, description="Horovod ranks")
     driver_memory: str = Field("6g", description="Spark driver memory")
     spark: dict[str, str] = Field(default_factory=dict, description="further Spark settings")
+
+    @field_validator("warehouse")
+    @classmethod
+    def _warehouse_is_whole(cls, named):
+        """A folder's whole path: Delta takes a part of one for the name of a table in a catalog."""
+        return named if URL.match(named) else os.path.abspath(named)
 
     @property
     def key_path(self) -> Path:

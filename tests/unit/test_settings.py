@@ -27,7 +27,25 @@ def test_the_command_line_wins_over_the_environment_and_that_over_the_file(conf,
     monkeypatch.setenv("SALUS_WAREHOUSE", "of_the_environment")
     monkeypatch.setenv("SALUS_SITE", "of_the_environment")
     settings = load_settings(warehouse="of_the_command_line", site=None)
-    assert (settings.warehouse, settings.site, settings.ranks) == ("of_the_command_line", "of_the_environment", 3)
+    assert (settings.site, settings.ranks) == ("of_the_environment", 3)
+    assert settings.warehouse.endswith("/of_the_command_line")
+
+
+@pytest.mark.parametrize(
+    ("named", "whole"),
+    [
+        ("warehouse", "HERE/warehouse"),
+        ("../shared/", "ABOVE/shared"),
+        ("/data/warehouse/", "/data/warehouse"),
+        ("s3a://bucket/warehouse/", "s3a://bucket/warehouse/"),
+        ("file:/data/warehouse", "file:/data/warehouse"),
+    ],
+)
+def test_a_warehouse_is_a_url_or_a_whole_path(conf, tmp_path, monkeypatch, named, whole):
+    conf("site: main\n")
+    monkeypatch.chdir(tmp_path)
+    there = whole.replace("HERE", str(tmp_path)).replace("ABOVE", str(tmp_path.parent))
+    assert load_settings(warehouse=named).warehouse == there
 
 
 def test_a_misspelt_key_is_named_with_its_line(conf):
@@ -89,7 +107,7 @@ def test_the_message_counts_what_else_is_to_be_mended(tmp_path):
         validated(Settings, load_yaml(path), path)
 
 
-@pytest.mark.parametrize("warehouse", ["some/warehouse", "some/warehouse/"])
+@pytest.mark.parametrize("warehouse", ["/some/warehouse", "/some/warehouse/"])
 def test_the_key_lies_beside_the_warehouse_and_never_in_it(conf, warehouse):
     conf("{}\n")
-    assert str(load_settings(warehouse=warehouse).key_path) == "some/warehouse.key"
+    assert str(load_settings(warehouse=warehouse).key_path) == "/some/warehouse.key"
