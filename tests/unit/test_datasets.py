@@ -2,7 +2,6 @@
 
 import math
 import threading
-import time
 import warnings
 from collections import Counter
 from itertools import pairwise
@@ -20,6 +19,7 @@ from salus.datasets.folder import Folder, sha256
 from salus.datasets.groups import group_bounds, multiple_for, pieces_of, rows_a_group
 from salus.datasets.manifest import open_dataset, stated
 from salus.datasets.parquet import RowGroups, Samples, written
+from salus.datasets.row_group_reader import SECONDS_OF_REST
 from salus.errors import Refused
 from salus.timelines.blocks import Block
 from timeline_cases import same_blocks
@@ -260,8 +260,23 @@ def test_petastorms_race_loses_rows_of_a_finite_reader_and_none_of_ours(dataset,
     assert late_ventilator.is_set()
 
 
+@pytest.fixture
+def rested(monkeypatch):
+    """Is set when one of Petastorm's threads was given a row group that had been begun, and rests."""
+    is_resting = threading.Event()
+
+    class Closing(threading.Event):
+        def wait(self, timeout=None):
+            assert timeout == SECONDS_OF_REST
+            is_resting.set()
+            return super().wait(timeout)
+
+    monkeypatch.setattr("salus.datasets.row_group_reader.Event", Closing)
+    return is_resting
+
+
 @pytest.mark.parametrize("reader", ["petastorm", "arrow"])
-def test_no_row_group_is_read_twice_in_an_epoch(dataset, reader, monkeypatch):
+def test_no_row_group_is_read_twice_in_an_epoch(dataset, reader, monkeypatch, rested):
     read, once = RowGroups.read, Counter()
 
     def counted(row_groups, file, row_group):
@@ -271,8 +286,8 @@ def test_no_row_group_is_read_twice_in_an_epoch(dataset, reader, monkeypatch):
     monkeypatch.setattr(RowGroups, "read", counted)
     split = dataset.split("train")
     for step, _ in enumerate(batches(split, reader, 0, 1, 64, 7, 0), start=1):
-        if step == steps_an_epoch(split, 1, 64):
-            time.sleep(0.3)  # a reader that goes on into an epoch of which nobody will see a row does so by now
+        if step == steps_an_epoch(split, 1, 64) and reader == "petastorm":
+            assert rested.wait(30), "nobody was given a row group of the next epoch"
     assert once == {(group.file, group.row_group): 1 for group in split.groups}
 
 
