@@ -131,7 +131,8 @@ def _first_demo(folder):
         text=True,
         check=False,
         cwd=folder,
-        env=os.environ | {"SALUS_MASTER": "local[2,4]", "SALUS_DRIVER_MEMORY": "2g"},
+        env={name: value for name, value in os.environ.items() if name != "SALUS_WAREHOUSE"}
+        | {"SALUS_MASTER": "local[2,4]", "SALUS_DRIVER_MEMORY": "2g"},
     )
 
 

@@ -54,6 +54,8 @@ def test_what_an_epoch_s_reader_held_is_free_before_the_next_epoch(dataset, tmp_
     finally:
         gc.enable()
     assert held == [0, 0, 0]
+    with pytest.raises(Killed):
+        trained(dataset, tmp_path / "killed", killed_after=2)
     assert gc.get_freeze_count() == 0
 
 

@@ -19,8 +19,6 @@ AS_OF = date(2026, 6, 30)
 DAY, WINDOWS = 900, (30, 90, 365)
 DRUGS = [DRUG_NAMES.index(name) for name in (cascade.BLOCKER, cascade.DIURETIC)]
 
-pytestmark = pytest.mark.large
-
 
 @pytest.fixture(scope="module")
 def chunk():

@@ -16,8 +16,6 @@ from written_files import hashes
 AS_OF = date(2026, 6, 30)
 DAY = 900
 
-pytestmark = pytest.mark.large
-
 
 @pytest.fixture(scope="module")
 def chunk():

@@ -69,7 +69,6 @@ def test_records_fit_their_schema(rows):
     assert pa.Table.from_pylist(fields, compounds.SCHEMAS["compound"]).to_pylist() == fields
 
 
-@pytest.mark.large
 @pytest.mark.real_data
 @pytest.mark.parametrize("name", ["clintox.csv.gz", "delaney-processed.csv"])
 def test_real_compounds_are_those_that_rdkit_reads(real_data, name):

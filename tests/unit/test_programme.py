@@ -38,7 +38,6 @@ def chunk():
     return next(population.chunks(5000, 11, "treatment", LISTS))
 
 
-@pytest.mark.large
 def test_where_chance_treats_nobody_all_but_the_programmes_own_records_is_what_it_is_without(tmp_path, monkeypatch):
     monkeypatch.setattr(programme, "UNTREATED", 1.0)
     simulate(300, 7, AS_OF, tmp_path / "plain")
@@ -56,7 +55,6 @@ def test_where_chance_treats_nobody_all_but_the_programmes_own_records_is_what_i
     )
 
 
-@pytest.mark.large
 def test_the_records_tell_who_was_enrolled_and_whom_chance_left_untreated(tmp_path):
     manifest = simulate(1500, 7, AS_OF, tmp_path, "treatment")
     lines = [json.loads(line) for path in (tmp_path / "ehr").glob("Procedure*") for line in path.open()]
@@ -82,7 +80,6 @@ def test_the_records_tell_who_was_enrolled_and_whom_chance_left_untreated(tmp_pa
     assert all(line["performedDateTime"][10:] == "T10:00:00Z" for line in mine)
 
 
-@pytest.mark.large
 def test_a_list_holds_the_highest_tenth_of_the_adults_whom_the_ehr_knows(chunk):
     people, day = chunk.course.people, int(LISTS[0])
     risk = slow(people).admission[:, day // 7]
@@ -92,7 +89,6 @@ def test_a_list_holds_the_highest_tenth_of_the_adults_whom_the_ehr_knows(chunk):
     np.testing.assert_array_equal(np.sort(offered), np.intersect1d(listed, np.flatnonzero(chunk.course.alive_at(day))))
 
 
-@pytest.mark.large
 def test_nobody_is_offered_a_place_again_before_the_last_offer_is_over(chunk):
     offers = chunk.offers.take(np.lexsort((chunk.offers.day, chunk.offers.row)))
     again = offers.row[1:] == offers.row[:-1]
@@ -102,7 +98,6 @@ def test_nobody_is_offered_a_place_again_before_the_last_offer_is_over(chunk):
     assert chunk.offers.is_given.mean() == pytest.approx(1 - programme.UNTREATED, abs=0.02)
 
 
-@pytest.mark.large
 def test_outcomes_follow_the_truth_and_only_who_is_enrolled_has_a_lower_one(chunk):
     of_arm = {True: [], False: []}
     for day in map(int, known_lists()):

@@ -8,7 +8,7 @@ from salus.evaluation.metrics import Sample
 from salus.evaluation.promote import METRICS, compared, held_for, said, table
 
 PEOPLE, TIMES = 300, 4
-REPLICATES = 40
+REPLICATES = 100
 
 
 @pytest.fixture(scope="module")

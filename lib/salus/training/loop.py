@@ -82,14 +82,16 @@ class Loop:
             self._put(self.model.variables, state.variables)
             self._put(self.optimiser.variables, state.optimiser)
         hvd.broadcast_variables([v.value for v in (*self.model.variables, *self.optimiser.variables)], root_rank=0)
-        while not state.finished:
-            state.history.append(self._epoch(len(state.history)))
-            self._judge(state)
-            if hvd.rank() == 0:
-                checkpoint.save(checkpoints, name, state)
-            report(state.history[-1] | {"network": self.plan.name, "epochs": self.plan.epochs})
-            _forget_readers()
-        gc.unfreeze()
+        try:
+            while not state.finished:
+                state.history.append(self._epoch(len(state.history)))
+                self._judge(state)
+                if hvd.rank() == 0:
+                    checkpoint.save(checkpoints, name, state)
+                report(state.history[-1] | {"network": self.plan.name, "epochs": self.plan.epochs})
+                _forget_readers()
+        finally:
+            gc.unfreeze()
         self._put(self.model.variables, state.best)
         return state
 
