@@ -162,6 +162,17 @@ def test_every_line_keeps_its_place_whatever_the_splits(spark, tmp_path):
     assert found == expected
 
 
+def test_lines_are_looked_at_one_by_one_only_where_their_file_is_not_all_text(spark, tmp_path):
+    patient = '{"resourceType":"Patient","id":"Zoë","birthDate":"1950-01-01"}\n'
+    (tmp_path / "Patient.000.ndjson").write_text(patient, encoding="utf-8")
+    batch = batch_of(spark, "fhir_r4", tmp_path)
+    assert "is_valid_utf8" not in staged_rows(spark, batch, KEY)._jdf.queryExecution().toString()
+    (tmp_path / "Patient.001.ndjson").write_bytes(patient.replace("Zoë", "Ann").encode() + patient.encode("latin-1"))
+    batch = batch_of(spark, "fhir_r4", tmp_path)
+    rows = placed(spark, batch, staged_rows(spark, batch, KEY)).where("is_head").select("file_order", "record", "rule")
+    assert sorted(map(tuple, rows.collect())) == [(0, 0, None), (1, 0, None), (1, 1, "not_utf8")]
+
+
 def test_a_line_of_blanks_is_no_record_and_no_other_line_is_changed(spark, tmp_path):
     written = ["", " ", "\t", "\r", " \t \r", "x", " x ", "\tx\r", "\u00a0", "\x0b", " \u20ac\t"]
     (tmp_path / "blanks").write_text("\n".join(written), encoding="utf-8", newline="")

@@ -18,7 +18,7 @@ from salus.sources.batch import Batch
 from salus.sources.files import hashed, inspect, listed, record_type_of
 from salus.sources.ingest import refuse_unusable
 from salus.sources.loading import load_source
-from salus.sources.text import RecordCounter, records_in, text_of
+from salus.sources.text import RecordCounter, Utf8Check, records_in, text_of
 
 line = st.text(alphabet=' \t\r{}":,a', max_size=6)
 field = st.text(alphabet='a", \n', max_size=6)
@@ -79,6 +79,43 @@ def test_bytes_that_are_no_text_are_none_in_utf8_either(tmp_path):
     assert (first.decode(), third.decode()) == ("1,頭痛", "3,好")
     with pytest.raises(UnicodeDecodeError):
         second.decode()
+
+
+BYTES = st.one_of(
+    st.binary(max_size=12),
+    st.text(max_size=12).map(str.encode),
+    st.sampled_from(
+        [b"\xed\xa0\x80", b"\xc0\xaf", b"\xf4\x90\x80\x80", "\U0001f600".encode()]
+    ),  # the first three are none
+)
+
+
+@given(st.lists(BYTES, max_size=6), st.integers(1, 7))
+def test_bytes_are_text_where_python_decodes_them_whatever_the_chunks(parts, size):
+    content = b"".join(parts)
+    check = Utf8Check()
+    for start in range(0, len(content), size):
+        check.feed(content[start : start + size])
+    try:
+        content.decode("utf-8")
+        is_text = True
+    except UnicodeDecodeError:
+        is_text = False
+    assert check.is_valid() is is_text
+
+
+@pytest.mark.parametrize(
+    ("content", "is_text"),
+    [
+        ('{"resourceType":"Patient","id":"Zoë"}\n'.encode(), True),
+        (b'{"resourceType":"Patient","id":"\xff"}\n', False),
+        ('{"resourceType":"Patient","id":"Zoë'.encode()[:-1], False),
+    ],
+)
+def test_a_file_is_known_to_be_text_only_where_all_of_it_is(tmp_path, content, is_text):
+    (tmp_path / "Patient.000.ndjson").write_bytes(content)
+    found = hashed(str(tmp_path / "Patient.000.ndjson"), str(tmp_path))
+    assert inspect(found, load_source("fhir_r4")).is_text is is_text
 
 
 def test_a_bom_is_no_record():

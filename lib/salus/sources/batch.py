@@ -28,7 +28,7 @@ from salus.storage.staging import Keep, Part, staging, unkept
 from salus.storage.tables import Tables
 
 PLACES = (
-    "_path string, _block long, file_id long, file_order int, first_line_id long, first_record long, "
+    "_of_block long, file_id long, file_order int, first_line_id long, first_record long, "
     "delivered_version long, delivered_at timestamp_ntz"
 )
 EPOCH = datetime(1970, 1, 1)
@@ -118,20 +118,21 @@ def staged_rows(spark: SparkSession, batch: Batch, key: bytes) -> DataFrame:
 def _lines(spark, batch) -> Iterator[tuple[str, Part]]:
     """The files of lines, parsed together where they are of one record type, header and way of reading."""
     source = batch.source
-    groups: dict[tuple[str, str, str], list[str]] = {}
+    groups: dict[tuple[str, str, str], list[Landed]] = {}
     for file in batch.mapped:
         if file.reading in ("lines", "rows"):
             kind = str(file.record_type)
             columns = source.records[kind].columns if source.format == "ndjson" else file.first_line
-            groups.setdefault((kind, columns, file.reading), []).append(file.path)
-    for (kind, columns, reading), paths in groups.items():
-        yield kind, partial(_parsed_lines, spark, source, kind, columns, reading, paths)
+            groups.setdefault((kind, columns, file.reading), []).append(file)
+    for (kind, columns, reading), files in groups.items():
+        yield kind, partial(_parsed_lines, spark, source, kind, columns, reading, files)
 
 
-def _parsed_lines(spark, source, kind, columns, reading, paths) -> DataFrame:
+def _parsed_lines(spark, source, kind, columns, reading, files) -> DataFrame:
     encoding, quote = source.encoding_of(kind), source.quote if source.format == "csv" else ""
+    paths = [file.path for file in files]
     found = lines(spark, paths) if reading == "lines" else rows(spark, paths, encoding, quote)
-    return parsed(found, source, columns, encoding)
+    return parsed(found, source, columns, encoding, is_text=all(file.is_text for file in files))
 
 
 def _tables(spark, batch) -> Iterator[tuple[str, Part]]:
@@ -170,8 +171,13 @@ def placed(spark: SparkSession, batch: Batch, rows: DataFrame) -> DataFrame:
     header = 1 if batch.source.format == "csv" else 0
     found = (
         rows.where("is_head")
-        .groupBy("_path", "_block")
-        .agg(F.min("_line_id").alias("least"), F.count("*").alias("records"))
+        .groupBy("_of_block")
+        .agg(
+            F.first("_path").alias("_path"),
+            F.first("_block").alias("_block"),
+            F.min("_line_id").alias("least"),
+            F.count("*").alias("records"),
+        )
         .orderBy("_path", "_block")
         .collect()
     )
@@ -184,8 +190,7 @@ def placed(spark: SparkSession, batch: Batch, rows: DataFrame) -> DataFrame:
         first = seen.get(file.file_id, 0)
         places.append(
             (
-                row["_path"],
-                row["_block"],
+                row["_of_block"],
                 file.file_id,
                 order[file.file_id],
                 0 if row["_block"] == WHOLE_FILE else row["least"],
@@ -201,7 +206,7 @@ def placed(spark: SparkSession, batch: Batch, rows: DataFrame) -> DataFrame:
                 f"Received {parsed_records} records from the parser for {file.name}; expected the {file.records} that "
                 "its bytes hold. Its rows were split wrongly; please report the file's form."
             )
-    joined = rows.join(F.broadcast(small_frame(spark, places, PLACES)), ["_path", "_block"])
+    joined = rows.join(F.broadcast(small_frame(spark, places, PLACES)), "_of_block")
     if batch.source.clock == "live":
         joined = joined.withColumns(
             {

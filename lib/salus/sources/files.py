@@ -26,7 +26,16 @@ from salus.errors import Refused
 from salus.sources import formats
 from salus.sources.bundles import NotABundle, entries
 from salus.sources.declaration import LINES, TABLES, Source
-from salus.sources.text import BOM, CHUNK_BYTES, LARGEST_RECORD, RecordCounter, decompressed, is_utf8, text_of
+from salus.sources.text import (
+    BOM,
+    CHUNK_BYTES,
+    LARGEST_RECORD,
+    RecordCounter,
+    Utf8Check,
+    decompressed,
+    is_utf8,
+    text_of,
+)
 
 LINES_LOOKED_AT = 200
 MIXED = "mixed"
@@ -53,7 +62,8 @@ class Landed(Found):
     """A file as its bytes say that it is.
 
     ``record_type`` is ``MIXED``, "" for a file that the source ignores, None for one that it does not declare;
-    ``kinds`` are the declared types of which it may hold records; ``columns`` are those of a table.
+    ``kinds`` are the declared types of which it may hold records; ``columns`` are those of a table; ``is_text`` says
+    that it was found to be text throughout, so that none of its lines need be looked at again.
     """
 
     records: int
@@ -63,6 +73,7 @@ class Landed(Found):
     reading: Reading
     error: str | None
     columns: tuple[str, ...] = ()
+    is_text: bool = False
 
 
 def listed(folder: str) -> list[str]:
@@ -170,12 +181,13 @@ def _lines_in(path, source):
     """What a file of lines holds, all of one record type."""
     first_lines, error, name = b"", None, os.path.basename(path)
     encoding = source.encoding_of(promised(source, name))
-    counter = RecordCounter(source.quote if source.format == "csv" else "")
+    counter, text = RecordCounter(source.quote if source.format == "csv" else ""), Utf8Check()
     try:
         for chunk in text_of(path, encoding):
             if len(first_lines) < CHUNK_BYTES:
                 first_lines += chunk
             counter.feed(chunk)
+            text.feed(chunk)
     except (OSError, EOFError, zlib.error) as fault:
         error = f"cannot be read to its end ({type(fault).__name__})"
     if counter.is_open:
@@ -193,6 +205,7 @@ def _lines_in(path, source):
         "kinds": (kind,) if kind else (),
         "reading": "lines" if is_split and not counter.wrapped else "rows",
         "error": error,
+        "is_text": not error and text.is_valid(),
     }
 
 

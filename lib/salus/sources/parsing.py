@@ -118,7 +118,7 @@ def batched(rows: Iterator[tuple]) -> Iterator[list[tuple]]:
         yield several
 
 
-def parsed(rows: DataFrame, source: Source, columns: str, encoding: str = "utf-8") -> DataFrame:
+def parsed(rows: DataFrame, source: Source, columns: str, encoding: str = "utf-8", is_text: bool = False) -> DataFrame:
     """``lines`` with their fields: ``PARSED``, then the record type's own.
 
     Args:
@@ -126,11 +126,11 @@ def parsed(rows: DataFrame, source: Source, columns: str, encoding: str = "utf-8
         source: whose format the lines are in.
         columns: NDJSON: the fields' types, as Spark writes a schema; CSV: the file's header line.
         encoding: in which the lines were delivered.
+        is_text: their files are known to be text throughout; else each line is looked at.
     """
+    legible = F.when(F.col("_line").isNotNull(), F.lit(True) if is_text else F.is_valid_utf8("_line"))
     parse, name, whole = (_delimited if source.format == "csv" else _json)(source, columns)
-    record = rows.select(
-        *PLACE, "_has_bom", F.is_valid_utf8("_line").alias("_is_text"), F.explode(F.array(parse)).alias("_parsed")
-    )
+    record = rows.select(*PLACE, "_has_bom", legible.alias("_is_text"), F.explode(F.array(parse)).alias("_parsed"))
     no_text = "not_utf8" if is_utf8(encoding) else "not_in_encoding"
     broken = F.when(F.col("_is_text").isNull(), "record_too_large").when(~F.col("_is_text"), no_text)
     broken = broken.when(~whole, BROKEN[source.format])

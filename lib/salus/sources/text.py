@@ -118,6 +118,31 @@ class RecordCounter:
         return self._records + self._pending
 
 
+class Utf8Check:
+    """Whether bytes are UTF-8 throughout; most are ASCII, which is seen at the speed of memory."""
+
+    def __init__(self) -> None:
+        self._decoder = codecs.getincrementaldecoder("utf-8")()
+        self._is_valid = True
+
+    def feed(self, chunk: bytes) -> None:
+        """Look on through the next bytes."""
+        is_within_character = self._decoder.getstate()[0]
+        if self._is_valid and (is_within_character or not chunk.isascii()):
+            self._decode(chunk)
+
+    def is_valid(self) -> bool:
+        """Whether all bytes so far are, with no character left unended."""
+        self._decode(b"", final=True)
+        return self._is_valid
+
+    def _decode(self, chunk, final=False):
+        try:
+            self._decoder.decode(chunk, final)
+        except UnicodeDecodeError:
+            self._is_valid = False
+
+
 def records_in(chunks: Iterable[bytes], quote: str = "", largest: int = LARGEST_RECORD) -> Iterator[bytes | None]:
     """The records of a text; None in place of one of more than ``largest`` bytes, which is never held."""
     mark, held, size, is_filled, is_open, is_first = quote.encode(), [], 0, False, False, True

@@ -59,6 +59,7 @@ def staging(tables: Tables) -> Iterator[Keep]:
 
 def _written(part: Part, folder, by) -> StructType:
     rows = part()
-    writer = rows.write.option("compression", "snappy")
+    # What is read once and removed need not be small: dictionaries of ids would cost more than they spare.
+    writer = rows.write.option("compression", "snappy").option("parquet.enable.dictionary", "false")
     (writer.partitionBy(by) if by else writer).parquet(folder)
     return rows.schema
