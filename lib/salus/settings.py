@@ -6,6 +6,7 @@ Every YAML that a person writes goes through ``load_yaml`` and ``validated``, so
 import os
 import re
 from collections.abc import Callable, Mapping
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -27,7 +28,7 @@ Model = TypeVar("Model", bound=BaseModel)
 
 
 def load_yaml(path: Path) -> CommentedMap:
-    """The YAML mapping in ``path``, with the line of every key.
+    """The YAML mapping in ``path``, with the line of every key; it is shared by all who ask, and not to be changed.
 
     Raises:
         Refused: there is no such file, or it is not a YAML mapping; the line is named.
@@ -35,13 +36,19 @@ def load_yaml(path: Path) -> CommentedMap:
     if not path.is_file():
         raise Refused(f"Received the settings file {path}; expected a file. Name one that exists.")
     try:
-        content = YAML(typ="rt").load(path.read_text(encoding="utf-8"))
+        content = _parsed(path.read_text(encoding="utf-8"))
     except MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else 1
         raise Refused(f"{path}:{line}: received text that is not YAML ({error.problem}); mend that line.") from error
     if not isinstance(content, CommentedMap):
         raise Refused(f"{path}:1: received no mapping; expected `key: value` lines.")
     return content
+
+
+@lru_cache(maxsize=128)
+def _parsed(text: str) -> Any:
+    """What a YAML text says: a job asks several times, and each would take a third of a second for a large source."""
+    return YAML(typ="rt").load(text)
 
 
 def validated(

@@ -100,6 +100,18 @@ def test_a_file_that_does_not_exist_is_refused(tmp_path):
         load_yaml(tmp_path / "nowhere.yml")
 
 
+def test_a_changed_file_is_read_anew_and_an_equal_one_is_named_itself(tmp_path):
+    one, other = tmp_path / "one.yml", tmp_path / "other.yml"
+    one.write_text("ranks: 1\n", encoding="utf-8")
+    assert load_yaml(one) is load_yaml(one)
+    one.write_text("ranks: 2\nnobody_knows: 1\n", encoding="utf-8")
+    assert load_yaml(one)["ranks"] == 2
+    other.write_text(one.read_text(encoding="utf-8"), encoding="utf-8")
+    for path in (one, other):
+        with pytest.raises(Refused, match=f"{path.name}:2:"):
+            validated(Settings, load_yaml(path), path)
+
+
 def test_the_message_counts_what_else_is_to_be_mended(tmp_path):
     path = tmp_path / "some.yml"
     path.write_text("ranks: 0\nnobody_knows: 1\n", encoding="utf-8")
