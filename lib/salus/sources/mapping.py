@@ -58,7 +58,7 @@ STAGED = [
 """What a mapped record is: a row for each of its events, the first of which (``is_head``) carries all else, such as
 those of ``PAYLOADS`` that its record type has.
 
-``_of_block`` stands for the record's file and block: a number, by which rows are joined in a third of the time.
+``_of_block`` stands for the record's file and block: a number, which rows are joined by more quickly than by a path.
 ``rule`` is what the record broke, seen so far; ``owner_id`` is the record whose person it is of, where it does not name
 the person itself; ``code`` is null where a row is no event, and ``NAMED_ELSEWHERE`` where the record ``definition_id``
 defines it.
