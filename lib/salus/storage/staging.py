@@ -59,8 +59,8 @@ def staging(tables: Tables) -> Iterator[Keep]:
 
 def _written(part: Part, folder, by) -> StructType:
     rows = part()
-    # What is read once and removed need not be small: dictionaries of ids would cost more than they spare. They are left
-    # out for all columns, since of Spark's writers at once, one was seen to take options that another was given.
+    # What is read once and removed need not be small: dictionaries of ids would cost more than they spare. No column
+    # has one, since of Spark's writers at once, one was seen to take options that another was given.
     writer = rows.write.option("compression", "snappy").option("parquet.enable.dictionary", "false")
     (writer.partitionBy(by) if by else writer).parquet(folder)
     return rows.schema
