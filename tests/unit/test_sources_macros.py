@@ -2,7 +2,7 @@
 
 import pytest
 
-from salus.sources.macros import MacroError, Macros
+from salus.sources.macros import MacroError, Macros, names_in
 
 
 def test_an_argument_stays_one_operand():
@@ -20,6 +20,22 @@ def test_names_within_literals_and_fields_are_left_alone():
     macros = Macros({"sum_of(code)": "x.code + code + 'code'"})
     text = "concat('sum_of(a)', sum_of(item.code))"
     assert macros.expand(text) == "concat('sum_of(a)', (x.code + item.code + 'code'))"
+
+
+@pytest.mark.parametrize(
+    ("text", "names"),
+    [
+        ("a 'b' c", "ac"),
+        (r"'it\'s b' c", "c"),
+        ("`a b`.c", "c"),
+        ("a \"b\n'c'\" d", "ad"),
+        ("a 'b", "a"),
+        ("a 'b\\", "a"),
+        ("1a", "a"),
+    ],
+)
+def test_a_literal_ends_with_its_own_mark_or_with_the_text(text, names):
+    assert [name for *_, name in names_in(text)] == list(names)
 
 
 def test_an_argument_is_never_taken_for_another_parameter():

@@ -7,7 +7,9 @@ silently wrong; text has none of that. An argument stands in brackets where it i
 import re
 from collections.abc import Iterator, Mapping
 
-NAME = re.compile(r"[A-Za-z_]\w*")
+NAME_OR_LITERAL = re.compile(
+    r"""(?P<name>[A-Za-z_]\w*)|(?P<quote>['"`])(?:\\.|(?!(?P=quote))[^\\])*(?:(?P=quote)|\\?\Z)""", re.DOTALL
+)
 SIGNATURE = re.compile(r"\s*([A-Za-z_]\w*)\s*\(([\w\s,]*)\)\s*$")
 PATH = re.compile(r"[A-Za-z_][\w.]*$")
 DEEPEST = 20
@@ -123,15 +125,9 @@ def _put(body, values):
 
 def names_in(text) -> Iterator[tuple[int, int, str]]:
     """Every name in ``text`` outside string literals: where it starts, where it ends, and itself."""
-    position = 0
-    while position < len(text):
-        if text[position] in "'\"`":
-            position = _after_literal(text, position)
-        elif found := NAME.match(text, position):
-            yield found.start(), found.end(), found.group()
-            position = found.end()
-        else:
-            position += 1
+    for found in NAME_OR_LITERAL.finditer(text):
+        if found["name"]:
+            yield found.start(), found.end(), found["name"]
 
 
 def _after_literal(text, start):
