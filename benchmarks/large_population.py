@@ -29,11 +29,12 @@ from timing import save, surroundings
 
 TASK = "admission_90d"
 SHARE, SHARE_AT_LEAST = 0.97, 0.95
+OF_ALL = ("auroc", "auroc_over_truth", "calibration_slope")
 METRICS = {
-    "model": ("auroc", "auroc_over_truth", "share_of_attainable_lift", "calibration_slope", "calibration_intercept"),
-    "baseline": ("auroc", "auroc_over_truth", "calibration_slope"),
-    "attainable": ("auroc", "auroc_over_truth", "calibration_slope"),
-    "oracle": ("auroc", "auroc_over_truth", "calibration_slope"),
+    "model": (*OF_ALL, "share_of_attainable_lift", "calibration_intercept"),
+    "baseline": OF_ALL,
+    "attainable": OF_ALL,
+    "oracle": OF_ALL,
 }
 
 

@@ -166,6 +166,24 @@ def placed(spark: SparkSession, batch: Batch, rows: DataFrame) -> DataFrame:
     Raises:
         EnvironmentFault: the parser saw another number of records than the file's bytes hold.
     """
+    joined = rows.join(F.broadcast(small_frame(spark, _places(batch, rows), PLACES)), "_of_block")
+    if batch.source.clock == "live":
+        joined = joined.withColumns(
+            {
+                name: F.when(F.col(name).isNotNull(), F.greatest(name, "delivered_at"))
+                for name in ("available_time", "record_available")
+            }
+        )
+    return joined.withColumns(
+        {
+            "record": F.col("_line_id") - F.col("first_line_id") + F.col("first_record"),
+            "version": F.coalesce("version", "delivered_version"),
+        }
+    ).where("record >= 0")
+
+
+def _places(batch: Batch, rows: DataFrame) -> list[tuple]:
+    """``PLACES``: a row for each block of a file, which are as few as the tasks that read them."""
     by_path = {file.path: file for file in batch.mapped}
     order = {file.file_id: number for number, file in enumerate(batch.mapped)}
     header = 1 if batch.source.format == "csv" else 0
@@ -182,7 +200,7 @@ def placed(spark: SparkSession, batch: Batch, rows: DataFrame) -> DataFrame:
         .collect()
     )
     seen: dict[int, int] = {}
-    places = []
+    places: list[tuple] = []
     for row in found:
         file = by_path["/" + unquote(row["_path"]).removeprefix("file:").lstrip("/")]
         delivered = batch.delivered(file)
@@ -206,17 +224,4 @@ def placed(spark: SparkSession, batch: Batch, rows: DataFrame) -> DataFrame:
                 f"Received {parsed_records} records from the parser for {file.name}; expected the {file.records} that "
                 "its bytes hold. Its rows were split wrongly; please report the file's form."
             )
-    joined = rows.join(F.broadcast(small_frame(spark, places, PLACES)), "_of_block")
-    if batch.source.clock == "live":
-        joined = joined.withColumns(
-            {
-                name: F.when(F.col(name).isNotNull(), F.greatest(name, "delivered_at"))
-                for name in ("available_time", "record_available")
-            }
-        )
-    return joined.withColumns(
-        {
-            "record": F.col("_line_id") - F.col("first_line_id") + F.col("first_record"),
-            "version": F.coalesce("version", "delivered_version"),
-        }
-    ).where("record >= 0")
+    return places
