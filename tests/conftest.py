@@ -6,6 +6,7 @@ the ``spark`` fixture and from the folder.
 
 import argparse
 import fcntl
+import gc
 import os
 import pickle
 import subprocess
@@ -44,6 +45,12 @@ def pytest_collection_modifyitems(items):
         if "spark" in getattr(item, "fixturenames", ()):
             item.add_marker("spark")
     items.sort(key=_turn)
+
+
+def pytest_collection_finish():
+    """Put aside what was imported and collected: it lives to the end, and is no garbage to be looked for."""
+    gc.collect()
+    gc.freeze()
 
 
 def _turn(item):

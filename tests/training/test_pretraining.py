@@ -8,15 +8,17 @@ import numpy as np
 import pytest
 
 import salus.models
+from salus.datasets.feed import in_order
 from salus.datasets.folder import Folder, sha256
 from salus.datasets.groups import group_bounds
 from salus.datasets.manifest import open_dataset, stated
 from salus.datasets.parquet import Samples, written
 from salus.errors import Refused
 from salus.models import pretraining
-from salus.models.pretraining import HIDDEN, REPLACED, Sought
-from salus.models.ways import MASKED_CODE, NEXT_CODE, WAYS, way_of
+from salus.models.pretraining import HIDDEN, REPLACED, Masked, ToCome
+from salus.models.ways import CODES_TO_COME, MASKED_CODE, WAYS, way_of
 from salus.timelines.blocks import EVENT_COLUMNS, PADDING, Block
+from salus.timelines.standardise import LOG_YEAR
 from salus.training.loop import Loop
 from salus.training.plan import CODES, NetworkPlan
 
@@ -41,6 +43,7 @@ ENCODER = NetworkPlan(
     label=CODES,
 )
 PRESENT, VALUE = EVENT_COLUMNS.index("present"), EVENT_COLUMNS.index("value")
+DAYS_BEFORE = EVENT_COLUMNS.index("log_days_before")
 
 
 def histories(rows, seed=1):
@@ -51,7 +54,7 @@ def histories(rows, seed=1):
     codes = np.tile(pairs, LENGTH // 2)
     codes = np.where(np.arange(LENGTH) < events[:, None], codes, PADDING).astype(np.int32)
     values = random.random((rows, LENGTH, len(EVENT_COLUMNS))).astype(np.float32)
-    values[..., EVENT_COLUMNS.index("log_days_before")] = 1 - np.arange(LENGTH) / LENGTH
+    values[..., DAYS_BEFORE] = 1 - np.arange(LENGTH) / LENGTH
     values[..., PRESENT] = 1
     return {"event_codes": codes, "event_values": values * (codes > 0)[..., None]}
 
@@ -77,29 +80,55 @@ def dataset(tmp_path_factory):
     return open_dataset(folder.url)
 
 
+AHEAD = 60.0
+
+
 def asked(way, people, training):
-    layer = Sought(way.share, IDS, way.is_masked, 3)
-    return [np.asarray(each) for each in layer([people["event_codes"], people["event_values"]], training=training)]
+    of_way = Masked(way.share, IDS, 3) if way.is_masked else ToCome(share=way.share, ids=IDS, days=AHEAD, seed=3)
+    return [np.asarray(each) for each in of_way([people["event_codes"], people["event_values"]], training=training)]
 
 
-def test_of_each_sample_a_share_of_its_events_is_sought_at_places_that_hold_one():
+def days_before(people):
+    return np.expm1(people["event_values"][..., DAYS_BEFORE].astype("f8") * LOG_YEAR)
+
+
+def test_of_each_sample_a_share_of_its_events_is_asked_about_at_places_that_hold_one():
     people = histories(500)
-    events = (people["event_codes"] > 0).sum(axis=1)
-    for way, can_be in ((MASKED_CODE, events), (NEXT_CODE, events - 1)):
-        _, _, at, sought, is_sought = asked(way, people, training=True)
-        np.testing.assert_array_equal(is_sought.sum(axis=1), np.ceil(np.float32(way.share) * can_be.astype("f4")))
-        places = (at * is_sought[..., None]).sum(axis=1)
+    is_event = people["event_codes"] > 0
+    for way, can_be in ((MASKED_CODE, is_event), (CODES_TO_COME, is_event & (days_before(people) >= AHEAD))):
+        _, _, at, is_asked, _ = asked(way, people, training=True)
+        wanted = np.ceil(np.float32(way.share) * can_be.sum(axis=1, dtype="f4"))
+        np.testing.assert_array_equal(is_asked.sum(axis=1), wanted)
+        places = (at * is_asked[..., None]).sum(axis=1)
         assert places.max() == 1, "no place twice"
-        answers = people["event_codes"] if way.is_masked else np.roll(people["event_codes"], -1, axis=1)
-        answers[:, -1] = answers[:, -1] if way.is_masked else PADDING
-        np.testing.assert_array_equal(sought, np.einsum("bkl,bl->bk", at, answers))
-        assert (sought[is_sought > 0] != PADDING).all()
+        assert not (places > 0)[~can_be].any()
+
+
+def test_the_code_that_was_hidden_is_the_one_that_is_sought():
+    people = histories(200)
+    _, _, at, is_asked, sought = asked(MASKED_CODE, people, training=True)
+    np.testing.assert_array_equal(sought, np.einsum("bkl,bl->bk", at, people["event_codes"]))
+    assert (sought[is_asked > 0] != PADDING).all()
+
+
+def test_codes_to_come_are_those_of_later_times_within_the_days():
+    people = histories(200)
+    values = people["event_values"]
+    values[:, 5, DAYS_BEFORE] = values[:, 4, DAYS_BEFORE]  # two of one time: neither is to come of the other
+    codes, _, at, is_asked, coming = asked(CODES_TO_COME, people, training=True)
+    before, none, many = days_before(people), 0, 0
+    for person, slot in np.argwhere(is_asked > 0):
+        mine = before[person, at[person, slot].argmax()]
+        ahead = (codes[person] > 0) & (before[person] < mine - 1e-3) & (before[person] >= mine - AHEAD)
+        assert {*np.flatnonzero(coming[person, slot])} == {*codes[person][ahead]}
+        none, many = none + (not ahead.any()), many + (ahead.sum() > 1)
+    assert min(none, many) > 10
 
 
 def test_a_masked_code_is_hidden_with_its_value_and_others_are_left_alone():
     people = histories(4000)
-    codes, values, at, _, is_sought = asked(MASKED_CODE, people, training=True)
-    place = (at * is_sought[..., None]).sum(axis=1) > 0
+    codes, values, at, is_asked, _ = asked(MASKED_CODE, people, training=True)
+    place = (at * is_asked[..., None]).sum(axis=1) > 0
     np.testing.assert_array_equal(codes[~place], people["event_codes"][~place])
     np.testing.assert_array_equal(values[~place], people["event_values"][~place])
     hidden, same = codes[place] == PADDING, codes[place] == people["event_codes"][place]
@@ -112,16 +141,16 @@ def test_a_masked_code_is_hidden_with_its_value_and_others_are_left_alone():
     np.testing.assert_array_equal(values[..., times], people["event_values"][..., times])
 
 
-def test_the_next_code_is_asked_of_events_as_they_are():
+def test_codes_to_come_are_asked_of_events_as_they_are():
     people = histories(50)
-    codes, values, *_ = asked(NEXT_CODE, people, training=True)
+    codes, values, *_ = asked(CODES_TO_COME, people, training=True)
     np.testing.assert_array_equal(codes, people["event_codes"])
     np.testing.assert_array_equal(values, people["event_values"])
 
 
 def test_steps_draw_anew_and_a_loss_that_is_compared_does_not():
     people = histories(50)
-    layer = Sought(MASKED_CODE.share, IDS, True, 3)
+    layer = Masked(MASKED_CODE.share, IDS, 3)
     given = [people["event_codes"], people["event_values"]]
     drawn = [np.asarray(layer(given, training=training)[2]) for training in (True, True, False, False)]
     assert (drawn[0] != drawn[1]).any()
@@ -138,13 +167,26 @@ def test_what_a_recurrent_encoder_says_of_an_event_knows_nothing_of_later_ones(a
     assert (said[::2, 4:] != said[1::2, 4:]).any()
 
 
-@pytest.mark.parametrize("architecture", ["gru", "transformer"])
-def test_pre_training_learns_the_two_codes_of_a_person(dataset, tmp_path, architecture):
-    loop = Loop(dataset, replace(ENCODER, architecture=architecture, dropout=0.0, epochs=10))
+def test_pre_training_by_masked_codes_learns_the_two_codes_of_a_person(dataset, tmp_path):
+    loop = Loop(dataset, replace(ENCODER, dropout=0.0, epochs=10))
     history = loop.run(Folder(str(tmp_path)), "encoder", False, lambda epoch: None).history
     assert history[0]["tuning_loss"] < np.log(IDS - 1) + 0.2, "it begins near chance, or below"
     assert history[-1]["tuning_loss"] < 0.85 * np.log(IDS - 1)
     assert history[-1]["tuning_accuracy"] > 0.3 > 1.5 / (IDS - 1)
+
+
+def test_pre_training_by_codes_to_come_learns_which_of_them_are_a_persons(dataset, tmp_path):
+    """Whoever knows only how often each comes would pay their entropies, and foretell none."""
+    people = Samples.concatenated(list(in_order(dataset.split("tuning")))).inputs
+    plan = replace(ENCODER, architecture="gru", dropout=0.0, epochs=20, ahead_days=AHEAD)
+    loop = Loop(dataset, plan)
+    history = loop.run(Folder(str(tmp_path)), "encoder", False, lambda epoch: None).history
+    *_, is_asked, coming = asked(CODES_TO_COME, people, training=False)
+    often = coming[is_asked > 0].mean(axis=0)[1:]
+    assert often.max() < 0.5
+    untaught = -(often * np.log(often) + (1 - often) * np.log(1 - often)).sum()
+    assert history[-1]["tuning_loss"] < 0.7 * untaught
+    assert history[-1]["tuning_accuracy"] > 0.5
 
 
 class Killed(Exception):
@@ -180,6 +222,58 @@ def test_a_model_begins_with_the_weights_of_its_encoder_and_says_the_prior(archi
             np.testing.assert_array_equal(one, other)
     people = histories(5) | {"inputs": np.ones((5, WIDTH), np.float32)}
     np.testing.assert_allclose(model({each.name: people[each.name] for each in model.inputs}), -2.0)
+
+
+def labelled(dataset, tmp_path):
+    """The data set of the network that begins from an encoder: whether a person's codes have the first among them."""
+    folder, content = Folder(str(tmp_path)), dict(dataset.content)
+    for split in ("train", "tuning"):
+        people = Samples.concatenated(list(in_order(dataset.split(split))))
+        people.label = (people.inputs["event_codes"] == 1).any(axis=1).astype("f4")
+        people.inputs["inputs"] = np.random.default_rng(5).normal(size=(len(people), WIDTH)).astype("f4")
+        file = written([people])
+        (folder / split).write("part.parquet", file)
+        files = [{"name": "part.parquet", "sha256": sha256(file), "groups": [len(people)]}]
+        content["splits"] = content["splits"] | {
+            split: {"rows": len(people), "positives": int(people.label.sum()), "files": files}
+        }
+    folder.write_json("manifest.json", content)
+    return open_dataset(folder.url)
+
+
+@pytest.mark.parametrize("share", [0.0, 0.1, 1.0])
+def test_what_an_encoder_gave_goes_on_at_its_share_of_the_learning_rate(dataset, tmp_path, share):
+    """Adam's first step is the learning rate, whatever the size of the gradient, or of the penalty's alone."""
+    encoder = pretraining.build("gru", BLOCKS, replace(ENCODER, seed=99)).get_layer(pretraining.ENCODER)
+    plan = replace(ENCODER, architecture="gru", label="event", epochs=1, batch_size=2048, encoder_rate=share, l2=1e-3)
+    loop = Loop(labelled(dataset, tmp_path), plan, encoder=encoder)
+    before = {each.path: each.numpy() for each in loop.model.trainable_variables}
+    loop.run(Folder(str(tmp_path)), "network", False, lambda epoch: None)
+    of_encoder, went = {layer.name for layer in encoder.layers if layer.get_weights()}, {True: set(), False: set()}
+    for each in loop.model.trainable_variables:
+        if "kernel" in each.path or "embeddings" in each.path:
+            step = np.abs(each.numpy() - before[each.path]).max() / plan.learning_rate
+            went[each.path.split("/")[0] in of_encoder].add(round(float(step), 1))
+    assert went == {True: {share}, False: {1.0}}
+
+
+def test_a_resumed_training_from_an_encoder_ends_bit_by_bit_where_an_undisturbed_one_does(dataset, tmp_path):
+    encoder = pretraining.build("gru", BLOCKS, replace(ENCODER, seed=99)).get_layer(pretraining.ENCODER)
+    plan, labels = replace(ENCODER, architecture="gru", label="event", encoder_rate=0.1), labelled(dataset, tmp_path)
+
+    def dies(epoch):
+        if epoch["epoch"] == 1:
+            raise Killed
+
+    def run(place, resume, report=lambda epoch: None):
+        loop = Loop(labels, plan, encoder=encoder)
+        return loop.run(Folder(str(tmp_path / place)), "network", resume, report)
+
+    whole = run("whole", False)
+    with pytest.raises(Killed):
+        run("killed", False, dies)
+    for one, other in zip(whole.variables, run("killed", True).variables, strict=True):
+        np.testing.assert_array_equal(one, other)
 
 
 def test_the_state_after_the_newest_event_is_the_one_that_the_model_reads():

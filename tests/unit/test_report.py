@@ -656,8 +656,8 @@ def test_figures_are_said_as_a_reader_says_them():
 
 
 def test_provenance_names_the_encoder_that_a_model_began_from():
-    told = {"model_name": "t-encoder", "model_version": "2", "objective": "next code", "package_hash": "p"}
+    told = {"model_name": "t-encoder", "model_version": "2", "objective": "codes to come", "package_hash": "p"}
     found = identity(None, None, None, pretrained=told | {"dataset_hash": "d"})
-    assert found["Began from"] == "t-encoder, version 2 (next code)"
+    assert found["Began from"] == "t-encoder, version 2 (codes to come)"
     assert (found["Encoder package (SHA-256)"], found["Encoder's training data (SHA-256)"]) == ("p", "d")
     assert "Began from" not in identity(None, None, None)

@@ -180,15 +180,28 @@ class Pretraining(Strict):
 
     cuts: int = Field(default=8, ge=1, description="at most so many cut times a person, the newest index dates")
     apart_days: int = Field(default=90, ge=1, description="days between them, at least")
+    ahead_days: int = Field(default=90, ge=1, description="codes to come are those of so many days after an event")
     learning_rate: float = Field(default=0.003, gt=0)
     epochs: int = Field(default=30, ge=1, description="at most")
     batch_size: int = Field(default=256, ge=1, description="samples a rank and step")
     patience: int = Field(default=3, ge=1, description="epochs without a better loss before training stops")
+    encoder_rate: float = Field(
+        default=0.1,
+        ge=0,
+        le=1,
+        description="share of the model's learning rate at which the encoder's weights go on where "
+        "`train --pretrained` begins from it; 0: they stay as they are",
+    )
+
+    @property
+    def of_samples(self) -> dict[str, int]:
+        """What says as of when people are read."""
+        return self.model_dump(include={"cuts", "apart_days"})
 
     @property
     def of_training(self) -> dict[str, Any]:
         """What takes the place of the model's own settings."""
-        return self.model_dump(exclude={"cuts", "apart_days"})
+        return self.model_dump(exclude={*self.of_samples, "encoder_rate"})
 
 
 class Model(Strict):

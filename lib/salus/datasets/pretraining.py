@@ -124,7 +124,7 @@ def write_sequences(job, task: Task, spec: FeatureSpec) -> Dataset:
     facts = {
         "task": task.id,
         "task_hash": task.cohort_hash,
-        "pretraining": task.pretraining.model_dump(mode="json"),
+        "pretraining": task.pretraining.of_samples,
         "spec_hash": spec.hash,
         "tables": job.tables.versions(READS),
     }

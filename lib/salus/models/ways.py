@@ -9,7 +9,7 @@ class Way(NamedTuple):
     """How an architecture is pre-trained.
 
     Attributes:
-        objective: ``masked code`` or ``next code``.
+        objective: ``masked code`` or ``codes to come``.
         share: of a sample's places that is asked for in a step.
     """
 
@@ -18,14 +18,14 @@ class Way(NamedTuple):
 
     @property
     def is_masked(self) -> bool:
-        """Whether the codes of the places asked for are hidden; else the code after each is asked for."""
+        """Whether the codes of the places asked for are hidden; else those that come after each are asked for."""
         return self == MASKED_CODE
 
 
-MASKED_CODE, NEXT_CODE = Way("masked code", 0.15), Way("next code", 0.25)
-"""Of masked codes BERT's share, since what is hidden is lacking elsewhere; of next codes more: nothing is hidden."""
+MASKED_CODE, CODES_TO_COME = Way("masked code", 0.15), Way("codes to come", 0.25)
+"""Of masked codes BERT's share, since what is hidden is lacking elsewhere; of codes to come more: nothing is hidden."""
 
-WAYS = {"gru": NEXT_CODE, "lstm": NEXT_CODE, "two_tower": NEXT_CODE, "transformer": MASKED_CODE}
+WAYS = {"gru": CODES_TO_COME, "lstm": CODES_TO_COME, "two_tower": CODES_TO_COME, "transformer": MASKED_CODE}
 
 
 def way_of(architecture: str) -> Way:

@@ -27,6 +27,7 @@ from salus.models.objectives import Objective, objective
 from salus.timelines.blocks import taken
 from salus.training import checkpoint
 from salus.training.checkpoint import State
+from salus.training.optimiser import Optimiser
 from salus.training.plan import CODES, NetworkPlan
 
 TUNING_ROWS_A_CALL = 4096
@@ -54,12 +55,10 @@ class Loop:
         self.plan, self.beat = plan, beat
         train = dataset.split("train")
         self.objective, self.model = _posed(dataset, plan)
-        if encoder is not None:
-            pretraining.begin_from(self.model, encoder)
+        given = [] if encoder is None else pretraining.begin_from(self.model, encoder)
         read = {each.name: tf.TensorSpec((None, *each.shape[1:]), each.dtype) for each in self.model.inputs}
         self.train, self.tuning = train.only(read), dataset.split("tuning").only(read)
-        self.optimiser = keras.optimizers.Adam(plan.learning_rate)
-        self.optimiser.build(self.model.trainable_variables)
+        self.optimiser = Optimiser(self.model.trainable_variables, plan.learning_rate, given, plan.encoder_rate)
         self.steps = steps_an_epoch(self.train, hvd.size(), plan.batch_size)
         self.rows_a_step = self.train.rows / (self.steps * hvd.size())
         each_sample = tf.TensorSpec((None,), tf.float32)

@@ -31,11 +31,13 @@ class NetworkPlan:
         batch_size: samples a rank and step, at most.
         patience: epochs without a better tuning loss before training stops.
         seed: of initial weights, dropout and the order of samples.
+        ahead_days: in pre-training, the days after an event whose codes are asked for.
         reader: ``petastorm`` or ``arrow``.
         label: its kind (``salus.cohorts.label.KINDS``), or ``CODES``.
         encoder: where the package of the pre-trained encoder lies that it begins from, under the warehouse; None = it
             begins from chance.
         encoder_hash: of that package.
+        encoder_rate: share of the learning rate at which the encoder's weights go on.
     """
 
     name: str
@@ -54,10 +56,12 @@ class NetworkPlan:
     batch_size: int = 512
     patience: int = 3
     seed: int = 7
+    ahead_days: int = 90
     reader: str = "petastorm"
     label: str = "event"
     encoder: str | None = None
     encoder_hash: str | None = None
+    encoder_rate: float = 1.0
 
     @classmethod
     def of(cls, name: str, architecture: str, settings: Mapping[str, Any], label: str = "event") -> "NetworkPlan":

@@ -36,7 +36,7 @@ def pretrain(job, task: Task, resume: bool = False, ranks: int | None = None) ->
     ranks = ranks or job.settings.ranks
     network, spec = encoder_plan(task), spec_of_sequences(newest_dataset(job.tables.warehouse, task.id))
     work = {"spec": spec.hash, "network": asdict(network), "cohort": task.cohort_hash, "ranks": ranks}
-    if not job.needed({"task": task.id}, READS, pretraining=task.pretraining.model_dump(), **work):
+    if not job.needed({"task": task.id}, READS, pretraining=task.pretraining.of_samples, **work):
         return
     tracking_uri(job.tables.warehouse, job.settings.tracking_uri)  # refused before anything is trained
     dataset = write_sequences(job, task, spec)

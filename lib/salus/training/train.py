@@ -120,6 +120,7 @@ def networks_of(
     of_model = model.settings.model_dump() | dict(settings or {})
     if encoder is not None:
         of_model |= {"encoder": encoder["package_path"], "encoder_hash": encoder["package_hash"]}
+        of_model["encoder_rate"] = task.pretraining.encoder_rate
     of_baseline = baseline.settings.model_dump()
     return [
         NetworkPlan.of(task.id, model.architecture, of_model, label),
