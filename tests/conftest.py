@@ -26,6 +26,9 @@ settings.register_profile("plain", deadline=None, max_examples=40)
 settings.register_profile("long", deadline=None, max_examples=1000)
 settings.load_profile(os.environ.get("SALUS_TEST_PROFILE", "plain"))
 
+# Modules by the hundred are imported and hardly anything is thrown away: one look for garbage in fifty is enough.
+gc.set_threshold(50 * gc.get_threshold()[0])
+
 os.environ.setdefault("SALUS_CONF", str(ROOT / "conf"))
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")
@@ -49,7 +52,6 @@ def pytest_collection_modifyitems(items):
 
 def pytest_collection_finish():
     """Put aside what was imported and collected: it lives to the end, and is no garbage to be looked for."""
-    gc.collect()
     gc.freeze()
 
 

@@ -6,7 +6,7 @@ from functools import partial
 
 import numpy as np
 import pytest
-from hypothesis import Phase, given, settings
+from hypothesis import Phase, example, given, settings
 from hypothesis import strategies as st
 from scipy.special import expit, log_expit
 from sklearn.isotonic import IsotonicRegression
@@ -32,6 +32,22 @@ def columns(rows):
     return logits, labels, weights, people
 
 
+DENORMAL = [
+    (-5.994311533175916, True, 0.8248529285880775, 2),
+    (-0.0, False, 0.99999, 2),
+    (2.9739356146615172, True, 0.5767348539116125, 2),
+    (-2.0333747696528928, False, 2.8095636701197413, 0),
+    (-7.912304676506379e-151, False, 1.5, 4),
+    (1.5, True, 0.5002726161856381, 9),
+    (-4.103605134119267, True, 2.603293161911256, 6),
+    (-5e-324, False, 0.6255356520551099, 7),
+    (5e-324, True, 2.550729460597463, 7),
+    (2.7955732737057743e-35, False, 1.4569334167100643, 1),
+    (2.184942059236585, True, 2.00001, 2),
+    (1.1125369292536007e-308, False, 3.0, 1),
+]
+"""Logits so close to one another that a line between them rises by more than a number can hold."""
+
 FREE = {
     "beta": fit_beta,
     "isotonic": partial(fit_isotonic, replicates=5),
@@ -43,6 +59,7 @@ FREE = {
 @pytest.mark.parametrize("method", FREE)
 @settings(max_examples=15, deadline=None, phases=[Phase.explicit, Phase.reuse, Phase.generate])
 @given(rows)
+@example(DENORMAL)
 def test_a_higher_logit_never_has_a_lower_probability(method, rows):
     fitted = FREE[method](*columns(rows), "p")
     probability = fitted.calibrated(FINE)

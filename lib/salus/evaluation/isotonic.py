@@ -23,6 +23,8 @@ CELLS = 2000
 """Rows are drawn together to so many cells of equal size before anything is fitted: a replicate costs little."""
 
 DIGITS = 9
+"""Decimals that are kept. Logits that are equal in them are one: no number can say how steep a line between them is."""
+
 TAIL = (1 - LEVEL) / 2
 
 
@@ -74,7 +76,7 @@ def fit_isotonic(
     """
     labels = np.asarray(labels, np.float64)
     refuse_one_class(labels, weights)
-    cells = _Cells(np.asarray(logits, np.float64), labels, weights, people)
+    cells = _Cells(np.round(np.asarray(logits, np.float64), DIGITS), labels, weights, people)
     knots = _knots(cells.logit)
     values = cells.fitted(np.ones(labels.size), knots)
     drawn = np.array([cells.fitted(times, knots) for times in person_weights(people, replicates)])
