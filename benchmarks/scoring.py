@@ -45,6 +45,7 @@ from salus.scoring.score import counted, score_rows
 from salus.session import spark_session
 from salus.settings import load_settings
 from salus.storage import Tables
+from salus.storage.at_once import at_once
 from salus.timelines.clocks import MICROSECONDS_PER_DAY, NEVER, STATIC, micros
 from salus.timelines.features import FeatureSettings, code_groups, codeset
 from salus.timelines.spec import FeatureSpec, Statistics
@@ -189,8 +190,9 @@ def spark_or_plain(spark, folder, archive, calibration, task, spec, args):
 
     def by_spark():
         found = outcomes(tables.read("timelines"), package, night).persist()
-        through = counted(found)["data_available_through"]
-        previous = previous_night(tables.read("scores"), task.id, AS_OF)
+        earlier = partial(previous_night, tables.read("scores"), task.id, AS_OF)
+        counts, previous = at_once(spark, [partial(counted, found), earlier])
+        through = counts["data_available_through"]
         rows = score_rows(found, previous, task, AS_OF, model, calibration, "run", through)
         tables.replace("scores", rows, f"task_id = '{task.id}' AND as_of = DATE'{AS_OF}'")
         found.unpersist()

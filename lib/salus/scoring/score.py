@@ -5,8 +5,9 @@ rows are counted before they are written and again in the table, and the run is 
 A second scoring of the same task and date takes the first one's place; what it replaces is kept.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import date, datetime, time, timedelta
+from functools import partial
 from typing import Any
 
 from pyspark.sql import DataFrame
@@ -26,6 +27,7 @@ from salus.scoring.outcome import TOLD, Night
 from salus.scoring.percentiles import with_percentiles
 from salus.scoring.population import outcomes
 from salus.scoring.tiers import tier_of
+from salus.storage.at_once import at_once
 from salus.storage.ledger import code_version, now
 from salus.timelines.clocks import micros
 from salus.training.package import package_bytes
@@ -54,11 +56,16 @@ def score(job: Job, task: Task, as_of: date) -> None:
     excluded, fills = (tuple(of(codes, task.eligibility).tolist()) for of in (excluded_codes, fill_codes))
     night = Night(micros(as_of), task.eligibility, calibration, excluded, index_codes(codes, task.index.event), fills)
     found = outcomes(timelines, package, night).persist()
+    asked: list[Callable[[], Any]] = [
+        partial(counted, found),
+        partial(previous_night, job.tables.read("scores"), task.id, as_of),
+        timelines.count,
+    ]
     try:
-        counts = counted(found)
-        reconcile(counts, timelines.count())
+        counts, previous, population = at_once(job.spark, asked)
+        reconcile(counts, population)
         job.progress(f"{counts['scored']:,} of {counts['eligible']:,} eligible people scored")
-        _publish(job, task, as_of, model, calibration, found, counts)
+        _publish(job, task, as_of, model, calibration, found, counts, previous)
     finally:
         found.unpersist()
         package.unpersist()
@@ -167,10 +174,10 @@ def _publish(
     calibration: Calibration,
     found: DataFrame,
     counts: Mapping[str, Any],
+    previous: DataFrame,
 ) -> None:
     slot = f"task_id = '{task.id}' AND as_of = DATE'{as_of.isoformat()}'"
     replaced = job.tables.read("scores").where(slot)
-    previous = previous_night(job.tables.read("scores"), task.id, as_of)
     through = counts["data_available_through"] or datetime.combine(as_of, time())
     rows = score_rows(found, previous, task, as_of, model, calibration, job.run_id, through)
     runs = job.tables.read("score_runs").where(slot).withColumn("status", F.lit("superseded"))
