@@ -12,10 +12,16 @@ def main(argv=None):
     made = parser(__doc__, task=True)
     made.add_argument("--ranks", type=int, help="Horovod ranks, each in a Spark task of its own (SALUS_RANKS)")
     made.add_argument("--resume", action="store_true", help="go on from the last checkpoint of a run that did not end")
+    made.add_argument(
+        "--max-restarts",
+        type=int,
+        default=0,
+        help="how often all ranks begin again from the last checkpoint where one died or hung (default: %(default)s)",
+    )
     args = made.parse_args(argv)
     task = Task.load(args.task)
     with spark_job("pretrain", args) as job:
-        pretrain(job, task, args.resume, args.ranks)
+        pretrain(job, task, args.resume, args.ranks, args.max_restarts)
     return 0
 
 

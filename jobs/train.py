@@ -12,6 +12,12 @@ def main(argv=None):
     made = parser(__doc__, task=True)
     made.add_argument("--ranks", type=int, help="Horovod ranks, each in a Spark task of its own (SALUS_RANKS)")
     made.add_argument("--resume", action="store_true", help="go on from the last checkpoint of a run that did not end")
+    made.add_argument(
+        "--max-restarts",
+        type=int,
+        default=0,
+        help="how often all ranks begin again from the last checkpoint where one died or hung (default: %(default)s)",
+    )
     made.add_argument("--tuned", action="store_true", help="take the best settings of the task's newest search (tune)")
     made.add_argument("--pretrained", action="store_true", help="begin from the task's newest encoder (pretrain)")
     made.add_argument(
@@ -20,7 +26,7 @@ def main(argv=None):
     args = made.parse_args(argv)
     task = Task.load(args.task)
     with spark_job("train", args) as job:
-        train(job, task, args.resume, args.ranks, args.force, args.tuned, args.pretrained)
+        train(job, task, args.resume, args.ranks, args.force, args.tuned, args.pretrained, args.max_restarts)
     return 0
 
 

@@ -14,6 +14,8 @@ import numpy as np
 import psutil
 import pytest
 from mlflow import MlflowClient
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from tensorboard.util.tensor_util import make_ndarray
 
 import salus.training.train as training
 from salus.cohorts.label import EVENT
@@ -225,6 +227,35 @@ def test_a_resumed_run_ends_with_the_weights_of_an_undisturbed_one(undisturbed, 
         assert one["weights"] == other["weights"]
         losses = [[epoch["tuning_loss"] for epoch in network["history"]] for network in (one, other)]
         assert losses[0] == losses[1]
+
+
+def test_ranks_of_which_one_dies_begin_again_from_the_last_checkpoint(spark, plan, tmp_path):
+    """Gradients travel in half the bytes meanwhile, the rate rises to that of two ranks, and there are curves."""
+    told, killed = [], []
+
+    def kill_one(line):
+        told.append(line)
+        if not killed:
+            killed.append(next(rank for rank in ranks() if rank.environ()["HOROVOD_RANK"] == "1"))
+            killed[0].kill()
+
+    network = replace(plan.networks[0], gradient_compression="fp16", rate_by_ranks="sqrt", warm_up_epochs=1.5)
+    mine = replace(
+        plan, networks=(network,), checkpoints=str(tmp_path / "checkpoints"), boards=str(tmp_path / "boards")
+    )
+    first, second = (result["networks"]["tiny"] for result in run_ranks(spark, mine, 2, kill_one, restarts=1))
+    again = [line for line in told if "begin again from the last checkpoint; restarts left: 0" in line]
+    assert len(again) == 1
+    assert told.index(again[0]) >= 1
+    assert told[-1].startswith(f"tiny epoch {EPOCHS}/{EPOCHS}")
+    assert [epoch["epoch"] for epoch in first["history"]] == [*range(1, EPOCHS + 1)]
+    assert first["weights"] == second["weights"]
+    assert max(epoch["tuning_auroc"] for epoch in first["history"]) > 0.8
+    (board,) = (tmp_path / "boards").iterdir()
+    curves = EventAccumulator(str(board)).Reload()
+    assert {"loss", "tuning_loss", "tuning_auroc", "samples_a_second"} <= {*curves.Tags()["tensors"]}
+    losses = [float(make_ndarray(each.tensor_proto)) for each in curves.Tensors("tuning_loss")]
+    assert losses[-1] == pytest.approx(first["history"][-1]["tuning_loss"], rel=1e-5)
 
 
 def test_more_ranks_than_task_slots_are_refused_at_once(spark, plan):

@@ -241,6 +241,20 @@ def labelled(dataset, tmp_path):
     return open_dataset(folder.url)
 
 
+@pytest.mark.parametrize("architecture", ["gru", "transformer"])
+def test_an_encoder_that_learns_in_fewer_bits_is_asked_the_same_and_kept_in_32(dataset, architecture):
+    plan = replace(ENCODER, architecture=architecture, dropout=0.0)
+    whole, fewer = (Loop(dataset, replace(plan, precision=bits)) for bits in ("float32", "mixed_bfloat16"))
+    people = histories(200)
+    told, rounded = (np.asarray(loop._said(people, training=False)) for loop in (whole, fewer))
+    np.testing.assert_array_equal(told[:, 1], rounded[:, 1])
+    assert not np.array_equal(told[:, 0], rounded[:, 0])
+    np.testing.assert_allclose(told[:, 0], rounded[:, 0], rtol=0.05, atol=0.05)
+    for one, other in zip(whole.told().get_weights(), fewer.told().get_weights(), strict=True):
+        np.testing.assert_array_equal(one, other)
+    assert {layer.compute_dtype for layer in fewer.told().layers} == {"float32"}
+
+
 @pytest.mark.parametrize("share", [0.0, 0.1, 1.0])
 def test_what_an_encoder_gave_goes_on_at_its_share_of_the_learning_rate(dataset, tmp_path, share):
     """Adam's first step is the learning rate, whatever the size of the gradient, or of the penalty's alone."""

@@ -162,9 +162,20 @@ class ModelSettings(Strict):
         default=0.0, ge=0, description="focal loss: how much less an easy sample counts; 0 = not"
     )
     learning_rate: float = Field(default=0.001, gt=0)
+    warm_up_epochs: float = Field(default=0.0, ge=0, description="over which the learning rate rises to its height")
+    rate_by_ranks: Literal["none", "sqrt", "linear"] = Field(
+        default="none", description="how the learning rate grows with the number of ranks, whose batches add up"
+    )
     epochs: int = Field(default=20, ge=1, description="at most")
     batch_size: int = Field(default=512, ge=1, description="samples a rank and step")
     patience: int = Field(default=3, ge=1, description="epochs without a better tuning loss before training stops")
+    gradient_compression: Literal["none", "fp16"] = Field(
+        default="none", description="fp16: gradients travel between ranks in half the bytes"
+    )
+    precision: Literal["float32", "mixed_bfloat16"] = Field(
+        default="float32",
+        description="mixed_bfloat16: products in 16 bits, for GPUs that have them; the packaged model has 32",
+    )
     seed: int = 7
     reader: Literal["petastorm", "arrow"] = Field(default="petastorm", description="both give the same batches")
 

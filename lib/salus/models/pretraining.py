@@ -72,9 +72,10 @@ def build(architecture: str, blocks: Mapping[str, Block], settings) -> keras.Mod
         Masked(way.share, ids, next(seed)) if way.is_masked else ToCome(way.share, ids, settings.ahead_days, next(seed))
     )
     codes, values, at, is_asked, answer = asked([inputs[EVENT_CODES], inputs[EVENT_VALUES]])
-    events = ops.einsum("bkl,blu->bku", at, encoder({EVENT_CODES: codes, EVENT_VALUES: values}))
+    in_context = ops.cast(encoder({EVENT_CODES: codes, EVENT_VALUES: values}), "float32")
+    events = ops.einsum("bkl,blu->bku", at, in_context)
     hidden = dense(settings.units, settings, seed, activation="gelu", name="code_hidden")(events)
-    logits = dense(ids, settings, seed, name="code_logits")(hidden)
+    logits = ops.cast(dense(ids, settings, seed, name="code_logits")(hidden), "float32")
     nats, right, of = (one_code if way.is_masked else several_codes)(answer, logits)
     told = [ops.sum(is_asked * each, axis=-1) for each in (nats, ops.ones_like(nats), right, of)]
     return keras.Model(inputs, ops.stack(told, axis=-1), name="pretraining")
@@ -136,11 +137,12 @@ def begin_from(model: keras.Model, encoder: keras.Model) -> list[keras.Variable]
 class _Places(keras.layers.Layer):
     """The places that are asked about, drawn anew in every step of training.
 
-    Outside of training the draw is always the same, so that losses can be compared.
+    Outside of training the draw is always the same, so that losses can be compared. Times are compared in 32 bits,
+    whatever the network computes in.
     """
 
     def __init__(self, share, ids, seed, **options):
-        super().__init__(**options)
+        super().__init__(dtype="float32", **options)
         self.share, self.ids, self.seed = share, ids, seed
         self.drawn = keras.random.SeedGenerator(seed)
 

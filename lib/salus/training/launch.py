@@ -14,6 +14,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -74,15 +75,32 @@ class Listener(io.TextIOBase):
 
 
 def run_ranks(
-    spark: SparkSession, plan: TrainingPlan, ranks: int, progress: Callable[[str], None], debug: bool = False
+    spark: SparkSession,
+    plan: TrainingPlan,
+    ranks: int,
+    progress: Callable[[str], None],
+    debug: bool = False,
+    restarts: int = 0,
 ) -> list[dict[str, Any]]:
     """Train by ``plan`` on ``ranks`` ranks, each in a Spark task; returns what each ended with, in rank order.
 
+    Where a rank dies or hangs, all begin again from the last checkpoint, ``restarts`` times at most.
+
     Raises:
         Refused: there are fewer task slots than ranks, or the ranks refused their input.
-        EnvironmentFault: a rank died or hung.
+        EnvironmentFault: a rank died or hung, once too often.
     """
     _has_room(spark, ranks)
+    for left in range(restarts, 0, -1):
+        try:
+            return _run_once(spark, plan, ranks, progress, debug)
+        except EnvironmentFault as fault:
+            progress(f"{fault} Now all ranks begin again from the last checkpoint; restarts left: {left - 1}.")
+            plan = replace(plan, resume=True)
+    return _run_once(spark, plan, ranks, progress, debug)
+
+
+def _run_once(spark, plan, ranks, progress, debug):
     listener = Listener()
     try:
         with _own_signals(), _gloo_taken_for_built(), _quiet_thread(debug), _epochs_told(plan, progress):

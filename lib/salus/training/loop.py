@@ -10,6 +10,7 @@ import math
 import os
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -52,14 +53,20 @@ class Loop:
         encoder: keras.Model | None = None,
     ):
         keras.utils.set_random_seed(plan.seed)
-        self.plan, self.beat = plan, beat
+        self.dataset, self.plan, self.beat = dataset, plan, beat
         train = dataset.split("train")
         self.objective, self.model = _posed(dataset, plan)
         given = [] if encoder is None else pretraining.begin_from(self.model, encoder)
         read = {each.name: tf.TensorSpec((None, *each.shape[1:]), each.dtype) for each in self.model.inputs}
         self.train, self.tuning = train.only(read), dataset.split("tuning").only(read)
-        self.optimiser = Optimiser(self.model.trainable_variables, plan.learning_rate, given, plan.encoder_rate)
         self.steps = steps_an_epoch(self.train, hvd.size(), plan.batch_size)
+        self.optimiser = Optimiser(
+            self.model.trainable_variables,
+            plan.rate(hvd.size()),
+            given,
+            plan.encoder_rate,
+            round(plan.warm_up_epochs * self.steps),
+        )
         self.rows_a_step = self.train.rows / (self.steps * hvd.size())
         each_sample = tf.TensorSpec((None,), tf.float32)
         none = np.empty(0, np.float32)
@@ -93,6 +100,14 @@ class Loop:
             gc.unfreeze()
         self._put(self.model.variables, state.best)
         return state
+
+    def told(self) -> keras.Model:
+        """The model that is packaged: with the weights of now, in 32 bits."""
+        if self.plan.precision == "float32":
+            return self.objective.told(self.model)
+        wanted, model = _posed(self.dataset, replace(self.plan, precision="float32"))
+        model.set_weights(self.model.get_weights())
+        return wanted.told(model)
 
     def _epoch(self, epoch: int) -> dict[str, Any]:
         begun = time.perf_counter()
@@ -137,7 +152,7 @@ class Loop:
 
     def _said(self, inputs, training):
         """What the model says: (samples,), or (samples, outputs) where its objective is not flat."""
-        outputs = self.model(inputs, training=training)
+        outputs = tf.cast(self.model(inputs, training=training), tf.float32)
         return outputs[:, 0] if self.objective.is_flat else outputs
 
     def _train_step(self, inputs, target, weight):
@@ -146,7 +161,8 @@ class Loop:
             loss = tf.reduce_sum(weight * self.objective.loss(target, outputs)) / self.rows_a_step
             penalised = loss + tf.add_n(self.model.losses) if self.model.losses else loss
         # As one group, all gradients are agreed upon and sent at once, not each in a round of its own.
-        tape = hvd.DistributedGradientTape(tape, sparse_as_dense=True, num_groups=1)
+        compression = getattr(hvd.Compression, self.plan.gradient_compression)
+        tape = hvd.DistributedGradientTape(tape, compression=compression, sparse_as_dense=True, num_groups=1)
         variables = self.model.trainable_variables
         gradients = tape.gradient(penalised, [v.value for v in variables])
         self.optimiser.apply(gradients, variables)
@@ -191,6 +207,15 @@ class Loop:
 
 def _posed(dataset: Dataset, plan: NetworkPlan) -> tuple[Objective, keras.Model]:
     """What is to be learnt, and the untrained model of ``plan`` that can."""
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy(plan.precision)
+    try:
+        return _built(dataset, plan)
+    finally:
+        keras.config.set_dtype_policy(before)
+
+
+def _built(dataset, plan):
     if plan.label == CODES:
         return pretraining.of_codes(), pretraining.build(plan.architecture, dataset.blocks, plan)
     asked = objective(plan.label, dataset.mean_label, plan, dataset.timed, dataset.classed)

@@ -17,6 +17,7 @@ class Optimiser:
         learning_rate: of those that begin from chance, at its height.
         given: those of ``variables`` that an encoder gave.
         share: of ``learning_rate`` at which these go on; 0 = they stay as they are.
+        warm_up_steps: over which the rates rise to their height, in a line from one step's share of it.
     """
 
     def __init__(
@@ -25,13 +26,14 @@ class Optimiser:
         learning_rate: float,
         given: Collection[keras.Variable] = (),
         share: float = 1.0,
+        warm_up_steps: int = 0,
     ):
         of_encoder = {id(variable) for variable in given}
         self._parts = []
         for rate, is_given in ((learning_rate, False), (share * learning_rate, True)):
             places = [place for place, each in enumerate(variables) if (id(each) in of_encoder) == is_given]
             if places:
-                adam = keras.optimizers.Adam(rate)
+                adam = keras.optimizers.Adam(_risen(rate, warm_up_steps))
                 adam.build([variables[place] for place in places])
                 self._parts.append((adam, places))
 
@@ -44,3 +46,10 @@ class Optimiser:
         """One step along ``gradients``, one for each of ``variables``."""
         for adam, places in self._parts:
             adam.apply([gradients[place] for place in places], [variables[place] for place in places])
+
+
+def _risen(rate, steps):
+    """The learning rate by step: Goyal et al. 2017 (arXiv 1706.02677), section 2.2."""
+    if steps < 2:
+        return rate
+    return keras.optimizers.schedules.PolynomialDecay(rate / steps, steps - 1, end_learning_rate=rate, power=1.0)

@@ -10,6 +10,10 @@ CODES = "codes"
 """In the place of a label's kind: the network is pre-trained, and learns people's own codes."""
 
 
+BOARDS = "_tensorboard"
+"""The folder of a warehouse that ``tensorboard --logdir`` is given."""
+
+
 @dataclass(frozen=True)
 class NetworkPlan:
     """One network to train.
@@ -26,11 +30,15 @@ class NetworkPlan:
         label_smoothing: share of a label that is given to both classes evenly.
         positive_weight: how many negatives a positive counts as.
         focal_gamma: power of the focal loss; 0 = log loss.
-        learning_rate: of Adam, at its height.
+        learning_rate: of Adam, at its height, on one rank.
         epochs: at most.
         batch_size: samples a rank and step, at most.
         patience: epochs without a better tuning loss before training stops.
         seed: of initial weights, dropout and the order of samples.
+        warm_up_epochs: over which the learning rate rises to its height.
+        rate_by_ranks: how the learning rate grows with the number of ranks: ``none``, ``sqrt`` or ``linear``.
+        gradient_compression: ``none``, or ``fp16`` while gradients travel.
+        precision: ``float32`` or ``mixed_bfloat16``.
         ahead_days: in pre-training, the days after an event whose codes are asked for.
         reader: ``petastorm`` or ``arrow``.
         label: its kind (``salus.cohorts.label.KINDS``), or ``CODES``.
@@ -56,6 +64,10 @@ class NetworkPlan:
     batch_size: int = 512
     patience: int = 3
     seed: int = 7
+    warm_up_epochs: float = 0.0
+    rate_by_ranks: str = "none"
+    gradient_compression: str = "none"
+    precision: str = "float32"
     ahead_days: int = 90
     reader: str = "petastorm"
     label: str = "event"
@@ -69,6 +81,14 @@ class NetworkPlan:
         mine = {key: value for key, value in settings.items() if key in cls.__dataclass_fields__}
         return cls(name, architecture, label=label, **mine)
 
+    def rate(self, ranks: int) -> float:
+        """The learning rate at its height on so many ranks, each with batches of ``batch_size``.
+
+        Linear: Goyal et al., Accurate, Large Minibatch SGD, 2017, https://arxiv.org/abs/1706.02677. By the square root,
+        for Adam: Malladi et al., On the SDEs and Scaling Rules for Adaptive Gradient Algorithms, NeurIPS 2022.
+        """
+        return self.learning_rate * {"none": 1.0, "sqrt": ranks**0.5, "linear": float(ranks)}[self.rate_by_ranks]
+
 
 @dataclass(frozen=True)
 class TrainingPlan:
@@ -81,6 +101,7 @@ class TrainingPlan:
         networks: what to train.
         resume: go on from the checkpoints, where there are any.
         warehouse: under which the networks' encoders lie.
+        boards: folder of TensorBoard's logs; empty = none are kept.
         hang_seconds: a rank that does nothing for so long is killed.
         start_seconds: the same, before its first step.
     """
@@ -91,6 +112,7 @@ class TrainingPlan:
     networks: tuple[NetworkPlan, ...]
     resume: bool = False
     warehouse: str = ""
+    boards: str = ""
     hang_seconds: float = 40.0
     start_seconds: float = 300.0
 

@@ -15,12 +15,12 @@ from salus.storage.ledger import now
 from salus.timelines.blocks import EVENT_CODES
 from salus.training.encoders import encoder_plan, spec_of_sequences
 from salus.training.launch import run_ranks
-from salus.training.plan import TrainingPlan
+from salus.training.plan import BOARDS, TrainingPlan
 from salus.training.registry import registry_of, tracking_uri
 from salus.training.train import CHECKPOINTS, agreed, best_epoch, converged, registered
 
 
-def pretrain(job, task: Task, resume: bool = False, ranks: int | None = None) -> None:
+def pretrain(job, task: Task, resume: bool = False, ranks: int | None = None, restarts: int = 0) -> None:
     """Pre-train the encoder of ``task``, where the same was not done before.
 
     Args:
@@ -28,6 +28,7 @@ def pretrain(job, task: Task, resume: bool = False, ranks: int | None = None) ->
         task: of its model, with the vocabulary of its newest data set.
         resume: go on from the checkpoint of a run that did not end.
         ranks: Horovod ranks; None = the settings'.
+        restarts: how often all ranks may begin again from the last checkpoint where one died or hung.
 
     Raises:
         Refused: there is no data set with a sequence, the architecture reads none, or training diverged.
@@ -43,10 +44,13 @@ def pretrain(job, task: Task, resume: bool = False, ranks: int | None = None) ->
     checkpoints = Folder(f"{job.tables.warehouse}/{CHECKPOINTS}/{network.name}")
     if not resume:
         checkpoints.clear()
-    plan = TrainingPlan(dataset.folder.url, dataset.hash, checkpoints.url, (network,), resume)
+    boards = f"{job.tables.warehouse}/{BOARDS}"
+    plan = TrainingPlan(dataset.folder.url, dataset.hash, checkpoints.url, (network,), resume, boards=boards)
     sequences, events = dataset.split("train").rows, spec.blocks[EVENT_CODES]
     job.progress(f"{sequences:,} sequences of up to {events.size} events of {events.ids - 1} codes, {ranks} ranks")
-    results = run_ranks(job.spark, plan, ranks, job.progress, debug=bool(os.environ.get("SALUS_DEBUG")))
+    results = run_ranks(
+        job.spark, plan, ranks, job.progress, debug=bool(os.environ.get("SALUS_DEBUG")), restarts=restarts
+    )
     agreed(results, dataset)
     converged(results)
     row = registered(job, task, dataset, {}, network, results, registry_of(job, task.id))

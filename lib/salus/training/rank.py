@@ -3,6 +3,7 @@
 import json
 import os
 import sys
+from collections.abc import Sequence
 from typing import Any
 
 from salus.datasets.folder import Folder, sha256
@@ -39,6 +40,7 @@ def _train(plan, heartbeat):
     import horovod.tensorflow as hvd
     import tensorflow as tf
 
+    from salus.training.board import Board
     from salus.training.loop import Loop
     from salus.training.package import model_bytes
 
@@ -46,6 +48,7 @@ def _train(plan, heartbeat):
     tf.config.threading.set_inter_op_parallelism_threads(1)
     tf.config.experimental.enable_op_determinism()
     hvd.init()
+    _take_a_gpu(hvd.local_rank())
     rank, ranks = hvd.rank(), hvd.size()
     dataset = open_dataset(plan.dataset)
     if dataset.hash != plan.dataset_hash:
@@ -59,21 +62,54 @@ def _train(plan, heartbeat):
     networks: dict[str, Any] = {}
     told: list[dict[str, Any]] = []
 
-    def report(epoch):
-        if rank == 0:
-            told.append(epoch)
-            checkpoints.write_json(EPOCHS, told)
-
     for network in plan.networks:
         loop = Loop(dataset, network, heartbeat.beat, _encoder(plan, network))
-        state = loop.run(checkpoints, checkpoint_key(plan, network, ranks), plan.resume, report)
+        work = checkpoint_key(plan, network, ranks)
+        board = Board(Folder(f"{plan.boards}/{work}")) if plan.boards and rank == 0 else None
+
+        def report(epoch, board=board):
+            if rank == 0:
+                told.append(epoch)
+                checkpoints.write_json(EPOCHS, told)
+            if board:
+                board.tell(epoch)
+
+        state = loop.run(checkpoints, work, plan.resume, report)
         networks[network.name] = {
             "history": state.history,
             "weights": sha256(b"".join(array.tobytes() for array in state.best)),
-            "model": model_bytes(loop.objective.told(loop.model)) if rank == 0 else None,
+            "model": model_bytes(loop.told()) if rank == 0 else None,
         }
     hvd.shutdown()
     return {"rank": rank, "ranks": ranks, "networks": networks}
+
+
+def _take_a_gpu(local_rank):
+    """Leave this rank the one GPU that Spark assigned to its task (``spark.task.resource.gpu.amount``); where Spark
+    assigns none, the one of its number on this host."""
+    import tensorflow as tf
+    from horovod.spark.task import get_available_devices
+
+    gpus = tf.config.list_physical_devices("GPU")
+    if gpus:
+        mine = gpus[gpu_of(get_available_devices(), local_rank, len(gpus))]
+        tf.config.set_visible_devices(mine, "GPU")
+        tf.config.experimental.set_memory_growth(mine, True)
+
+
+def gpu_of(assigned: Sequence[str], local_rank: int, gpus: int) -> int:
+    """Which of a host's ``gpus`` a rank takes.
+
+    Raises:
+        Refused: there is none for it.
+    """
+    mine = int(assigned[0]) if assigned else local_rank
+    if mine >= gpus:
+        raise Refused(
+            f"Received rank {local_rank} of a host for GPU {mine} of {gpus}; expected a GPU a rank. Ask Spark for one "
+            "a task (spark.task.resource.gpu.amount=1), or train on fewer ranks."
+        )
+    return mine
 
 
 def _encoder(plan, network):

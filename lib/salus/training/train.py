@@ -20,7 +20,7 @@ from salus.training.champion import take_stand
 from salus.training.encoders import newest_encoder, told_of
 from salus.training.launch import run_ranks
 from salus.training.package import INFO, MODEL, SPEC, write_package
-from salus.training.plan import NetworkPlan, TrainingPlan
+from salus.training.plan import BOARDS, NetworkPlan, TrainingPlan
 from salus.training.registry import REGISTRY, Registry, registry_of, tracking_uri
 from salus.training.sample_size import sample_size
 from salus.training.trials import best_trial
@@ -37,6 +37,7 @@ def train(
     force: bool = False,
     is_tuned: bool = False,
     is_pretrained: bool = False,
+    restarts: int = 0,
 ) -> None:
     """Train, where the same was not done before; the models stand in table ``models``.
 
@@ -48,6 +49,7 @@ def train(
         force: train on fewer rows than the task's gate asks for.
         is_tuned: the model takes the best settings of the task's newest search.
         is_pretrained: the model begins from the task's newest encoder.
+        restarts: how often all ranks may begin again from the last checkpoint where one died or hung.
 
     Raises:
         Held: there are fewer rows than the task's gate asks for.
@@ -77,12 +79,20 @@ def train(
     if not resume:
         checkpoints.clear()
     plan = TrainingPlan(
-        dataset.folder.url, dataset.hash, checkpoints.url, tuple(networks), resume, job.tables.warehouse
+        dataset.folder.url,
+        dataset.hash,
+        checkpoints.url,
+        tuple(networks),
+        resume,
+        job.tables.warehouse,
+        f"{job.tables.warehouse}/{BOARDS}",
     )
     job.progress(f"{dataset.split('train').rows:,} samples of {dataset.width} inputs, {ranks} ranks")
     with ThreadPoolExecutor(1) as meanwhile:  # a new SQLite registry takes seconds to make
         opened = meanwhile.submit(registry_of, job, task.id)
-        results = run_ranks(job.spark, plan, ranks, job.progress, debug=bool(os.environ.get("SALUS_DEBUG")))
+        results = run_ranks(
+            job.spark, plan, ranks, job.progress, debug=bool(os.environ.get("SALUS_DEBUG")), restarts=restarts
+        )
     agreed(results, dataset)
     converged(results)
     registry = opened.result()
