@@ -104,7 +104,8 @@ def _people(rows):
     """One row a person, with sorted arrays of structs: collecting first and sorting then is deterministic."""
     is_current = F.col("superseded") == NEVER
     is_death = is_current & (F.col("event.code") == F.xxhash64(F.lit(MEDS_DEATH)))
-    event = F.struct("event.time", "available", "event.code", "superseded", "event.value")
+    # Supersession comes last: what will become of an event must not settle which of two of one time is the last.
+    event = F.struct("event.time", "available", "event.code", "event.value", "superseded")
     span = F.struct("span.start", "span.end", "available", "superseded", "span.payer")
     return rows.groupBy("subject_id").agg(
         F.sort_array(F.collect_list(F.when(F.col("event").isNotNull(), event))).alias("events"),
