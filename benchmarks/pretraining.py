@@ -65,7 +65,7 @@ DRAWS = {500: 8, 5000: 2, None: 1}
 
 DRAWN = 1
 """Seeds the draws. Settings were chosen on others, of another world: a head without hidden layers and a learning rate
-at which a network from chance does as well as it can at so few labels."""
+with which a network from chance does about as well there as with others (0.715; 0.718 with a layer of 16)."""
 
 STEPS_AN_EPOCH, BATCH = 16, 256
 """Batches are of at most ``BATCH`` samples, and of so few labels that an epoch still has that many steps."""

@@ -3,21 +3,14 @@
 import sys
 
 from salus.cohorts.task import Task
-from salus.job import parser, run, spark_job
+from salus.job import of_ranks, parser, run, spark_job
 from salus.training.train import train
 
 
 def main(argv=None):
     """Train on the newest data set of the task."""
     made = parser(__doc__, task=True)
-    made.add_argument("--ranks", type=int, help="Horovod ranks, each in a Spark task of its own (SALUS_RANKS)")
-    made.add_argument("--resume", action="store_true", help="go on from the last checkpoint of a run that did not end")
-    made.add_argument(
-        "--max-restarts",
-        type=int,
-        default=0,
-        help="how often all ranks begin again from the last checkpoint where one died or hung (default: %(default)s)",
-    )
+    of_ranks(made)
     made.add_argument("--tuned", action="store_true", help="take the best settings of the task's newest search (tune)")
     made.add_argument("--pretrained", action="store_true", help="begin from the task's newest encoder (pretrain)")
     made.add_argument(

@@ -1,5 +1,6 @@
 """Random people for the tests of timelines: events with both clocks, coverage spans, and batches made of them."""
 
+import math
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -160,9 +161,19 @@ people = st.builds(
 prediction_times = st.integers(0, LAST_DAY + 50).map(lambda day: day * DAY)
 
 
+def in_order(happened: list[Event]) -> list[Event]:
+    """Events as a timeline has them: of one time, available at one time, those of one code by value, NaN last."""
+
+    def place(event):
+        is_unknown = math.isnan(event.value)
+        return event.time, event.available, event.code, is_unknown, 0 if is_unknown else event.value, event.superseded
+
+    return sorted(happened, key=place)
+
+
 def batch_of(persons: list[Person]) -> pa.RecordBatch:
     """The ``timelines`` rows of ``persons``, as the Spark step orders them."""
-    happened = [sorted(p.events, key=lambda e: (e.time, e.available, e.code, e.superseded, e.value)) for p in persons]
+    happened = [in_order(p.events) for p in persons]
     covered = [sorted(p.spans, key=lambda s: (s.start, s.end, s.available, s.superseded)) for p in persons]
 
     def lists(rows, name, kind):

@@ -49,6 +49,18 @@ def parser(description: str, task: bool = False, as_of: bool = False) -> argpars
     return made
 
 
+def of_ranks(made: argparse.ArgumentParser) -> None:
+    """Add what every job that trains for long is told of its ranks."""
+    made.add_argument("--ranks", type=int, help="Horovod ranks, each in a Spark task of its own (SALUS_RANKS)")
+    made.add_argument("--resume", action="store_true", help="go on from the last checkpoint of a run that did not end")
+    made.add_argument(
+        "--max-restarts",
+        type=int,
+        default=0,
+        help="how often all ranks begin again from the last checkpoint where one died or hung (default: %(default)s)",
+    )
+
+
 class Job:
     """A run of a job: its tables, its settings, and what it tells the ledger and the terminal."""
 

@@ -128,7 +128,6 @@ def done(spark, tmp_path_factory):
         job.tables.replace("timelines", spark.createDataFrame(timelines, TIMELINES))
         job.tables.replace("identity", spark.createDataFrame(identity, IDENTITY))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(pretraining, "run_ranks", watched)
         patch.setattr(training, "run_ranks", watched)
         with pytest.raises(Refused, match=r"submit\.sh pretrain"):
             run("train", training.train, is_pretrained=True)

@@ -240,9 +240,7 @@ def test_ranks_of_which_one_dies_begin_again_from_the_last_checkpoint(spark, pla
             killed[0].kill()
 
     network = replace(plan.networks[0], gradient_compression="fp16", rate_by_ranks="sqrt", warm_up_epochs=1.5)
-    mine = replace(
-        plan, networks=(network,), checkpoints=str(tmp_path / "checkpoints"), boards=str(tmp_path / "boards")
-    )
+    mine = replace(plan, networks=(network,), checkpoints=str(tmp_path / "checkpoints"), warehouse=str(tmp_path))
     first, second = (result["networks"]["tiny"] for result in run_ranks(spark, mine, 2, kill_one, restarts=1))
     again = [line for line in told if "begin again from the last checkpoint; restarts left: 0" in line]
     assert len(again) == 1
@@ -251,7 +249,7 @@ def test_ranks_of_which_one_dies_begin_again_from_the_last_checkpoint(spark, pla
     assert [epoch["epoch"] for epoch in first["history"]] == [*range(1, EPOCHS + 1)]
     assert first["weights"] == second["weights"]
     assert max(epoch["tuning_auroc"] for epoch in first["history"]) > 0.8
-    (board,) = (tmp_path / "boards").iterdir()
+    (board,) = (tmp_path / "_tensorboard").iterdir()
     curves = EventAccumulator(str(board)).Reload()
     assert {"loss", "tuning_loss", "tuning_auroc", "samples_a_second"} <= {*curves.Tags()["tensors"]}
     losses = [float(make_ndarray(each.tensor_proto)) for each in curves.Tensors("tuning_loss")]

@@ -140,6 +140,25 @@ def test_at_every_time_the_highest_known_version_of_each_record_is_visible(spark
     assert checked > 5_000
 
 
+@pytest.mark.parametrize("day", [6, 14, 23])
+def test_what_comes_later_changes_neither_what_was_visible_nor_its_order(spark, built_twice, day):
+    rows, built = built_twice
+    at = micros(EPOCH + timedelta(days=day, hours=1))
+    then = made(spark, [row for row in rows if clock(row["available_time"]) <= at])
+    ties = 0
+    for subject, row in then.items():
+        before, after = (visible(one, at) for one in (row, built[subject]))
+        assert str(before) == str(after)
+        ties += len(before) - len({event[:3] for event in before})
+    assert ties > 0
+
+
+def visible(row, at):
+    """(time, available, code, value) of what ``row`` shows at ``at``, in its order."""
+    events = zip(row["time"], row["available"], row["code"], row["value"], row["superseded"])
+    return [tuple(event) for *event, superseded in events if event[1] <= at < superseded]
+
+
 def test_the_order_of_arrival_and_of_partitions_changes_nothing(built_twice):
     _, built = built_twice
     assert len(built) == 24

@@ -10,7 +10,7 @@ from salus.timelines.blocks import EVENT_COLUMNS
 from salus.timelines.clocks import DAYS_PER_YEAR, NEVER, STATIC
 from salus.timelines.model_inputs import model_inputs, sequence_times
 from salus.timelines.standardise import LOG_YEAR, standardise
-from timeline_cases import CODES, DAY, Event, Person, batch_of, people, prediction_times, samples_of, spec
+from timeline_cases import CODES, DAY, Event, Person, batch_of, in_order, people, prediction_times, samples_of, spec
 
 SPEC = spec()
 SEQUENCE, DAILY = SPEC.sequence, SPEC.daily
@@ -25,7 +25,7 @@ def seen_by(person, at, clock):
     else:
         seen = [e for e in person.events if e.available <= at < e.superseded]
     dated = [e for e in seen if STATIC < e.time <= at]
-    return sorted(dated, key=lambda e: (e.time, e.available, e.code, e.superseded, e.value))
+    return in_order(dated)
 
 
 def slow_sequence(person, at, clock):

@@ -66,6 +66,18 @@ def test_what_became_known_after_the_prediction_changes_no_input(person, at, dat
     np.testing.assert_array_equal(after, before)
 
 
+@given(st.floats(-50, 50, width=32), st.floats(-50, 50, width=32), st.tuples(later, later))
+def test_which_of_two_results_of_one_time_is_the_last_hangs_on_nothing_that_becomes_of_them(one, other, ends):
+    at = 100
+    now = [dataclasses.replace(_lab(), value=value) for value in (one, other)]
+    then = [dataclasses.replace(lab, superseded=at + end) for lab, end in zip(now, ends)]
+    before, after = (
+        model_inputs(batch_of([Person(labs)]), np.array([0]), np.array([at]), SPEC) for labs in (now, then)
+    )
+    assert before["inputs"][0, SPEC.names.index("lab.last")] == max(one, other)
+    same_blocks(after, before)
+
+
 def test_the_priced_leak_does_see_what_came_later():
     """Else the price would be nothing by construction."""
     at = 100

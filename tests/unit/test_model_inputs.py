@@ -16,7 +16,19 @@ from salus.timelines.model_inputs import last_times, model_inputs
 from salus.timelines.recency import MEDS_BIRTH_HASH, data_through
 from salus.timelines.spec import FeatureSpec
 from salus.timelines.standardise import baseline, standardise
-from timeline_cases import CODES, DAY, Event, Person, batch_of, people, prediction_times, same_blocks, samples_of, spec
+from timeline_cases import (
+    CODES,
+    DAY,
+    Event,
+    Person,
+    batch_of,
+    in_order,
+    people,
+    prediction_times,
+    same_blocks,
+    samples_of,
+    spec,
+)
 
 SPEC = spec()
 
@@ -83,7 +95,7 @@ def is_unusual(value, low, high):
 
 
 def slow_numbers(name, mine, at):
-    mine = sorted(mine, key=lambda e: (e.time, e.available, e.code, e.superseded, e.value))
+    mine = in_order(mine)
     found = {f"{name}.last": mine[-1].value if mine else math.nan, f"{name}.days_since_last": since_last(mine, at)}
     for days in SPEC.numeric_windows_days:
         within = [e for e in mine if e.time >= at - days * DAY]

@@ -104,9 +104,9 @@ def _people(rows):
     """One row a person, with sorted arrays of structs: collecting first and sorting then is deterministic."""
     is_current = F.col("superseded") == NEVER
     is_death = is_current & (F.col("event.code") == F.xxhash64(F.lit(MEDS_DEATH)))
-    # Supersession comes last: what will become of an event must not settle which of two of one time is the last.
+    # Supersession comes last: what becomes of a fact later must not settle which of two that are alike is the last.
     event = F.struct("event.time", "available", "event.code", "event.value", "superseded")
-    span = F.struct("span.start", "span.end", "available", "superseded", "span.payer")
+    span = F.struct("span.start", "span.end", "available", "span.payer", "superseded")
     return rows.groupBy("subject_id").agg(
         F.sort_array(F.collect_list(F.when(F.col("event").isNotNull(), event))).alias("events"),
         F.sort_array(F.collect_list(F.when(F.col("span").isNotNull(), span))).alias("spans"),

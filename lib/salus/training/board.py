@@ -10,19 +10,30 @@ import tensorflow as tf
 
 from salus.datasets.folder import Folder
 
+BOARDS = "_tensorboard"
+"""The folder of a warehouse that ``tensorboard --logdir`` is given."""
+
 CURVES = ("loss", "samples_a_second", "rank_waited_seconds", "rank_memory_mb")
 """What is shown beside the tuning split's figures."""
 
 
 class Board:
-    """The log of one network, whole in ``folder`` after each epoch; a resumed training adds a file of its own.
+    """The log of one network, whole in its folder after each epoch.
 
     TensorFlow writes to a local disk, so the file is made there and put in its place as it grows, on whatever storage
     that is.
+
+    Args:
+        warehouse: whose folder ``BOARDS`` it goes to.
+        work: names the training, see ``checkpoint_key``.
+        resume: go on from what is there; else that is removed.
     """
 
-    def __init__(self, folder: Folder):
-        self._folder, self._local = folder, tempfile.TemporaryDirectory(prefix="salus-board-")
+    def __init__(self, warehouse: str, work: str, resume: bool):
+        self._folder = Folder(f"{warehouse}/{BOARDS}/{work}")
+        if not resume:
+            self._folder.clear()
+        self._local = tempfile.TemporaryDirectory(prefix="salus-board-")
         self._writer = tf.summary.create_file_writer(self._local.name)
 
     def tell(self, epoch: Mapping[str, Any]) -> None:

@@ -10,10 +10,6 @@ CODES = "codes"
 """In the place of a label's kind: the network is pre-trained, and learns people's own codes."""
 
 
-BOARDS = "_tensorboard"
-"""The folder of a warehouse that ``tensorboard --logdir`` is given."""
-
-
 @dataclass(frozen=True)
 class NetworkPlan:
     """One network to train.
@@ -100,8 +96,7 @@ class TrainingPlan:
         checkpoints: folder of the checkpoints, on storage that all ranks share.
         networks: what to train.
         resume: go on from the checkpoints, where there are any.
-        warehouse: under which the networks' encoders lie.
-        boards: folder of TensorBoard's logs; empty = none are kept.
+        warehouse: under which the networks' encoders lie and TensorBoard's logs go; empty = neither.
         hang_seconds: a rank that does nothing for so long is killed.
         start_seconds: the same, before its first step.
     """
@@ -112,7 +107,6 @@ class TrainingPlan:
     networks: tuple[NetworkPlan, ...]
     resume: bool = False
     warehouse: str = ""
-    boards: str = ""
     hang_seconds: float = 40.0
     start_seconds: float = 300.0
 

@@ -4,7 +4,6 @@ The encoder is a package as a model's is, and a row of table ``models``, ``<task
 begins from the newest.
 """
 
-import os
 from dataclasses import asdict
 
 from salus.cohorts.task import Task
@@ -14,10 +13,8 @@ from salus.datasets.pretraining import READS, write_sequences
 from salus.storage.ledger import now
 from salus.timelines.blocks import EVENT_CODES
 from salus.training.encoders import encoder_plan, spec_of_sequences
-from salus.training.launch import run_ranks
-from salus.training.plan import BOARDS, TrainingPlan
 from salus.training.registry import registry_of, tracking_uri
-from salus.training.train import CHECKPOINTS, agreed, best_epoch, converged, registered
+from salus.training.train import CHECKPOINTS, best_epoch, registered, trained
 
 
 def pretrain(job, task: Task, resume: bool = False, ranks: int | None = None, restarts: int = 0) -> None:
@@ -42,17 +39,9 @@ def pretrain(job, task: Task, resume: bool = False, ranks: int | None = None, re
     tracking_uri(job.tables.warehouse, job.settings.tracking_uri)  # refused before anything is trained
     dataset = write_sequences(job, task, spec)
     checkpoints = Folder(f"{job.tables.warehouse}/{CHECKPOINTS}/{network.name}")
-    if not resume:
-        checkpoints.clear()
-    boards = f"{job.tables.warehouse}/{BOARDS}"
-    plan = TrainingPlan(dataset.folder.url, dataset.hash, checkpoints.url, (network,), resume, boards=boards)
     sequences, events = dataset.split("train").rows, spec.blocks[EVENT_CODES]
     job.progress(f"{sequences:,} sequences of up to {events.size} events of {events.ids - 1} codes, {ranks} ranks")
-    results = run_ranks(
-        job.spark, plan, ranks, job.progress, debug=bool(os.environ.get("SALUS_DEBUG")), restarts=restarts
-    )
-    agreed(results, dataset)
-    converged(results)
+    results = trained(job, dataset, [network], checkpoints, resume, ranks, restarts)
     row = registered(job, task, dataset, {}, network, results, registry_of(job, task.id))
     job.tables.append("models", job.tables.frame("models", [row | {"trained_at": now()}]))
     checkpoints.clear()

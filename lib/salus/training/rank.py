@@ -65,7 +65,7 @@ def _train(plan, heartbeat):
     for network in plan.networks:
         loop = Loop(dataset, network, heartbeat.beat, _encoder(plan, network))
         work = checkpoint_key(plan, network, ranks)
-        board = Board(Folder(f"{plan.boards}/{work}")) if plan.boards and rank == 0 else None
+        board = Board(plan.warehouse, work, plan.resume) if plan.warehouse and rank == 0 else None
 
         def report(epoch, board=board):
             if rank == 0:

@@ -3,7 +3,7 @@
 import json
 import math
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from datetime import timedelta
@@ -20,7 +20,7 @@ from salus.training.champion import take_stand
 from salus.training.encoders import newest_encoder, told_of
 from salus.training.launch import run_ranks
 from salus.training.package import INFO, MODEL, SPEC, write_package
-from salus.training.plan import BOARDS, NetworkPlan, TrainingPlan
+from salus.training.plan import NetworkPlan, TrainingPlan
 from salus.training.registry import REGISTRY, Registry, registry_of, tracking_uri
 from salus.training.sample_size import sample_size
 from salus.training.trials import best_trial
@@ -76,25 +76,10 @@ def train(
         return
     tracking_uri(job.tables.warehouse, job.settings.tracking_uri)  # refused before anything is trained
     checkpoints = Folder(f"{job.tables.warehouse}/{CHECKPOINTS}/{task.id}")
-    if not resume:
-        checkpoints.clear()
-    plan = TrainingPlan(
-        dataset.folder.url,
-        dataset.hash,
-        checkpoints.url,
-        tuple(networks),
-        resume,
-        job.tables.warehouse,
-        f"{job.tables.warehouse}/{BOARDS}",
-    )
     job.progress(f"{dataset.split('train').rows:,} samples of {dataset.width} inputs, {ranks} ranks")
     with ThreadPoolExecutor(1) as meanwhile:  # a new SQLite registry takes seconds to make
         opened = meanwhile.submit(registry_of, job, task.id)
-        results = run_ranks(
-            job.spark, plan, ranks, job.progress, debug=bool(os.environ.get("SALUS_DEBUG")), restarts=restarts
-        )
-    agreed(results, dataset)
-    converged(results)
+        results = trained(job, dataset, networks, checkpoints, resume, ranks, restarts)
     registry = opened.result()
     notes = {"sample_size": size.told() if size else None, "tuned": asdict(best) if best else None}
     begun = {"pretrained": told_of(job.tables.warehouse, encoder)} if encoder else {}
@@ -116,6 +101,40 @@ def train(
         epochs=kept["epoch"],
         **{name: figure for name, figure in kept.items() if name.startswith("tuning_")},
     )
+
+
+def trained(
+    job,
+    dataset: Dataset,
+    networks: Sequence[NetworkPlan],
+    checkpoints: Folder,
+    resume: bool,
+    ranks: int,
+    restarts: int,
+) -> list[dict[str, Any]]:
+    """What the ranks ended with, in their order: they agree, and every network has converged.
+
+    Args:
+        job: the run.
+        dataset: what is learnt from.
+        networks: what to train, one after the other.
+        checkpoints: emptied first, unless ``resume`` goes on from what is there.
+        ranks, restarts: how many there are, and how often they may begin again.
+
+    Raises:
+        Refused: training diverged, or there are fewer task slots than ranks.
+        EnvironmentFault: a rank died or hung, or the ranks disagree.
+    """
+    if not resume:
+        checkpoints.clear()
+    plan = TrainingPlan(
+        dataset.folder.url, dataset.hash, checkpoints.url, tuple(networks), resume, job.tables.warehouse
+    )
+    debug = bool(os.environ.get("SALUS_DEBUG"))
+    results = run_ranks(job.spark, plan, ranks, job.progress, debug, restarts)
+    agreed(results, dataset)
+    converged(results)
+    return results
 
 
 def networks_of(
