@@ -42,9 +42,11 @@ class Daemon:
                 text=True,
             )
         )
-        ending.callback(self._process.kill)
         self._lines, self._more = [], threading.Condition()
-        threading.Thread(target=self._read, daemon=True).start()
+        reader = threading.Thread(target=self._read, daemon=True)
+        reader.start()
+        ending.callback(reader.join)  # Popen closes what it reads from
+        ending.callback(self._process.kill)
 
     def _read(self):
         for line in self._process.stderr:

@@ -10,6 +10,7 @@ import signal
 from dataclasses import replace
 from types import SimpleNamespace
 
+import keras
 import numpy as np
 import psutil
 import pytest
@@ -254,6 +255,31 @@ def test_ranks_of_which_one_dies_begin_again_from_the_last_checkpoint(spark, pla
     assert {"loss", "tuning_loss", "tuning_auroc", "samples_a_second"} <= {*curves.Tags()["tensors"]}
     losses = [float(make_ndarray(each.tensor_proto)) for each in curves.Tensors("tuning_loss")]
     assert losses[-1] == pytest.approx(first["history"][-1]["tuning_loss"], rel=1e-5)
+
+
+def test_two_ranks_end_where_one_does_on_the_same_global_batch(spark, plan, tmp_path):
+    """Of all samples at once, so that it is the same batch in whatever order each rank reads; without dropout.
+
+    Adam divides a gradient by its own size, so where the samples' gradients cancel it makes steps of what rounding
+    left: 20 steps of 0.02 come up to 0.4 far, and may end 0.002 apart.
+    """
+    network = replace(
+        plan.networks[0], dropout=0.0, batch_size=ROWS["train"], epochs=20, patience=20, learning_rate=0.02
+    )
+    one, two = (
+        run_ranks(spark, replace(plan, networks=(network,), checkpoints=str(tmp_path / f"{ranks}")), ranks, print)[0]
+        for ranks in (1, 2)
+    )
+    ended = []
+    for ranks, result in enumerate((one, two), start=1):
+        file = tmp_path / f"{ranks}.keras"
+        file.write_bytes(result["networks"]["tiny"]["model"])
+        ended.append(keras.saving.load_model(file, compile=False))
+    losses = [[epoch["tuning_loss"] for epoch in result["networks"]["tiny"]["history"]] for result in (one, two)]
+    assert losses[0] == pytest.approx(losses[1], rel=1e-5)
+    assert losses[0][-1] < losses[0][0]
+    for first, second in zip(*(model.get_weights() for model in ended), strict=True):
+        np.testing.assert_allclose(first, second, rtol=1e-4, atol=2e-3)
 
 
 def test_more_ranks_than_task_slots_are_refused_at_once(spark, plan):
