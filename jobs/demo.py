@@ -15,6 +15,7 @@ import timelines
 import train
 from salus.cohorts.task import Task
 from salus.evaluation.truth import demo_truth
+from salus.explanation.explain import explain
 from salus.job import parser, run, spark_job
 from salus.quality.quality import quality
 from salus.report import summary
@@ -52,6 +53,8 @@ def main(argv=None):
         timelines.main(where)
         for phase in (cohort, export, train, evaluate):
             phase.main([*where, of_task])
+        with spark_job("explain", args) as explained:
+            explain(explained, task)
         for phase in (score, report):
             phase.main([*where, of_task, of_date])
         print(f"\n{summary(Tables(job.spark, job.settings.warehouse), task.id, args.as_of)}", flush=True)

@@ -101,12 +101,13 @@ def simulated():
     return people, samples
 
 
-def package(folder, feature, weight, spec=SPEC_OF_WORLD, **info):
-    """A network that looks at one feature only, as a package; returns its hash."""
+def package(folder, feature, weight, spec=SPEC_OF_WORLD, beside=(), **info):
+    """A network that looks at one feature, and at those ``beside``, as a package; returns its hash."""
     given = keras.Input((spec.width,), name="inputs")
     model = keras.Model({"inputs": given}, keras.layers.Dense(1)(given))
     kernel = np.zeros((spec.width, 1), np.float32)
-    kernel[spec.names.index(feature)] = weight
+    for name, size in ((feature, weight), *beside):
+        kernel[spec.names.index(name)] = size
     model.set_weights([kernel, np.array([0.2], np.float32)])
     content = {"model.keras": model_bytes(model), "spec.json": spec.to_json().encode()}
     return write_package(folder, content | {"training.json": json.dumps(info).encode()})

@@ -12,6 +12,7 @@ from salus.cohorts.task import Task
 from salus.errors import Refused
 from salus.report import summary
 from salus.report.distribution import distribution
+from salus.report.importances import explained
 from salus.report.intake import intake
 from salus.report.measured import measures
 from salus.report.night import night
@@ -36,6 +37,7 @@ PLOTS = {
     "usefulness": 1,
     "subgroups": 1,
     "stability": 1,
+    "importances": 2,
     "distribution": 1,
     "people": 1,
     "provenance": 1,
@@ -228,6 +230,32 @@ def evaluations():
     ]
 
 
+def importance(rank, feature, version="2", **dependence):
+    return {
+        "task_id": TASK,
+        "model_version": version,
+        "rank": rank,
+        "feature": feature,
+        "code": "MEDS_BIRTH",
+        "contribution": 0.5 / rank,
+        "low": 0.45 / rank,
+        "high": 0.55 / rank,
+        "raises": 0.6,
+        "among_reasons": 0.8,
+        "people": 40,
+        "rows": 800,
+        "run_id": "explain-1",
+        **{f"dependence_{name}": curve for name, curve in dependence.items()},
+    }
+
+
+IMPORTANCES = [
+    importance(2, "Of <i>another</i> kind: event"),
+    importance(1, "Age <b>", x=[40.0, 80.0], y=[0.1, 0.2], low=[0.05, 0.1], high=[0.2, 0.4]),
+    importance(1, "Of the model before", version="1"),
+]
+
+
 def run(job, run_id, minute, seconds, status="succeeded", figures=None, **arguments):
     return {
         "run_id": run_id,
@@ -271,6 +299,7 @@ def filled(spark, tmp_path_factory):
         "quarantine": QUARANTINE,
         "scores": SCORES + OTHERS,
         "evaluations": evaluations(),
+        "importances": IMPORTANCES,
         "runs": RUNS,
         "score_runs": [
             score_run("score-2", TASK, AS_OF, 199, 22),
@@ -358,6 +387,12 @@ def test_measures_are_of_the_newest_evaluation_on_people_held_out(filled):
     assert subgroups["sex: female"]["auroc_gap"].value == -0.1
 
 
+def test_what_a_model_goes_by_is_told_of_the_model_that_scored(filled):
+    found = explained(filled, TASK, "2")
+    assert [(row["rank"], row["feature"]) for row in found] == [(1, "Age <b>"), (2, "Of <i>another</i> kind: event")]
+    assert explained(filled, TASK, "3") == []
+
+
 def test_the_night_is_the_published_one(filled):
     found = night(filled, TASK, AS_OF)
     assert (found.run_id, found.eligible, found.scored, found.not_scored) == ("score-2", 199, 177, 22)
@@ -406,7 +441,7 @@ def test_an_empty_warehouse_has_a_report_of_what_to_run(tables):
         for block in section.blocks
         if block.kind == "missing"
     ]
-    shown = ["score", "evaluate", "ingest", "quality", "cohort", *["evaluate"] * 5, "score", "score", "demo"]
+    shown = ["score", "evaluate", "ingest", "quality", "cohort", *["evaluate"] * 5, "explain", "score", "score", "demo"]
     assert jobs == shown
     assert summary(tables, TASK, AS_OF).count("–") == 16
 

@@ -15,6 +15,7 @@ from salus.report import words
 from salus.report.attrition import Step, attrition_section
 from salus.report.discrimination import discrimination_section
 from salus.report.distribution import BARS, WIDTHS, Distribution, TierOfNight, bar_width, distribution_section
+from salus.report.importances import importances_section
 from salus.report.intake import Delivered, Intake, Refusal, intake_section
 from salus.report.measured import Measure
 from salus.report.night import Night
@@ -530,13 +531,14 @@ def test_what_is_not_there_yet_names_the_job_that_makes_it():
         usefulness_section({}),
         subgroups_section({}),
         stability_section({}),
+        importances_section([]),
         distribution_section(None),
         people_section([], AS_OF),
         provenance_section([], {}, {}, {}),
     ]
     html = render(replace(example(), sections=empty))
     said = re.findall(r"not yet available: run <code>(\w+)</code>", html)
-    assert said == ["score", "evaluate", "ingest", "cohort", *["evaluate"] * 5, "score", "score", "demo"]
+    assert said == ["score", "evaluate", "ingest", "cohort", *["evaluate"] * 5, "explain", "score", "score", "demo"]
     assert len(html) < 40_000, "a page without a plot needs no plotly"
 
 

@@ -39,8 +39,6 @@ def asked(
     Returns:
         The rows by person and time, and of each question the logits before calibration, float64 (rows,).
     """
-    row = F.struct(*ROW)
-    people = rows.groupBy("subject_id").agg(F.sort_array(F.collect_list(row)).alias("samples"))
     answers = [f"logit_{place}" for place in range(len(questions))]
     kinds = [
         "subject_id long",
@@ -50,7 +48,7 @@ def asked(
         "observed_days float",
         *(f"{n} double" for n in answers),
     ]
-    found = timelines.join(F.broadcast(people), "subject_id").mapInArrow(_answers(questions, answers), ", ".join(kinds))
+    found = with_samples(rows, timelines).mapInArrow(_answers(questions, answers), ", ".join(kinds))
     table = found.toArrow().sort_by([("subject_id", "ascending"), ("prediction_time", "ascending")])
     labels, weights, days = (table[name].to_numpy().astype(np.float64) for name in ROW[1:])
     sample = Sample(
@@ -59,13 +57,24 @@ def asked(
     return sample, [table[name].to_numpy() for name in answers]
 
 
+def with_samples(rows: DataFrame, timelines: DataFrame) -> DataFrame:
+    """``timelines`` of the people of ``rows`` (what ``held_out_rows`` gave), with their rows by time as ``samples``."""
+    people = rows.groupBy("subject_id").agg(F.sort_array(F.collect_list(F.struct(*ROW))).alias("samples"))
+    return timelines.join(F.broadcast(people), "subject_id")
+
+
+def samples_of(batch: pa.RecordBatch) -> tuple[np.ndarray, np.ndarray, pa.StructArray]:
+    """Of a batch of ``with_samples``: the place of each sample's person, its prediction time, and ``ROW`` of each."""
+    samples = batch.column("samples")
+    row = np.repeat(np.arange(batch.num_rows), np.diff(samples.offsets.to_numpy()))
+    flat = samples.flatten()
+    return row, flat.field("prediction_time").to_numpy(), flat
+
+
 def _answers(questions, names):
     def answer(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         for batch in batches:
-            samples = batch.column("samples")
-            row = np.repeat(np.arange(batch.num_rows), np.diff(samples.offsets.to_numpy()))
-            flat = samples.flatten()
-            at = flat.field("prediction_time").to_numpy()
+            row, at, flat = samples_of(batch)
             logits = []
             for package, clock in questions:
                 spec = opened(package.value).spec

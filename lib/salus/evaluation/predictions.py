@@ -255,16 +255,16 @@ def collected(
         column("weight"),
         column("observed_days"),
         tuple(column(f"logit_{i}") for i in range(models)),
-        tuple(_matrix(table[f"curve_{i}"]) for i in range(models) if f"curve_{i}" in table.column_names),
+        tuple(matrix(table[f"curve_{i}"]) for i in range(models) if f"curve_{i}" in table.column_names),
         column("true"),
         column("attainable"),
         {} if timelines is None else _attributes(table),
-        dict(zip(recorded, _matrix(table["recorded"]).T)) if "recorded" in table.column_names else {},
+        dict(zip(recorded, matrix(table["recorded"]).T)) if "recorded" in table.column_names else {},
     )
 
 
-def _matrix(column: pa.ChunkedArray) -> np.ndarray:
-    """Lists of equal length as a matrix."""
+def matrix(column: pa.ChunkedArray) -> np.ndarray:
+    """Lists of equal length as a matrix, (0, 1) where there are none."""
     lists = column.combine_chunks()
     flat = lists.flatten().to_numpy(zero_copy_only=False)
     return flat.reshape(len(lists), -1) if len(lists) else np.empty((0, 1), np.float32)

@@ -13,14 +13,17 @@ than most: whoever's contributions do not sum well enough is taken again with mo
 
 import math
 from collections.abc import Mapping
+from functools import lru_cache
 
 import keras
 import numpy as np
 import tensorflow as tf
 
 from salus.evaluation.inference import padded
+from salus.evaluation.predictions import opened
 from salus.models.parts import CODE_EMBEDDING
 from salus.timelines.blocks import EVENT_CODES, taken
+from salus.timelines.standardise import baseline
 
 STEPS = (16, 64, 256, 1024)
 """Points on the line: everybody at the first, and whoever is not yet complete at the next."""
@@ -139,6 +142,13 @@ class IntegratedGradients:
             }
 
         return summed_gradient
+
+
+@lru_cache(maxsize=2)
+def gradients(archive: bytes) -> IntegratedGradients:
+    """Those of a packed package's network, compiled once a process."""
+    package = opened(archive)
+    return IntegratedGradients(package.model, baseline(package.spec))
 
 
 def total_of(contributions: Mapping[str, np.ndarray]) -> np.ndarray:

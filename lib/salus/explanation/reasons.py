@@ -107,6 +107,17 @@ def by_reason(contributions: Mapping[str, np.ndarray], raw: Mapping[str, np.ndar
     return np.concatenate(parts, axis=1)
 
 
+def by_name(contributions: np.ndarray, raw: Mapping[str, np.ndarray], spec: FeatureSpec) -> np.ndarray:
+    """What ``by_reason`` gave, of each of ``names_told``: float64 (people, names), an event's at its code."""
+    features, sequence = len(spec.features), spec.sequence
+    if sequence is None:
+        return contributions
+    after = features + sequence.length
+    of_codes = np.zeros((len(contributions), len(sequence.codes) + 1))  # PADDING first
+    np.add.at(of_codes, (np.arange(len(of_codes))[:, None], raw[EVENT_CODES]), contributions[:, features:after])
+    return np.concatenate([contributions[:, :features], of_codes[:, 1:], contributions[:, after:]], axis=1)
+
+
 def reasons(
     contributions: np.ndarray,
     raw: Mapping[str, np.ndarray],
@@ -133,7 +144,7 @@ def reasons(
     counts = np.diff(offsets)
     person = np.repeat(np.arange(len(contributions)), counts)
     name, value, time = _told(reason, person, raw, last_times, event_times, as_of, spec)
-    labels, codes, units = zip(*_names(spec))
+    labels, codes, units = zip(*names_told(spec))
     contribution = contributions[person, reason]
     columns = [
         pa.array(np.arange(reason.size) - np.repeat(offsets[:-1], counts) + 1, pa.int32()),
@@ -148,9 +159,9 @@ def reasons(
     return pa.ListArray.from_arrays(pa.array(offsets), pa.StructArray.from_arrays(columns, fields=list(REASON_TYPE)))
 
 
-def _names(spec):
+def names_told(spec: FeatureSpec) -> list[tuple[str, str, str | None]]:
     """Label, code and unit of everything that can be a reason: features, then codes, then channels."""
-    names = [(each.label, each.code, each.unit) for each in spec.features]
+    names: list[tuple[str, str, str | None]] = [(each.label, each.code, each.unit) for each in spec.features]
     if spec.sequence is not None:
         names += [(f"{label}: event", code, None) for label, code in zip(spec.sequence.labels, spec.sequence.codes)]
     if spec.daily is not None:
@@ -161,7 +172,7 @@ def _names(spec):
 
 
 def _told(reason, person, raw, last_times, event_times, as_of, spec):
-    """Of each reason: its place among ``_names``, its value, and its time; STATIC = no event stands behind it."""
+    """Of each reason: its place among ``names_told``, its value, and its time; STATIC = no event stands behind it."""
     features = len(spec.features)
     name, value = reason.copy(), np.full(reason.size, np.nan)
     time = np.full(reason.size, STATIC)

@@ -12,6 +12,7 @@ from salus.report.discrimination import discrimination_section
 from salus.report.distribution import distribution, distribution_section
 from salus.report.estimates import estimates_section
 from salus.report.folds import cross_validated, folds_section
+from salus.report.importances import explained, importances_section
 from salus.report.incidence import incidence_section
 from salus.report.intake import intake, intake_section
 from salus.report.measured import Measures, apart, measures
@@ -91,6 +92,7 @@ def _sections(tables: Tables, task: Task, as_of: date, found: Found) -> list[Sec
         *([treatment_section(found.arms)] if task.treatment is not None else []),
         *folds_section(cross_validated(tables, task.id)),
         *refits_section(refitted(tables, task.id, scoring.model_version if scoring else None)),
+        importances_section(explained(tables, task.id, scoring.model_version if scoring else None), told),
         distribution_section(distribution(tables, task.id, as_of, told), told),
         people_section(highest(tables, task.id, as_of, told), as_of, told),
         provenance_section(

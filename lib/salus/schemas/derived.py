@@ -6,6 +6,7 @@ from salus.schemas.fields import (
     BOOLEAN,
     DATE,
     DOUBLE,
+    DOUBLES,
     FLOATS,
     INT,
     LONG,
@@ -296,5 +297,28 @@ REFITS = StructType(
         field("highest", DOUBLE, "the same"),
         field("people", LONG, "people measured", True),
         field("run_id", STRING, "the run that measured it", True),
+    ]
+)
+
+IMPORTANCES = StructType(
+    [
+        field("task_id", STRING, "task", True),
+        field("model_version", STRING, "of the model that is explained", True),
+        field("rank", INT, "1 = what contributes most", True),
+        field("feature", STRING, "the feature's name, readable", True),
+        field("code", STRING, "the code or code group behind it", True),
+        field("unit", STRING, "of its values"),
+        field("contribution", DOUBLE, "mean size on the logit, or the logarithm of the estimate", True),
+        field("low", DOUBLE, "2.5 % bound"),
+        field("high", DOUBLE, "97.5 % bound"),
+        field("raises", DOUBLE, "share of the predictions that it moves in which it raises the score", True),
+        field("among_reasons", DOUBLE, "share of predictions in which it is one of the reasons", True),
+        field("dependence_x", DOUBLES, "values of the feature, where its dependence was looked at"),
+        field("dependence_y", DOUBLES, "mean of what is told if everybody of whom it is known had that value"),
+        field("dependence_low", DOUBLES, "what a tenth of the predictions are below"),
+        field("dependence_high", DOUBLES, "what a tenth of the predictions are above"),
+        field("people", LONG, "people asked about", True),
+        field("rows", LONG, "predictions", True),
+        field("run_id", STRING, "the run that explained it", True),
     ]
 )

@@ -19,7 +19,7 @@ from pyspark.sql.types import (
 
 LONG, INT, FLOAT, DOUBLE, STRING = LongType(), IntegerType(), FloatType(), DoubleType(), StringType()
 BOOLEAN, DATE, TIME, MONEY = BooleanType(), DateType(), TimestampNTZType(), DecimalType(18, 4)
-LONGS, FLOATS, STRINGS = ArrayType(LONG), ArrayType(FLOAT), ArrayType(STRING)
+LONGS, FLOATS, DOUBLES, STRINGS = ArrayType(LONG), ArrayType(FLOAT), ArrayType(DOUBLE), ArrayType(STRING)
 VERSIONS, MEASURES = MapType(STRING, LONG), MapType(STRING, DOUBLE)
 
 

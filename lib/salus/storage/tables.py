@@ -33,6 +33,7 @@ PARTITIONED_BY = {
     "evaluations": ["task_id"],
     "folds": ["task_id"],
     "refits": ["task_id"],
+    "importances": ["task_id"],
     "demo_truth": ["task_id"],
 }
 STATISTICS_ON = ("source_subject_id", "subject_id", "time", "record_id")
