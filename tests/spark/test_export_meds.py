@@ -1,7 +1,7 @@
 """A MEDS export is what the meds package calls one, es-aces reads it, and either of two clocks can be its time."""
 
 import json
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import pyarrow.parquet as pq
 import pytest
@@ -14,9 +14,10 @@ from omegaconf import OmegaConf
 from salus.cohorts.task import Task
 from salus.datasets.meds import export_meds
 from salus.errors import Refused
+from salus.privacy.shift import shift_days
 from salus.schemas import VOID_CODE
 
-DAY = datetime(2020, 1, 1)
+DAY, KEY = datetime(2020, 1, 1), b"k" * 32
 # subject 2 is known as 3 too; record 12 was replaced, record 13 withdrawn
 EVENTS = [
     # subject, record, version, ordinal, time, available, code, value
@@ -35,7 +36,7 @@ EVENTS = [
 
 @pytest.fixture(scope="module")
 def exported(spark, tmp_path_factory):
-    """Both exports of one small warehouse: folders by clock."""
+    """Exports of one small warehouse: folders by clock, and one with shifted dates."""
     from argparse import Namespace
 
     from salus.job import spark_job
@@ -45,6 +46,7 @@ def exported(spark, tmp_path_factory):
         _fill(job.tables)
         for clock in ("time", "available"):
             export_meds(job, Task.load("admission_90d"), str(folder / clock), clock)
+        export_meds(job, Task.load("admission_90d"), str(folder / "shifted"), "time", KEY)
         with pytest.raises(Refused, match="empty folder"):
             export_meds(job, Task.load("admission_90d"), str(folder / "time"), "time")
     return folder
@@ -120,6 +122,19 @@ def test_by_the_available_clock_an_event_stands_when_it_was_known(exported):
         (2, datetime(1960, 1, 1), "MEDS_BIRTH", None),
         (2, datetime(2020, 2, 2), "LAB/B", None),
     ]
+
+
+def test_shifted_dates_keep_each_persons_intervals_and_move_their_labels_alike(exported):
+    moved = {subject: timedelta(days=shift_days(KEY, subject)) for subject in (1, 2)}
+    assert moved[1] != moved[2]
+    assert data(exported / "shifted") == [
+        (subject, time and time + moved[subject], *rest) for subject, time, *rest in data(exported / "time")
+    ]
+    labels = pq.read_table(exported / "shifted" / "labels" / "admission_90d.parquet").to_pylist()
+    assert [row["prediction_time"] for row in labels] == [DAY + moved[1]]
+    assert json.loads((exported / "shifted" / "metadata" / "dataset.json").read_text())["etl_name"].endswith(
+        "--shift-dates"
+    )
 
 
 def test_metadata_name_every_code_every_person_and_the_labels(exported):

@@ -37,6 +37,8 @@ from salus.cohorts.splits import split_people
 from salus.cohorts.task import Task
 from salus.datasets.folder import Folder
 from salus.errors import Refused
+from salus.privacy.pseudonyms import pads
+from salus.privacy.shift import shifted
 from salus.schemas import VOID_CODE
 from salus.storage.ledger import code_version
 
@@ -46,7 +48,7 @@ CLOCKS = ("time", "available")
 WRITTEN = "shard string, rows long"
 
 
-def export_meds(job, task: Task, url: str, clock: str) -> None:
+def export_meds(job, task: Task, url: str, clock: str, shift_key: bytes | None = None) -> None:
     """Write a MEDS data set into the new folder ``url``: data, codes, splits, the task's labels where it has some.
 
     Args:
@@ -54,6 +56,7 @@ def export_meds(job, task: Task, url: str, clock: str) -> None:
         task: whose shares split the people, and whose cohort gives the labels.
         url: a folder that is empty or does not exist yet.
         clock: one of ``CLOCKS``.
+        shift_key: the site's key, by which every person's times are moved (``salus.privacy.shift``); None = they stay.
 
     Raises:
         Refused: something lies in the folder already.
@@ -62,7 +65,9 @@ def export_meds(job, task: Task, url: str, clock: str) -> None:
     if folder.names():
         raise Refused(f"Received the output {url}, in which files lie; expected an empty folder. Name a new one.")
     tables = job.tables
-    events = current_events(tables.read("events"), tables.read("records"), tables.read("identity"), clock).persist()
+    moved = partial(_moved, key=shift_key)
+    current = current_events(tables.read("events"), tables.read("records"), tables.read("identity"), clock)
+    events = moved(current, "time").persist()
     count = events.count()
     shards = max(1, -(-count // EVENTS_A_SHARD))
     placed = events.repartition(shards, "subject_id").sortWithinPartitions(
@@ -75,15 +80,15 @@ def export_meds(job, task: Task, url: str, clock: str) -> None:
     _put(folder, subject_splits_filepath, splits.select("subject_id", "split"), SubjectSplitSchema)
     labels = tables.read(f"cohorts/{task.id}").where("boolean_value IS NOT NULL")
     if not labels.isEmpty():
-        rows = labels.select("subject_id", "prediction_time", "boolean_value").orderBy("subject_id", "prediction_time")
-        _put(folder, f"labels/{task.id}.parquet", rows, LabelSchema)
+        rows = moved(labels.select("subject_id", "prediction_time", "boolean_value"), "prediction_time")
+        _put(folder, f"labels/{task.id}.parquet", rows.orderBy("subject_id", "prediction_time"), LabelSchema)
     # The description comes last: a folder without it is no finished data set.
     _parent(folder, dataset_metadata_filepath)[0].write_json(
         "dataset.json",
         DatasetMetadataSchema(
             dataset_name=f"salus/{job.settings.site}",
             dataset_version=str(max(tables.versions(("events",)).values(), default=0)),
-            etl_name=f"salus export --clock {clock}",
+            etl_name=f"salus export --clock {clock}{'' if shift_key is None else ' --shift-dates'}",
             etl_version=code_version(),
             meds_version=MEDS_VERSION,
             code_modifier_columns=["unit"],
@@ -121,6 +126,14 @@ def current_events(events: DataFrame, records: DataFrame, identity: DataFrame, c
     rows = found.select("subject_id", time.alias("time"), "code", "numeric_value", "text_value", "unit")
     is_once = F.col("time").isNull() | F.col("code").isin(birth_code, death_code)
     return rows.where(~is_once).unionByName(rows.where(is_once).distinct())
+
+
+def _moved(rows: DataFrame, column: str, key: bytes | None) -> DataFrame:
+    """``rows`` with the timestamps ``column`` moved by each person's shift, where there is a ``key``."""
+    if key is None:
+        return rows
+    keyed = rows.crossJoin(F.broadcast(pads(rows.sparkSession, key)))
+    return keyed.withColumn(column, shifted(F.col(column), "subject_id")).select(*rows.columns)
 
 
 def _write_shard(batches: Iterator[pa.RecordBatch], url: str) -> Iterator[pa.RecordBatch]:
