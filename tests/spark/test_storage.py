@@ -125,6 +125,15 @@ def test_a_run_builds_on_what_is_published_and_not_on_what_a_dead_run_left(table
     assert seen(again(tables)) == [1, 3]
 
 
+def test_a_run_builds_on_nothing_where_a_dead_run_left_a_table_that_nobody_had_published(tables):
+    tables.append("identity", identities(tables, 1, 2))  # and then its process, or its notebook's cell, ended
+    heir = again(tables)
+    heir.append("identity", identities(heir, 2))
+    heir.append("identity", identities(heir, 3))
+    heir.publish("heir")
+    assert seen(again(tables)) == [2, 3]
+
+
 def test_replace_where_leaves_the_other_rows(tables):
     tables.replace("demo_truth", truths(tables, "a", 1, 2), where="task_id = 'a'")
     tables.replace("demo_truth", truths(tables, "b", 3), where="task_id = 'b'")

@@ -97,8 +97,8 @@ class Tables:
 
     def upsert(self, name: str, rows: DataFrame, key: str) -> None:
         """Put each of ``rows`` in the place of the row with its ``key``, or add it. ``rows`` must be materialised."""
-        self._create(name)
         self._at_what_is_seen(name)
+        self._create(name)
         table = DeltaTable.forPath(self.spark, self.path(name))
         (
             table.alias("old")
@@ -128,22 +128,7 @@ class Tables:
 
     def undo_unpublished(self) -> list[str]:
         """Put every table back to its published version; returns those that a run had left half done."""
-        undone = []
-        for name in self._names():
-            newest, published = self._newest(name), self.published.get(name)
-            if newest is None or newest == published or name in UNPUBLISHED:
-                continue
-            if published is None:
-                if self.spark.read.format("delta").load(self.path(name)).isEmpty():
-                    continue
-                empty = small_frame(self.spark, [], schema_of(name))
-                empty.write.format("delta").mode("overwrite").save(self.path(name))
-            else:
-                if self._restored_to(name) == published:
-                    continue
-                self._restore(name, published)
-            undone.append(name)
-        return undone
+        return [name for name in self._names() if name not in UNPUBLISHED and self._undone(name)]
 
     def delete(self, name: str, where: str) -> int:
         """Take the rows that ``where`` selects out of ``name``, and tell how many; only files that hold one change."""
@@ -195,9 +180,9 @@ class Tables:
         return small_frame(self.spark, values, schema).coalesce(1)
 
     def _write(self, name, rows, mode, where=None):
-        self._create(name)
         if name not in UNPUBLISHED:
             self._at_what_is_seen(name)
+        self._create(name)
         if mode == "overwrite" and not where:
             self._declare_anew(name)
         writer = conform(rows, schema_of(name)).write.format("delta").mode(mode)
@@ -209,10 +194,23 @@ class Tables:
 
     def _at_what_is_seen(self, name):
         """Undo what another run left in ``name`` before this one builds on it."""
-        if name in self.written or name not in self.published:
-            return
-        if self._newest(name) != self.published[name] and self._restored_to(name) != self.published[name]:
-            self._restore(name, self.published[name])
+        if name not in self.written:
+            self._undone(name)
+
+    def _undone(self, name) -> bool:
+        """Whether ``name`` was not what is published, and was put back to it: to nothing, where it never was."""
+        newest, published = self._newest(name), self.published.get(name)
+        if newest is None or newest == published:
+            return False
+        if published is not None:
+            if self._restored_to(name) == published:
+                return False
+            self._restore(name, published)
+            return True
+        if self.spark.read.format("delta").load(self.path(name)).isEmpty():
+            return False
+        DeltaTable.forPath(self.spark, self.path(name)).delete()
+        return True
 
     def _create(self, name):
         if self._newest(name) is None:
