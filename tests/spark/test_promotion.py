@@ -99,7 +99,7 @@ def test_a_model_comes_stands_falls_and_comes_back(job_in, spark, warehouse):
     assert (found["people"], found["rows"]) == (PEOPLE_A_SPLIT, len(held_out))
     scores, aliases, row = now()
     assert (scores, aliases) == ("2", {"champion": "2"})
-    assert (row["champion_version"], row["auroc_difference"], row["margin"]) == ("1", 0.0, 0.01)
+    assert (row["champion_version"], row["difference"], row["margin"]) == ("1", 0.0, 0.01)
     calibrated = json.loads(row["figures"])["challenger"]["calibration_slope"]
     assert calibrated["low"] < calibrated["value"] < calibrated["high"]
 
@@ -110,7 +110,7 @@ def test_a_model_comes_stands_falls_and_comes_back(job_in, spark, warehouse):
         promote(job, TASK)
     scores, aliases, row = now()
     assert (scores, aliases, row["decision"]) == ("2", {"champion": "2", "challenger": "3"}, "held")
-    assert row["low"] < row["auroc_difference"] < row["high"] < -0.01
+    assert row["low"] < row["difference"] < row["high"] < -0.01
     assert promoted(force=True)[0] == {"champion": "3", "decision": "forced"}
     assert now()[:2] == ("3", {"champion": "3"})
 

@@ -259,7 +259,10 @@ class Gates(Strict):
         default=None, gt=0, lt=1, description="anticipated for it; null = 15 % of the greatest at the prevalence"
     )
     promote: float = Field(
-        default=0.01, ge=0, lt=0.5, description="AUROC that a challenger may lose to the champion, by its lower bound"
+        default=0.01,
+        ge=0,
+        lt=0.5,
+        description="AUROC (of numbers: D squared) that a challenger may lose to the champion, by its lower bound",
     )
 
 
