@@ -73,6 +73,13 @@ def test_an_evaluation(job_in, warehouse, task):
     ratios = [subgroups[month, "observed_over_expected"] for month in months]
     assert all(ratio["low"] < ratio["value"] < ratio["high"] for ratio in ratios)
 
+    # Everybody is in the only tier on each date, so it finds every event, and nobody is new in it.
+    [everybody] = task.tiers
+    for name in ("model", "baseline"):
+        at_tier = [rows[name, f"{each}: {everybody.name}"] for each in ("sensitivity", "lift", "share", "alerts_a_day")]
+        assert [row["value"] for row in at_tier] == [1, 1, 1, 0]
+        assert {row["people"] for row in at_tier} == {PEOPLE_A_SPLIT}
+
     # The model knows what the truth is made of; the baseline looks at recency alone.
     assert rows["model", "share_of_attainable_lift"]["value"] == pytest.approx(1, abs=0.02)
     assert rows["model", "auroc_over_baseline"]["low"] > 0

@@ -43,6 +43,7 @@ from salus.evaluation.predictions import (
 )
 from salus.evaluation.subgroups import GAP, MATERIAL, is_material
 from salus.evaluation.survival import measured_times, told_curves
+from salus.evaluation.tiers import at_tiers
 from salus.evaluation.times import at_horizon, predicted_at_horizon, times_of
 from salus.evaluation.trained import Trained, in_use, names_of, package_url, trained
 from salus.evaluation.treatment import arms_of, by_treatment, decisions
@@ -81,6 +82,7 @@ def evaluate(job: Job, task: Task) -> None:
         held_out = _predicted(job, dataset, HELD_OUT, packages, task)
         known = predicted_at_horizon(task, held_out)
         rows = _held_out_rows(measures, known, calibrations) + _of_treatment(job, task, known, calibrations[0])
+        rows += _of_tiers(task, known, calibrations)
         rows = _in_place(rows, _over_horizon(task, held_out, calibrations))
         rows += _of_classes(task, held_out, calibrations)
         job.progress(f"measured on {held_out.labels.size:,} rows of people held out")
@@ -173,10 +175,7 @@ def _predicted(
 
 def _held_out_rows(measures: Measures, held_out: Predicted, calibrations: list[Calibration]) -> list[dict[str, Any]]:
     """Both models on everybody held out; the truth, and what needs it, on those whose truth is known."""
-    models = {
-        name: calibration.calibrated(logits)
-        for name, calibration, logits in zip(("model", "baseline"), calibrations, held_out.logits, strict=True)
-    }
+    models = _told(held_out, calibrations)
     everybody = Sample(held_out.people, held_out.labels, held_out.weights)
     rows = _sized(measures.of_models(everybody, models), everybody)
     rows += measures.of_subgroups(everybody, models["model"], held_out.attributes)
@@ -191,6 +190,21 @@ def _held_out_rows(measures: Measures, held_out: Predicted, calibrations: list[C
     rows += _sized(measures.of_models(sample, told | truth, over_truth_only=models), sample)
     low, high = calibrations[0].bounds(held_out.logits[0][known])
     return rows + _sized(interval_figures(low, high, held_out.true[known], sample.weights), sample)
+
+
+def _told(held_out: Predicted, calibrations: list[Calibration]) -> dict[str, np.ndarray]:
+    """What each model tells of every row."""
+    models = zip(("model", "baseline"), calibrations, held_out.logits, strict=True)
+    return {name: calibration.calibrated(logits) for name, calibration, logits in models}
+
+
+def _of_tiers(task: Task, held_out: Predicted, calibrations: list[Calibration]) -> list[dict[str, Any]]:
+    """Both models at each tier of the task and above, on everybody held out; nothing of numbers."""
+    if task.label.kind.is_number:
+        return []
+    sample = Sample(held_out.people, held_out.labels, held_out.weights, times=held_out.times)
+    found = at_tiers(sample, _told(held_out, calibrations), task.tiers, task.index.event is not None)
+    return _sized(found, sample)
 
 
 def _over_horizon(task: Task, held_out: Predicted, calibrations: list[Calibration]) -> list[dict[str, Any]]:
