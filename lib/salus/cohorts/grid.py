@@ -43,14 +43,12 @@ def check_as_of(tables: Tables, as_of: date) -> None:
     [[last]] = tables.read("timelines").agg(F.max(F.array_max("available"))).collect()
     if delivered is not None:
         found["the newest delivery"] = delivered.date()
-    if last is not None:
-        found["the newest fact"] = moment(last).date()
+    if last is not None and (known := moment(last)) is not None:
+        found["the newest fact"] = known.date()
     if as_of > max(found.values()) + latest:
-        known = ", ".join(
-            f"{what} is of {day}" if what != "today" else f"today is {day}" for what, day in found.items()
-        )
+        told = ", ".join(f"{what} is of {day}" if what != "today" else f"today is {day}" for what, day in found.items())
         raise Refused(
-            f"Received --as-of {as_of}, of which nothing can be known: {known}; expected at most a day after the "
+            f"Received --as-of {as_of}, of which nothing can be known: {told}; expected at most a day after the "
             "latest of these. Name a date that has come, or ingest what was delivered since."
         )
 

@@ -43,6 +43,7 @@ from salus.evaluation.predictions import (
 )
 from salus.evaluation.subgroups import GAP, MATERIAL, is_material
 from salus.evaluation.survival import measured_times, told_curves
+from salus.evaluation.suspicion import BOUND, suspicion
 from salus.evaluation.tiers import at_tiers
 from salus.evaluation.times import at_horizon, predicted_at_horizon, times_of
 from salus.evaluation.trained import Trained, in_use, names_of, package_url, trained
@@ -70,7 +71,7 @@ def evaluate(job: Job, task: Task) -> None:
         baseline=baseline.package_hash,
         method=task.calibration.method,
         replicates=REPLICATES,
-        **task.model_dump(mode="json", include={"tiers", "treatment"}),
+        **task.model_dump(mode="json", include={"tiers", "treatment", "suspect_above"}),
     ):
         return
     dataset, measures = dataset_of(job, task, model), measures_of(task.label.kind)
@@ -268,6 +269,8 @@ def _sized(rows: list[dict[str, Any]], sample: Sample) -> list[dict[str, Any]]:
 
 def _write(job: Job, task: Task, measures: Measures, models: dict[str, Trained], rows: list[dict[str, Any]]) -> None:
     versions = {name: model.model_version for name, model in models.items()}
+    if task.suspect_above is not None:
+        rows = [*rows, {"model_name": "model", "metric": BOUND, "value": task.suspect_above}]
     constant = {"task_id": task.id, "split": HELD_OUT, "run_id": job.run_id}
     kept = [
         {name: _number(value) for name, value in row.items()}
@@ -277,6 +280,9 @@ def _write(job: Job, task: Task, measures: Measures, models: dict[str, Trained],
     ]
     job.tables.replace("evaluations", job.tables.frame("evaluations", kept), _outdated(job, task, models["model"]))
     found = {(row["model_name"], row["metric"]): row.get("value") for row in kept if not row.get("subgroup")}
+    suspected = suspicion({name: found.get((name, "auroc")) for name in models}, task.suspect_above)
+    if suspected:
+        job.progress(suspected)
     job.count(material_gaps=sum(map(_is_material_gap, kept)))
     job.count(**{name: value for name, key in measures.shown.items() if (value := found.get(key)) is not None})
 
