@@ -16,6 +16,7 @@ PEOPLE, FOLDS = 1200, 2
 PREDICTION = datetime(2025, 1, 1)
 AT = 1_735_689_600_000_000  # in microseconds since the epoch
 VISIT = 101
+HORIZON = 90
 
 
 def task_of(**changed):
@@ -44,9 +45,20 @@ def task_of(**changed):
     )
 
 
+def _of_kinds(random, visits, label):
+    """The same person's count, (no cost,) class, classes, and end of a time to event, of which a tenth leave early."""
+    count, other = int(random.poisson(0.2 + abs(visits - 3))), bool(random.random() < 0.3)
+    leaves = random.random() < 0.1
+    days = int(random.integers(0, HORIZON)) if label or leaves else HORIZON
+    return count, None, None, [("other", other), ("visit", label)], int(label and not leaves), days
+
+
 def fill(spark, folder):
-    """Write the world's timelines, codes and the cohort of the task ``tiny`` into the warehouse ``folder``."""
-    random, task = np.random.default_rng(5), task_of()
+    """Write the world's timelines, codes and the cohort of the task ``tiny`` into the warehouse ``folder``.
+
+    Its rows have labels of each kind, so that any of them can be asked for.
+    """
+    random, of_kinds, task = np.random.default_rng(5), np.random.default_rng(6), task_of()
     subjects = np.arange(1, PEOPLE + 1)
     splits, folds = split_of(subjects, task.splits), fold_of(subjects, FOLDS)
     people, cohort = [], []
@@ -61,7 +73,7 @@ def fill(spark, folder):
                 *([STATIC], [NEVER], [STATIC], [NEVER], 0, 0, None, None, [None]),
             )
         )
-        cohort.append((subject, PREDICTION, label, *[None] * 6, 1.0, split, fold))
+        cohort.append((subject, PREDICTION, label, *_of_kinds(of_kinds, visits, label), 1.0, split, fold))
     with spark_job("set-up", argparse.Namespace(warehouse=folder, ranks=2), quiet=True) as job:
         job.tables.replace("timelines", spark.createDataFrame(people, TIMELINES))
         job.tables.replace("codes", spark.createDataFrame([("VISIT", VISIT, "A visit", 3 * PEOPLE, None)], CODES))

@@ -12,7 +12,7 @@ from road import AS_OF, KEY, travelled
 from salus.cohorts.task import Task
 from salus.datasets.export import newest_dataset
 from salus.evaluation.predictions import collected, predictions
-from salus.evaluation.survival import tier_places
+from salus.evaluation.tiers import tier_places
 from salus.evaluation.trained import calibration_of, trained
 from salus.evaluation.treatment import arms_of, decisions
 from salus.privacy.pseudonyms import pseudonym

@@ -6,12 +6,14 @@ import numpy as np
 import pytest
 
 import salus.evaluation.folds as cross
+from salus.cohorts.label import Label
 from salus.cohorts.splits import fold_of
-from salus.cohorts.task import Gates
+from salus.cohorts.task import Calibration, Gates
 from salus.datasets.folder import Folder
 from salus.errors import EnvironmentFault, Held
+from salus.evaluation.contest import OF_EVENTS
 from salus.job import spark_job
-from visits_world import FOLDS, PEOPLE, fill, task_of
+from visits_world import FOLDS, HORIZON, PEOPLE, fill, task_of
 
 
 @pytest.fixture(scope="module")
@@ -49,7 +51,7 @@ def test_all_models_go_through_all_folds_and_a_fold_that_is_done_is_not_done_aga
     found = {(row["model_name"], row["metric"], row["fold"]): row for row in rows}
     sizes = [found["model", "auroc", fold]["people"] for fold in range(FOLDS)]
     assert sizes == np.bincount(fold_of(np.arange(1, PEOPLE + 1), FOLDS)).tolist()
-    assert {name for name, _, _ in found} == set(cross.MODELS)
+    assert {name for name, _, _ in found} == set(OF_EVENTS.models)
     assert found["prevalence", "auroc", None]["value"] == 0.5
     trees, line = (found[name, "auroc", None]["value"] for name in ("boosted_trees", "linear_svm"))
     assert trees > 0.75
@@ -67,6 +69,45 @@ def test_all_models_go_through_all_folds_and_a_fold_that_is_done_is_not_done_aga
     assert "AUROC over boosted trees" in text
     assert Folder(f"{warehouse}/_folds/tiny").names() == []
     assert Folder(f"{warehouse}/_datasets/tiny.folds").names() == []
+
+
+def figures_of(warehouse, **label):
+    """The figures over all folds of a task whose label is of another kind, and how many rows were measured."""
+    calibration = Calibration(method="scale" if "count" in label else "platt")
+    task = task_of(label=Label(horizon_days=HORIZON, **{"death": "no_event"} | label), calibration=calibration)
+    _, rows = cross_validated(warehouse, task)
+    assert "boosted trees" in cross.table(rows)
+    found = {(row["model_name"], row["metric"]): row for row in rows if row["fold"] is None}
+    return {key: row["value"] for key, row in found.items()}, found["model", "auroc" if "count" not in label else "d2"]
+
+
+def test_counts_are_ranked_by_the_deviance_that_is_explained(warehouse):
+    found, over_all = figures_of(warehouse, count={"codes": ["VISIT"], "unit": "visits"})
+    assert {name for name, _ in found} == {"model", "baseline", "boosted_trees", "mean"}
+    assert over_all["rows"] == PEOPLE
+    assert found["boosted_trees", "d2"] > 0.2
+    assert found["boosted_trees", "d2"] > found["baseline", "d2"] + 0.1, "a line sees no count that falls and rises"
+    assert found["mean", "d2"] == pytest.approx(0, abs=0.01)
+    assert found["model", "d2_over_boosted_trees"] == pytest.approx(found["model", "d2"] - found["boosted_trees", "d2"])
+    assert all(0.8 < found[name, "predictive_ratio"] < 1.25 for name in ("model", "baseline", "boosted_trees", "mean"))
+
+
+def test_times_to_event_are_a_yes_or_no_at_the_horizon_of_those_known_there(warehouse):
+    found, over_all = figures_of(warehouse, death="event", time_to_event={"intervals_days": [30, 60, HORIZON]})
+    assert PEOPLE * 0.85 < over_all["rows"] < PEOPLE * 0.95, "a tenth left early"
+    assert {name for name, _ in found} == set(OF_EVENTS.models)
+    assert found["boosted_trees", "auroc"] > max(0.75, found["linear_svm", "auroc"] + 0.02)
+    assert found["prevalence", "auroc"] == 0.5
+
+
+def test_classes_are_a_yes_or_no_of_their_focus(warehouse):
+    aces = task_of().label.aces
+    classes = {"predicates": ["other", "visit"]}
+    aces = {**aces, "predicates": {**aces["predicates"], "other": {"code": "OTHER"}}}
+    found, over_all = figures_of(warehouse, aces=aces, classes=classes)
+    assert over_all["rows"] == PEOPLE
+    assert found["boosted_trees", "auroc"] > max(0.75, found["linear_svm", "auroc"] + 0.02)
+    assert found["model", "auroc"] > 0.55
 
 
 def test_a_fold_with_too_few_positive_labels_holds_the_run(warehouse):

@@ -12,12 +12,13 @@ from salus.cohorts.attrition import attrition
 from salus.cohorts.cohort import cohort, eligible, tonight
 from salus.cohorts.eligibility import eligibility_steps
 from salus.cohorts.exclusions import excluded_codes
-from salus.cohorts.grid import data_end, grid
+from salus.cohorts.gates import check_people, on_both_sides
+from salus.cohorts.grid import check_as_of, data_end, grid
 from salus.cohorts.labels import LABEL_STEPS
 from salus.cohorts.splits import fold_column, fold_of, split_column, split_of, split_people
 from salus.cohorts.task import Index, Splits, Task
 from salus.cohorts.weights import weighted
-from salus.errors import Held
+from salus.errors import Held, Refused
 from salus.job import spark_job
 from salus.schemas import CODES, IDENTITY, INGESTED_FILES, TIMELINES
 from salus.storage.tables import Tables
@@ -205,6 +206,71 @@ def test_labels_of_one_class_are_held_and_nothing_is_written(spark, tmp_path, ta
     assert held.value.exit_code == 3
     assert rows_of(spark, folder, "cohorts/admission_90d") == []
     assert rows_of(spark, folder, "attrition") == []
+
+
+def in_splits(spark, *rows):
+    return spark.createDataFrame(rows, "subject_id long, split string, fold int")
+
+
+def test_a_person_on_both_sides_of_a_split_or_a_fold_is_counted_and_held(spark, task):
+    people = [(1, "train", 0), (1, "train", 0), (2, "train", 1), (2, "held_out", 1), (3, "tuning", 2), (3, "tuning", 3)]
+    found = on_both_sides(in_splits(spark, *people, (4, "train", 0), (4, "calibration", 0)), task)
+    assert found == {"splits": 2, "folds": 1}
+    with pytest.raises(Held, match="2 people of the task admission_90d in several splits and 1 in several folds"):
+        check_people(task, found)
+    check_people(task, on_both_sides(in_splits(spark, *people[:2]), task))
+
+
+def test_by_time_whoever_was_learnt_from_may_be_held_out_later_and_is_in_no_third_split(spark, task):
+    by_time = task.model_copy(update={"splits": Splits(by="time", held_out_last=3)})
+    seen = [(1, "train", 0), (1, "held_out", 0), (2, "held_out", 1)]
+    assert on_both_sides(in_splits(spark, *seen), by_time) == {"splits": 0, "folds": 0}
+    assert on_both_sides(in_splits(spark, *seen, (1, "tuning", 0)), by_time)["splits"] == 1
+
+
+def test_a_person_on_both_sides_holds_the_cohort_before_it_is_written(made, task, monkeypatch):
+    monkeypatch.setattr("salus.cohorts.cohort.on_both_sides", lambda rows, task: {"splits": 1, "folds": 0})
+    other = task.model_copy(update={"folds": 4})
+    with pytest.raises(Held, match="1 people"), run_in(made[0]) as job:
+        cohort(job, other)
+    assert job.tables.written == {}
+
+
+class Known:
+    """A warehouse of which only the newest delivery and the newest fact are known."""
+
+    def __init__(self, spark, delivered, last):
+        files = [] if delivered is None else [(delivered,), (delivered - timedelta(days=90),)]
+        people = [] if last is None else [([micros(date(2020, 1, 1)), micros(last)],), ([],)]
+        self.frames = {
+            "ingested_files": spark.createDataFrame(files, "delivered_at timestamp_ntz"),
+            "timelines": spark.createDataFrame(people, "available array<long>"),
+        }
+
+    def read(self, name):
+        return self.frames[name]
+
+
+@pytest.mark.parametrize(
+    ("delivered", "last", "latest"),
+    [
+        (None, None, date(2025, 3, 11)),
+        (datetime(2025, 1, 31, 8), date(2025, 1, 30), date(2025, 3, 11)),  # a source that is late stops no night
+        (datetime(2025, 4, 1, 23), date(2025, 3, 30), date(2025, 4, 2)),
+        (datetime(2025, 4, 1, 23), date(2025, 6, 30), date(2025, 7, 1)),
+    ],
+)
+def test_a_night_of_which_nothing_can_be_known_is_refused(spark, monkeypatch, delivered, last, latest):
+    monkeypatch.setattr("salus.cohorts.grid.now", lambda: datetime(2025, 3, 10, 12))
+    known = Known(spark, delivered, last)
+    check_as_of(known, latest)
+    with pytest.raises(Refused, match=f"--as-of {latest + timedelta(days=1)}.* today is 2025-03-10"):
+        check_as_of(known, latest + timedelta(days=1))
+
+
+def test_tonights_cohort_is_of_no_night_to_come(made, task):
+    with pytest.raises(Refused, match="--as-of 2199-01-01"), run_in(made[0]) as job:
+        tonight(job, task, date(2199, 1, 1))
 
 
 def test_tonight_asks_what_training_asked_and_writes_nothing(made, task):

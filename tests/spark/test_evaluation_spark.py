@@ -16,6 +16,7 @@ from salus.errors import Refused
 from salus.evaluation.evaluate import _write, evaluate
 from salus.evaluation.measures import measures_of
 from salus.evaluation.predictions import collected, is_sampled, predictions, sampled
+from salus.evaluation.suspicion import BOUND
 from salus.evaluation.trained import calibration_of, in_use, trained
 from salus.job import spark_job
 from salus.report.measured import measures
@@ -73,6 +74,13 @@ def test_an_evaluation(job_in, warehouse, task):
     ratios = [subgroups[month, "observed_over_expected"] for month in months]
     assert all(ratio["low"] < ratio["value"] < ratio["high"] for ratio in ratios)
 
+    # Everybody is in the only tier on each date, so it finds every event, and nobody is new in it.
+    [everybody] = task.tiers
+    for name in ("model", "baseline"):
+        at_tier = [rows[name, f"{each}: {everybody.name}"] for each in ("sensitivity", "lift", "share", "alerts_a_day")]
+        assert [row["value"] for row in at_tier] == [1, 1, 1, 0]
+        assert {row["people"] for row in at_tier} == {PEOPLE_A_SPLIT}
+
     # The model knows what the truth is made of; the baseline looks at recency alone.
     assert rows["model", "share_of_attainable_lift"]["value"] == pytest.approx(1, abs=0.02)
     assert rows["model", "auroc_over_baseline"]["low"] > 0
@@ -127,8 +135,8 @@ def test_a_model_of_another_data_set_is_refused(job_in, warehouse, task):
         folder.write_json(MANIFEST, kept)
 
 
-def test_the_champions_evaluation_stays_beside_the_challengers(job_in, warehouse, task):
-    def measured_of(version, auroc):
+def test_the_champions_evaluation_stays_beside_the_challengers(job_in, warehouse, task, capsys):
+    def measured_of(version, auroc, task=task):
         """Write what ``evaluate`` would of the tiny model's ``version``."""
         row = model_row("tiny", version, f"package {version}", "p", reigning.dataset_hash)
         with job_in(warehouse, "evaluate") as job:
@@ -153,6 +161,12 @@ def test_the_champions_evaluation_stays_beside_the_challengers(job_in, warehouse
     assert aurocs("4", None) == [0.6, 0.6], "the newest, where no version is asked for"
     measured_of("5", 0.7)
     assert aurocs("3", "4", "5") == [before[0]["model", "auroc"].value, None, 0.7]
+
+    # What is better than the task says it can be is told, and what it was held against is kept beside it.
+    assert "suspected leak" not in capsys.readouterr().err
+    measured_of("6", 0.7, task.model_copy(update={"suspect_above": 0.65}))
+    assert "suspected leak: AUROC above 0.65 (model 0.700)" in capsys.readouterr().err
+    assert measures(Tables(job.spark, str(warehouse)), TASK.id, "6")[0]["model", BOUND].value == 0.65
 
 
 @pytest.mark.parametrize("share", [0.0, 0.25, 0.9, 1.0])

@@ -323,6 +323,13 @@ def test_a_night_that_loses_a_person_is_held_and_publishes_nothing(job_in, wareh
     assert published(job_in, warehouse) == before
 
 
+def test_a_night_after_the_end_of_data_is_refused_and_publishes_nothing(job_in, warehouse, task):
+    before = published(job_in, warehouse)
+    with pytest.raises(Refused, match="--as-of 2199-01-01"):
+        scored(job_in, warehouse, task, date(2199, 1, 1))
+    assert published(job_in, warehouse) == before
+
+
 @pytest.mark.parametrize(("name", "reason"), [("uncalibrated", "never calibrated"), ("unknown", "no trained model")])
 def test_a_task_without_a_calibrated_model_is_refused(job_in, warehouse, task, name, reason):
     with pytest.raises(Refused, match=reason):

@@ -3,18 +3,23 @@
 import numpy as np
 import pytest
 from scipy import stats
+from sklearn.metrics import d2_tweedie_score, mean_absolute_error, r2_score
 
+from salus.cohorts.label import COST, COUNT
 from salus.evaluation.classical import _first
-from salus.evaluation.folds import METRICS, MODELS, across
+from salus.evaluation.contest import OF_EVENTS, contest_of
+from salus.evaluation.folds import across, table
 from salus.evaluation.metrics import Sample, estimates
 
+METRICS = list(OF_EVENTS.metrics)
 
-def rows_of(auroc):
+
+def rows_of(values, contest=OF_EVENTS):
     return [
         {"model_name": model, "fold": fold, "metric": metric, "value": value, "people": 10 + fold, "rows": 20}
-        for model in MODELS
-        for fold, value in enumerate(auroc[model])
-        for metric in METRICS
+        for model in contest.models
+        for fold, value in enumerate(values[model])
+        for metric in contest.metrics
     ]
 
 
@@ -59,6 +64,34 @@ def test_weights_count_as_rows_do():
     twice = estimates(Sample(np.arange(5), labels, np.array([1.0, 2, 1, 1, 3])), probability, METRICS)
     rows = [0, 1, 1, 2, 3, 4, 4, 4]
     assert twice == pytest.approx(estimates(Sample(np.arange(8), labels[rows], np.ones(8)), probability[rows], METRICS))
+
+
+def test_numbers_are_compared_by_the_deviance_that_is_explained_and_have_no_machine():
+    contest = contest_of(COUNT)
+    d2 = {"model": [0.3, 0.4], "baseline": [0.2, 0.2], "boosted_trees": [0.3, 0.2], "mean": [0.0, 0.0]}
+    rows = across(rows_of(d2, contest), 2)
+    found = {(row["model_name"], row["metric"]): row["value"] for row in rows}
+    assert found["model", "d2_over_baseline"] == pytest.approx(0.15)
+    assert found["model", "d2_over_boosted_trees"] == pytest.approx(0.1)
+    assert "Deviance explained over boosted trees: +0.100" in table(rows)
+
+
+@pytest.mark.parametrize(("kind", "power"), [(COUNT, 1), (COST, 1.5)])
+def test_figures_of_numbers_are_scikit_learns(kind, power):
+    random = np.random.default_rng(7)
+    told, weights = random.gamma(2, 2, 300), random.uniform(0.5, 2, 300)
+    labels = random.poisson(told).astype(float)
+    contest = contest_of(kind)
+    found = contest.figures(Sample(np.arange(300), labels, weights), told, list(contest.metrics))
+    weighed = {"sample_weight": weights}
+    assert found == pytest.approx(
+        {
+            "d2": d2_tweedie_score(labels, told, power=power, **weighed),
+            "r_squared": r2_score(labels, told, **weighed),
+            "mae": mean_absolute_error(labels, told, **weighed),
+            "predictive_ratio": np.average(told, weights=weights) / np.average(labels, weights=weights),
+        }
+    )
 
 
 class Group:

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from salus.cohorts.task import Tier
-from salus.evaluation.instability import BANDS, instability, tier_places
+from salus.evaluation.instability import BANDS, instability
+from salus.evaluation.tiers import tier_places
 from salus.report.refits import refits_section
 
 TIERS = [Tier(name="high", from_percentile=90), Tier(name="low", from_percentile=0)]

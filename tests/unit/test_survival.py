@@ -13,7 +13,8 @@ from salus.cohorts.task import Task, Tier
 from salus.evaluation.concordance import concordance
 from salus.evaluation.incidence import observed_incidence
 from salus.evaluation.metrics import Sample
-from salus.evaluation.survival import measured_times, tier_places, told_curves
+from salus.evaluation.survival import measured_times, told_curves
+from salus.evaluation.tiers import tier_places
 from salus.evaluation.times import Times, at_horizon
 
 HORIZON = 20

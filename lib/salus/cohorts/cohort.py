@@ -5,9 +5,10 @@ population-sized reaches the driver: only counts by step, and by month and day f
 """
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import date
 from functools import partial
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -20,8 +21,8 @@ from salus.cohorts.classes import NONE
 from salus.cohorts.costs import checked_costs, current_costs, with_costs
 from salus.cohorts.eligibility import columns_of, eligibility, eligibility_steps
 from salus.cohorts.exclusions import excluded_codes, fill_codes
-from salus.cohorts.gates import check_gates, figures_of, totals
-from salus.cohorts.grid import data_end, grid
+from salus.cohorts.gates import check_gates, check_people, figures_of, on_both_sides, totals
+from salus.cohorts.grid import check_as_of, data_end, grid
 from salus.cohorts.high_cost import high_from, is_high
 from salus.cohorts.index import index_codes, index_columns, index_samples
 from salus.cohorts.labellers import label_steps, labeller
@@ -33,6 +34,7 @@ from salus.cohorts.weights import weighted
 from salus.errors import Held
 from salus.schemas import COHORT
 from salus.schemas.fields import BOOLEAN, DOUBLE, INT, LONG, TIME, field
+from salus.storage.at_once import at_once
 from salus.timelines.clocks import micros
 
 SHARD = 2_000
@@ -78,8 +80,8 @@ def cohort(job, task: Task) -> None:
     """Write ``cohorts/<task>`` and its attrition, where they are not there for these very tables and this task.
 
     Raises:
-        Held: there are no labels, they are all of one class, or fewer than the task's gates ask for; or costs are in
-            several currencies.
+        Held: there are no labels, they are all of one class, or fewer than the task's gates ask for; somebody is on
+            both sides of a split; or costs are in several currencies.
     """
     reads = ["timelines", "codes", "identity", "ingested_files"]
     if task.label.cost is not None:
@@ -114,10 +116,15 @@ def cohort(job, task: Task) -> None:
             least = high_from(rows, task.label.cost)
             job.count(high_from=least)
             samples, rows = (each.withColumn("is_positive", is_high(least)) for each in (samples, rows))
-        steps = attrition(samples, task, asked)
         rows = rows.select(*_as_cohort(task.label))
-        figures = figures_of(rows, task.label)
+        looked_at: list[Callable[[], Any]] = [
+            partial(attrition, samples, task, asked),
+            partial(figures_of, rows, task.label),
+            partial(on_both_sides, rows, task),
+        ]
+        steps, figures, both = at_once(job.spark, looked_at)
         check_gates(task, figures, steps)
+        check_people(task, both)
         job.tables.replace(f"cohorts/{task.id}", rows)
         job.tables.replace("attrition", job.tables.frame("attrition", steps), where=f"task_id = '{task.id}'")
     finally:
@@ -132,7 +139,12 @@ def _in_a_split(samples, step):
 
 
 def tonight(job, task: Task, as_of: date) -> list[dict]:
-    """The attrition of the people of ``as_of``: no labels, nothing that needs the future; nothing is written."""
+    """The attrition of the people of ``as_of``: no labels, nothing that needs the future; nothing is written.
+
+    Raises:
+        Refused: ``as_of`` lies after the end of data.
+    """
+    check_as_of(job.tables, as_of)
     people = (
         eligible(job.tables.read("timelines"), job.tables.read("codes"), task, [as_of])
         .withColumn("is_positive", F.lit(None).cast("boolean"))

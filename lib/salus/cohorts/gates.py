@@ -7,6 +7,7 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from salus.cohorts.label import Label
+from salus.cohorts.splits import HELD_OUT
 from salus.cohorts.task import SPLITS, Task
 from salus.errors import Held
 
@@ -55,6 +56,37 @@ def totals(figures: Figures, label: Label) -> dict[str, float]:
     told = {"above_nought": positives, "mean": total / rows} if kind.is_number else {"positives": positives}
     share = {"prevalence": positives / rows} if kind.is_event else {}
     return {"rows": rows, "people": people, **told, **share}
+
+
+def on_both_sides(rows: DataFrame, task: Task) -> dict[str, int]:
+    """How many people of ``rows`` (``COHORT``) are in several ``splits``, and how many in several ``folds``.
+
+    A task that holds out by time means to hold out people whom it has learnt from (``splits``): of its splits only the
+    others are looked at.
+    """
+    split = F.when(F.col("split") != HELD_OUT, F.col("split")) if task.splits.by == "time" else F.col("split")
+    of_people = rows.groupBy("subject_id").agg(
+        (F.min(split) != F.max(split)).alias("splits"), (F.min("fold") != F.max("fold")).alias("folds")
+    )
+    return of_people.agg(F.count_if("splits").alias("splits"), F.count_if("folds").alias("folds")).collect()[0].asDict()
+
+
+def check_people(task: Task, found: Mapping[str, int]) -> None:
+    """Hold the cohort where a person is on both sides of a split, or of a fold.
+
+    Args:
+        task: whose cohort.
+        found: of ``on_both_sides``.
+
+    Raises:
+        Held: somebody is; how many is told, and never who.
+    """
+    if any(found.values()):
+        raise Held(
+            f"Received {found['splits']:,} people of the task {task.id} in several splits and {found['folds']:,} in "
+            "several folds; expected each person in one: a model would be measured on people whom it has learnt from. "
+            "Make timelines and cohort anew, and report it if it stays so."
+        )
 
 
 def check_gates(task: Task, figures: Figures, steps: Sequence[Mapping[str, Any]]) -> None:

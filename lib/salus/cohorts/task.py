@@ -285,6 +285,9 @@ class Task(Strict):
     baseline: Model = Model(architecture="logistic")
     calibration: Calibration = Calibration()
     tiers: list[Tier] = Field(min_length=1, description="highest first")
+    suspect_above: float | None = Field(
+        default=None, gt=0.5, lt=1, description="AUROC on people held out above which a leak is suspected and told"
+    )
     treatment: Treatment | None = Field(
         default=None, description="what the scores are acted on with, for an evaluation that tells what it hides"
     )
@@ -328,6 +331,8 @@ class Task(Strict):
             raise ValueError(
                 f"a {kind.name} has no share of events to tell what treatment hides; expected no treatment"
             )
+        if kind.is_number and self.suspect_above is not None:
+            raise ValueError(f"a {kind.name} has no AUROC; expected no suspect_above")
         if not kind.is_event and (self.tune or self.gates.sample_size):
             raise ValueError(
                 f"a {kind.name} has no log loss and no prevalence of one event to plan by; expected neither `tune` nor "

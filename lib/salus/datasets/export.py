@@ -1,7 +1,6 @@
 """Export: a task's labelled samples as a training data set, under ``<warehouse>/_datasets/<task>/<hash>``."""
 
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -119,12 +118,6 @@ def inputs_by(spec: FeatureSpec) -> Callable[[pa.RecordBatch, np.ndarray, np.nda
         return standardise(model_inputs(batch, sample_row, prediction_times, spec), spec)
 
     return inputs
-
-
-def labels_by(samples: DataFrame, column: str) -> dict[Any, tuple[int, int]]:
-    """How many of ``samples`` there are, and of how many the label is above 0, by a ``column`` of few values."""
-    counted = samples.groupBy(column).agg(F.count("*").alias("rows"), F.count_if(F.col("label") > 0).alias("positives"))
-    return {row[column]: (row["rows"], row["positives"]) for row in counted.collect()}
 
 
 def _timed(samples, task):

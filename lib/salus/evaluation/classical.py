@@ -7,17 +7,21 @@ inputs, whole row groups of them, which are hash classes of people, so that a la
 
 import os
 from collections.abc import Callable, Iterator, Mapping
+from typing import NamedTuple
 
 import numpy as np
-from sklearn.ensemble import HistGradientBoostingClassifier
+from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
 from sklearn.linear_model import SGDClassifier
 from threadpoolctl import threadpool_limits
 
+from salus.cohorts.task import Task
 from salus.datasets import Dataset
 from salus.datasets.feed import in_order
 from salus.datasets.manifest import Split
 from salus.datasets.parquet import Samples
+from salus.evaluation.metrics import Sample
 from salus.evaluation.predictions import is_sampled
+from salus.evaluation.times import at_horizon
 from salus.timelines.blocks import INPUTS
 
 BYTES_AT_MOST = 512 * 2**20
@@ -27,35 +31,68 @@ THREADS = max(1, (os.cpu_count() or 1) // 2)
 """Of a fit. Each of its many small steps waits for all threads, so one that shares its core holds up the rest."""
 
 Score = Callable[[np.ndarray], np.ndarray]
-"""Inputs float32 (rows, width) to a score before calibration, float64 (rows,)."""
+"""Inputs float32 (rows, width) to a score before calibration, float64 (rows,): a logit, or the logarithm of a mean."""
 
 
-def classical_models(dataset: Dataset, seed: int, at_most: int = BYTES_AT_MOST) -> dict[str, Score]:
-    """``boosted_trees`` and ``linear_svm``, fitted on the windowed inputs of the training split.
+def classical_models(dataset: Dataset, task: Task, seed: int, at_most: int = BYTES_AT_MOST) -> dict[str, Score]:
+    """``boosted_trees`` and, but for a number, ``linear_svm``, fitted on the windowed inputs of the training split.
 
-    Trees stop growing where ten more do not help the tuning split, as networks stop by it.
+    Trees stop growing where ten more do not help the tuning split, as networks stop by it. A time to event is learnt as
+    a yes or no at its horizon, of several classes the focus.
 
     Args:
         dataset: whose splits train and tuning are learnt from.
+        task: what its labels are.
         seed: of what is random in fitting.
         at_most: bytes of a split's inputs.
     """
-    train, tuning = (_some(windowed(dataset, split), at_most) for split in ("train", "tuning"))
-    trees = HistGradientBoostingClassifier(
-        learning_rate=0.05, max_iter=500, l2_regularization=1.0, early_stopping=True, random_state=seed
+    train, tuning = (_learnt_from(_some(windowed(dataset, split), at_most), task) for split in ("train", "tuning"))
+    settings = {
+        "learning_rate": 0.05,
+        "max_iter": 500,
+        "l2_regularization": 1.0,
+        "early_stopping": True,
+        "random_state": seed,
+    }
+    is_number = task.label.kind.is_number
+    trees = (
+        HistGradientBoostingRegressor(loss="poisson", **settings)
+        if is_number
+        else HistGradientBoostingClassifier(**settings)
     )
     with threadpool_limits(THREADS, "openmp"):
         trees.fit(
-            train.inputs[INPUTS],
-            train.label,
-            sample_weight=train.weight,
-            X_val=tuning.inputs[INPUTS],
-            y_val=tuning.label,
-            sample_weight_val=tuning.weight,
+            train.inputs,
+            train.labels,
+            sample_weight=train.weights,
+            X_val=tuning.inputs,
+            y_val=tuning.labels,
+            sample_weight_val=tuning.weights,
         )
+    if is_number:
+        return {"boosted_trees": lambda inputs: np.log(trees.predict(inputs))}
     machine = SGDClassifier(loss="hinge", alpha=1e-3, average=True, class_weight="balanced", random_state=seed)
-    machine.fit(train.inputs[INPUTS], train.label, sample_weight=train.weight)
+    machine.fit(train.inputs, train.labels, sample_weight=train.weights)
     return {"boosted_trees": trees.decision_function, "linear_svm": machine.decision_function}
+
+
+class _LearntFrom(NamedTuple):
+    inputs: np.ndarray
+    labels: np.ndarray
+    weights: np.ndarray
+
+
+def _learnt_from(samples: Samples, task: Task) -> _LearntFrom:
+    every = Sample(
+        samples.subject_id,
+        samples.label,
+        samples.weight,
+        times=samples.prediction_time,
+        days=samples.observed_days,
+    )
+    place, known = at_horizon(task, every)
+    inputs = samples.inputs[INPUTS]
+    return _LearntFrom(inputs if place.size == len(samples) else inputs[place], known.labels, known.weights)
 
 
 def scores_of(

@@ -43,6 +43,8 @@ from salus.evaluation.predictions import (
 )
 from salus.evaluation.subgroups import GAP, MATERIAL, is_material
 from salus.evaluation.survival import measured_times, told_curves
+from salus.evaluation.suspicion import BOUND, suspicion
+from salus.evaluation.tiers import at_tiers
 from salus.evaluation.times import at_horizon, predicted_at_horizon, times_of
 from salus.evaluation.trained import Trained, in_use, names_of, package_url, trained
 from salus.evaluation.treatment import arms_of, by_treatment, decisions
@@ -69,7 +71,7 @@ def evaluate(job: Job, task: Task) -> None:
         baseline=baseline.package_hash,
         method=task.calibration.method,
         replicates=REPLICATES,
-        **task.model_dump(mode="json", include={"tiers", "treatment"}),
+        **task.model_dump(mode="json", include={"tiers", "treatment", "suspect_above"}),
     ):
         return
     dataset, measures = dataset_of(job, task, model), measures_of(task.label.kind)
@@ -81,6 +83,7 @@ def evaluate(job: Job, task: Task) -> None:
         held_out = _predicted(job, dataset, HELD_OUT, packages, task)
         known = predicted_at_horizon(task, held_out)
         rows = _held_out_rows(measures, known, calibrations) + _of_treatment(job, task, known, calibrations[0])
+        rows += _of_tiers(task, known, calibrations)
         rows = _in_place(rows, _over_horizon(task, held_out, calibrations))
         rows += _of_classes(task, held_out, calibrations)
         job.progress(f"measured on {held_out.labels.size:,} rows of people held out")
@@ -173,10 +176,7 @@ def _predicted(
 
 def _held_out_rows(measures: Measures, held_out: Predicted, calibrations: list[Calibration]) -> list[dict[str, Any]]:
     """Both models on everybody held out; the truth, and what needs it, on those whose truth is known."""
-    models = {
-        name: calibration.calibrated(logits)
-        for name, calibration, logits in zip(("model", "baseline"), calibrations, held_out.logits, strict=True)
-    }
+    models = _told(held_out, calibrations)
     everybody = Sample(held_out.people, held_out.labels, held_out.weights)
     rows = _sized(measures.of_models(everybody, models), everybody)
     rows += measures.of_subgroups(everybody, models["model"], held_out.attributes)
@@ -191,6 +191,21 @@ def _held_out_rows(measures: Measures, held_out: Predicted, calibrations: list[C
     rows += _sized(measures.of_models(sample, told | truth, over_truth_only=models), sample)
     low, high = calibrations[0].bounds(held_out.logits[0][known])
     return rows + _sized(interval_figures(low, high, held_out.true[known], sample.weights), sample)
+
+
+def _told(held_out: Predicted, calibrations: list[Calibration]) -> dict[str, np.ndarray]:
+    """What each model tells of every row."""
+    models = zip(("model", "baseline"), calibrations, held_out.logits, strict=True)
+    return {name: calibration.calibrated(logits) for name, calibration, logits in models}
+
+
+def _of_tiers(task: Task, held_out: Predicted, calibrations: list[Calibration]) -> list[dict[str, Any]]:
+    """Both models at each tier of the task and above, on everybody held out; nothing of numbers."""
+    if task.label.kind.is_number:
+        return []
+    sample = Sample(held_out.people, held_out.labels, held_out.weights, times=held_out.times)
+    found = at_tiers(sample, _told(held_out, calibrations), task.tiers, task.index.event is not None)
+    return _sized(found, sample)
 
 
 def _over_horizon(task: Task, held_out: Predicted, calibrations: list[Calibration]) -> list[dict[str, Any]]:
@@ -254,6 +269,8 @@ def _sized(rows: list[dict[str, Any]], sample: Sample) -> list[dict[str, Any]]:
 
 def _write(job: Job, task: Task, measures: Measures, models: dict[str, Trained], rows: list[dict[str, Any]]) -> None:
     versions = {name: model.model_version for name, model in models.items()}
+    if task.suspect_above is not None:
+        rows = [*rows, {"model_name": "model", "metric": BOUND, "value": task.suspect_above}]
     constant = {"task_id": task.id, "split": HELD_OUT, "run_id": job.run_id}
     kept = [
         {name: _number(value) for name, value in row.items()}
@@ -263,6 +280,9 @@ def _write(job: Job, task: Task, measures: Measures, models: dict[str, Trained],
     ]
     job.tables.replace("evaluations", job.tables.frame("evaluations", kept), _outdated(job, task, models["model"]))
     found = {(row["model_name"], row["metric"]): row.get("value") for row in kept if not row.get("subgroup")}
+    suspected = suspicion({name: found.get((name, "auroc")) for name in models}, task.suspect_above)
+    if suspected:
+        job.progress(suspected)
     job.count(material_gaps=sum(map(_is_material_gap, kept)))
     job.count(**{name: value for name, key in measures.shown.items() if (value := found.get(key)) is not None})
 

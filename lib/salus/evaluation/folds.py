@@ -9,7 +9,7 @@ Folds say how far figures move with the people, and whether the network is worth
 everybody in turn, so nothing may be chosen by them that is then reported on ``held_out``.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from math import isnan
 from typing import Any
 
@@ -20,14 +20,16 @@ from scipy.stats import t as student
 
 from salus.cohorts.task import Task
 from salus.datasets import Dataset
-from salus.datasets.export import DATASETS, labelled, labels_by, write_samples
+from salus.datasets.export import DATASETS, labelled, write_samples
 from salus.datasets.folder import Folder
 from salus.errors import Held, Refused
 from salus.evaluation.classical import classical_models, scores_of
+from salus.evaluation.contest import contest_by, contest_of
 from salus.evaluation.evaluate import CALIBRATION, HELD_OUT
-from salus.evaluation.metrics import Sample, estimates
-from salus.evaluation.platt import fit_platt
+from salus.evaluation.metrics import Sample
 from salus.evaluation.predictions import collected, predictions, sampled, share_of_people
+from salus.evaluation.suspicion import BOUND, suspicion
+from salus.evaluation.times import at_horizon
 from salus.job import Job
 from salus.training.launch import run_ranks
 from salus.training.package import INFO, MODEL, SPEC, package_bytes, write_package
@@ -35,10 +37,6 @@ from salus.training.plan import TrainingPlan
 from salus.training.train import CHECKPOINTS, agreed, networks_of
 
 FOLDS = "_folds"
-MODELS = ("model", "baseline", "boosted_trees", "linear_svm", "prevalence")
-METRICS = ("auroc", "auprc", "brier", "calibration_slope")
-DIFFERENCE = "auroc_over_"
-"""Metric of ``model``: its AUROC less that of the model named after it, on the same people."""
 
 
 def folds(job: Job, task: Task, ranks: int | None = None) -> None:
@@ -50,14 +48,9 @@ def folds(job: Job, task: Task, ranks: int | None = None) -> None:
         ranks: Horovod ranks; None = the settings'.
 
     Raises:
-        Refused: the label is no event.
+        Refused: the task holds out by time.
         Held: a fold has fewer positive labels than the task's gates ask for, or labels of one class.
     """
-    if not task.label.kind.is_event:
-        raise Refused(
-            f"Received the task {task.id}, whose label is a {task.label.kind.name}; expected one whose label is an "
-            "event: folds compare how models rank. Use evaluate, which measures the model beside its baseline."
-        )
     if task.splits.by == "time":
         raise Refused(
             f"Received {task.id}, which holds out by time; expected splits by person or site, of which no person is "
@@ -69,7 +62,7 @@ def folds(job: Job, task: Task, ranks: int | None = None) -> None:
         return
     place = Folder(f"{job.tables.warehouse}/{FOLDS}/{task.id}")
     finished = place / str(job.key)
-    samples = labelled(job.tables.read(reads[0]), "fold").cache()
+    samples = labelled(job.tables.read(reads[0]), "fold", kind=task.label.kind).cache()
     try:
         _enough(samples, task)
         rows: list[dict[str, Any]] = []
@@ -82,11 +75,16 @@ def folds(job: Job, task: Task, ranks: int | None = None) -> None:
     finally:
         samples.unpersist()
     rows += across(rows, task.folds)
+    if task.suspect_above is not None:
+        size = {name: rows[-1][name] for name in ("people", "rows")}
+        rows.append(_row("model", None, BOUND, task.suspect_above, size))
     constant = {"task_id": task.id, "run_id": job.run_id}
     job.tables.replace("folds", job.tables.frame("folds", [row | constant for row in rows]), f"task_id = '{task.id}'")
     place.clear()
     overall = {(row["model_name"], row["metric"]): row for row in rows if row["fold"] is None}
-    job.count(folds=task.folds, **{f"auroc_{name}": overall[name, "auroc"]["value"] for name in MODELS[:-1]})
+    contest = contest_of(task.label.kind)
+    by = contest.ranked_by
+    job.count(folds=task.folds, **{f"{by}_{name}": overall[name, by]["value"] for name in contest.models[:-1]})
 
 
 def without_fold(samples: DataFrame, fold: int) -> DataFrame:
@@ -99,7 +97,7 @@ def without_fold(samples: DataFrame, fold: int) -> DataFrame:
 
 
 def across(rows: list[dict[str, Any]], folds: int) -> list[dict[str, Any]]:
-    """Mean and spread of each metric over the folds, and the model's paired differences in AUROC.
+    """Mean and spread of each metric over the folds, and the model's paired differences in the one it is ranked by.
 
     Folds share most of their training people, so the plain t interval of a difference is too narrow; its variance is
     multiplied by ``1/k + 1/(k - 1)`` in place of ``1/k`` (Nadeau & Bengio, Machine Learning 52, 2003).
@@ -108,38 +106,49 @@ def across(rows: list[dict[str, Any]], folds: int) -> list[dict[str, Any]]:
         rows: one a model, fold and metric.
         folds: how many, k.
     """
+    contest = contest_by(rows)
     by_fold = {(row["model_name"], row["metric"], row["fold"]): row["value"] for row in rows}
     size = {fold: _size(rows, fold) for fold in range(folds)}
     total = {name: sum(each[name] for each in size.values()) for name in ("people", "rows")}
     made = []
-    for model in MODELS:
-        for metric in METRICS:
+    for model in contest.models:
+        for metric in contest.metrics:
             values = [by_fold[model, metric, fold] for fold in range(folds)]
             if all(value is not None for value in values):
                 mean, spread = float(np.mean(values)), float(np.std(values, ddof=1))
                 made.append(_row(model, None, metric, mean, total) | {"spread": spread})
-    for other in MODELS[1:-1]:
-        gained = [by_fold["model", "auroc", fold] - by_fold[other, "auroc", fold] for fold in range(folds)]
+    by = contest.ranked_by
+    for other in contest.rivals:
+        gained = [by_fold["model", by, fold] - by_fold[other, by, fold] for fold in range(folds)]
         mean, spread = float(np.mean(gained)), float(np.std(gained, ddof=1))
         reach = float(student.ppf(0.975, folds - 1)) * spread * (1 / folds + 1 / (folds - 1)) ** 0.5
         interval = {"spread": spread, "low": mean - reach, "high": mean + reach}
-        made.append(_row("model", None, DIFFERENCE + other, mean, total) | interval)
+        made.append(_row("model", None, contest.over(other), mean, total) | interval)
     return made
 
 
 def table(rows: list[dict[str, Any]]) -> str:
     """The folds' figures as lines of text: models by metrics, mean and standard deviation."""
+    contest = contest_by(rows)
     found = {(row["model_name"], row["metric"]): row for row in rows if row["fold"] is None}
-    lines = ["  " + "model".ljust(16) + "".join(metric.replace("_", " ").rjust(20) for metric in METRICS)]
-    for model in MODELS:
-        cells = [found.get((model, metric)) for metric in METRICS]
+    lines = ["  " + "model".ljust(16) + "".join(heading.rjust(20) for heading in contest.metrics.values())]
+    for model in contest.models:
+        cells = [found.get((model, metric)) for metric in contest.metrics]
         shown = ["-" if cell is None else f"{cell['value']:.3f} ± {cell['spread']:.3f}" for cell in cells]
         lines.append("  " + model.replace("_", " ").ljust(16) + "".join(cell.rjust(20) for cell in shown))
-    for other in MODELS[1:-1]:
-        row = found["model", DIFFERENCE + other]
+    for other in contest.rivals:
+        row, heading = found["model", contest.over(other)], contest.metrics[contest.ranked_by]
         label = other.replace("_", " ")
-        lines.append(f"  AUROC over {label}: {row['value']:+.3f} ({row['low']:+.3f} to {row['high']:+.3f})")
-    return "\n".join(lines)
+        lines.append(f"  {heading} over {label}: {row['value']:+.3f} ({row['low']:+.3f} to {row['high']:+.3f})")
+    suspected = suspected_of(rows)
+    return "\n".join([*lines, f"  {suspected}"] if suspected else lines)
+
+
+def suspected_of(rows: Sequence[Mapping[str, Any]]) -> str | None:
+    """What is said of models whose mean AUROC over the folds is too good to be true; None where none is."""
+    over_all = {(row["model_name"], row["metric"]): row["value"] for row in rows if row["fold"] is None}
+    aurocs = {name: over_all.get((name, "auroc")) for name in contest_by(rows).models}
+    return suspicion(aurocs, over_all.get(("model", BOUND)))
 
 
 def _one_fold(job: Job, task: Task, samples: DataFrame, fold: int, ranks: int) -> list[dict[str, Any]]:
@@ -150,54 +159,67 @@ def _one_fold(job: Job, task: Task, samples: DataFrame, fold: int, ranks: int) -
     try:
         dataset = write_samples(job, task, samples, place.url)
         plan = TrainingPlan(dataset.folder.url, dataset.hash, checkpoints.url, tuple(networks_of(task)))
-        return compared(job.spark, dataset, plan, fold, ranks, lambda line: job.progress(f"fold {fold + 1}, {line}"))
+        return compared(
+            job.spark, dataset, task, plan, fold, ranks, lambda line: job.progress(f"fold {fold + 1}, {line}")
+        )
     finally:
         checkpoints.clear()
         place.clear()
 
 
 def compared(
-    spark: SparkSession, dataset: Dataset, plan: TrainingPlan, fold: int, ranks: int, progress: Callable[[str], None]
+    spark: SparkSession,
+    dataset: Dataset,
+    task: Task,
+    plan: TrainingPlan,
+    fold: int,
+    ranks: int,
+    progress: Callable[[str], None],
 ) -> list[dict[str, Any]]:
     """Train a plan's two networks, ``model`` and ``baseline``, and the classical models, and measure what is held out.
 
     Args:
         spark: the session.
-        dataset: of the fold; all models are calibrated on its split calibration, by Platt's scaling.
+        dataset: of the fold; all models are calibrated on its split calibration, all in the same way.
+        task: what its labels are.
         plan: of its networks.
         fold: its number, which the rows carry.
         ranks: Horovod ranks.
         progress: told a line an epoch.
 
     Returns:
-        A mapping a model and metric of ``METRICS``: model_name, fold, metric, value, people, rows.
+        A mapping a model and metric of the contest: model_name, fold, metric, value, people, rows.
     """
+    contest = contest_of(task.label.kind)
     packages = [spark.sparkContext.broadcast(archive) for archive in _networks(spark, dataset, plan, ranks, progress)]
-    classical = classical_models(dataset, plan.networks[0].seed)
-    logits, people, labels, weights = {}, {}, {}, {}
+    classical = classical_models(dataset, task, plan.networks[0].seed)
+    raw, known = {}, {}
     for split in (CALIBRATION, HELD_OUT):
         share = share_of_people(dataset.split(split).rows)
-        found = collected(sampled(predictions(spark, dataset, split, packages), share), len(packages))
+        predicted = predictions(spark, dataset, split, packages).drop(*(f"curve_{at}" for at in range(len(packages))))
+        found = collected(sampled(predicted, share), len(packages))
         samples, scores = scores_of(dataset, split, classical, share)
         if not np.array_equal(samples.subject_id, found.people):
             raise ValueError(
                 "Received other samples from the classical models than from the networks; expected the same."
             )
-        logits[split] = dict(zip(MODELS, found.logits)) | scores
-        people[split], labels[split], weights[split] = found.people, found.labels, found.weights
+        every = Sample(found.people, found.labels, found.weights, times=found.times, days=found.days)
+        place, known[split] = at_horizon(task, every)
+        told = dict(zip(contest.models, found.logits)) | scores
+        raw[split] = {name: scores[place] for name, scores in told.items()}
     for package in packages:
         package.unpersist()
-    sample = Sample(people[HELD_OUT], labels[HELD_OUT], weights[HELD_OUT])
+    sample, of_calibration = known[HELD_OUT], known[CALIBRATION]
     size = {"people": int(np.unique(sample.people).size), "rows": int(sample.labels.size)}
+    told = {contest.models[-1]: np.full(sample.labels.size, dataset.mean_label)}
+    for name, scores in raw[CALIBRATION].items():
+        given = (of_calibration.labels, of_calibration.weights, of_calibration.people)
+        told[name] = contest.fit(scores, *given, f"fold {fold}").calibrated(raw[HELD_OUT][name])
     rows = []
-    for model in MODELS[:-1]:
-        of_calibration = (labels[CALIBRATION], weights[CALIBRATION], people[CALIBRATION])
-        calibration = fit_platt(logits[CALIBRATION][model], *of_calibration, f"fold {fold}")
-        figures = estimates(sample, calibration.calibrated(logits[HELD_OUT][model]), METRICS)
-        rows += [_row(model, fold, metric, figures[metric], size) for metric in METRICS]
-    train = dataset.split("train")
-    figures = estimates(sample, np.full(sample.labels.size, train.positives / train.rows), METRICS)
-    return rows + [_row("prevalence", fold, metric, figures[metric], size) for metric in METRICS]
+    for name in contest.models:
+        figures = contest.figures(sample, told[name], list(contest.metrics))
+        rows += [_row(name, fold, metric, value, size) for metric, value in figures.items()]
+    return rows
 
 
 def _networks(spark, dataset, plan, ranks, progress):
@@ -212,14 +234,18 @@ def _networks(spark, dataset, plan, ranks, progress):
 
 
 def _enough(samples, task):
-    found = labels_by(samples, "fold")
-    least = task.gates.positives_in_each_fold_at_least
+    kind, outcomes, least = task.label.kind, task.label.outcomes, task.gates.positives_in_each_fold_at_least
+    asked = ["label > 0"] if outcomes is None else [outcomes.holds(at, "label") for at in range(len(outcomes.names))]
+    counts = [F.count_if(F.expr(each)) for each in asked]
+    found = {fold: each for fold, *each in samples.groupBy("fold").agg(F.count("*"), *counts).collect()}
+    both = "" if kind.is_number else ", and both classes"
     for fold in range(task.folds):
-        rows, positives = found.get(fold, (0, 0))
-        if positives < least or positives == rows:
+        rows, *positives = found.get(fold, [0] * (1 + len(asked)))
+        if min(positives) < least or (max(positives) == rows and not kind.is_number):
             raise Held(
-                f"Received {positives} positive of {rows} labels of {task.id} in fold {fold + 1} of {task.folds}; "
-                f"expected at least {least} positive, and both classes. Ingest more people, or set fewer `folds`."
+                f"Received {min(positives)} {kind.positives} of {rows} labels of {task.id} in fold {fold + 1} of "
+                f"{task.folds}; expected at least {least} {kind.positives}{both}. Ingest more "
+                "people, or set fewer `folds`."
             )
 
 
@@ -232,5 +258,8 @@ def _size(rows, fold):
 
 
 def _said(rows, fold):
-    found = {row["model_name"]: row["value"] for row in rows if (row["fold"], row["metric"]) == (fold, "auroc")}
-    return "AUROC " + ", ".join(f"{name.replace('_', ' ')} {value:.3f}" for name, value in found.items())
+    contest = contest_by(rows)
+    by = contest.ranked_by
+    found = {row["model_name"]: row["value"] for row in rows if (row["fold"], row["metric"]) == (fold, by)}
+    figures = ", ".join(f"{name.replace('_', ' ')} {value:.3f}" for name, value in found.items())
+    return f"{contest.metrics[by]} {figures}"

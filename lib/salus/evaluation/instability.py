@@ -10,9 +10,9 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from scipy.stats import rankdata
 
 from salus.cohorts.task import Tier
+from salus.evaluation.tiers import tier_places
 
 BANDS = 10
 SPREADS = (50, 90, 99)
@@ -54,19 +54,6 @@ def instability(told: np.ndarray, refitted: np.ndarray, tiers: Sequence[Tier]) -
             measured_row(f"spread_p{p}", np.percentile(spread[mine], p), int(mine.sum()), number) for p in SPREADS[:2]
         ]
     return rows
-
-
-def tier_places(told: np.ndarray, tiers: Sequence[Tier]) -> np.ndarray:
-    """The place of each person's tier among ``tiers``, int64 (people,); ``len(tiers)`` = below all of them.
-
-    Percentiles are midranks, as those of a night (``scoring.percentiles``).
-    """
-    percentile = 100 * (rankdata(told) - 0.5) / told.size
-    place = np.full(told.size, len(tiers))
-    for number, tier in reversed(list(enumerate(tiers))):
-        reached = told >= tier.from_probability if tier.from_percentile is None else percentile >= tier.from_percentile
-        place[reached] = number
-    return place
 
 
 def measured_row(metric: str, values: float | np.ndarray, people: int, band: int | None = None) -> dict[str, Any]:

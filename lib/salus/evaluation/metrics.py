@@ -6,12 +6,12 @@ Names of the metrics, as table ``evaluations`` holds them under ``model``, ``bas
 ``calibration_curve_low`` and ``_high``; ``ici``, ``e50``, ``e90`` and the curve ``calibration_smooth`` as ``smooth``
 has them, without intervals; ``scaled_brier``, 1 less the Brier score over that of the prevalence; what
 ``usefulness`` says of the highest 1, 5 and 10 % (``sensitivity_top_5``, ``ppv_top_5``, ``lift_top_5``), and the curve
-``net_benefit``, with ``net_benefit_of_all`` under ``model``. Where the simulated truth is known also
-``auroc_over_truth``: the AUROC with every row a case in the proportion of its true probability, free of the
-outcomes' noise; and, under ``model``, ``interval_coverage`` and ``interval_width`` of the interval that is told beside
-each probability. Under ``model`` alone, each paired: ``auroc_over_baseline`` (difference), ``share_of_attainable_lift``
-((model - 0.5) / (attainable - 0.5), over the truth) and ``leakage_price``, ``auroc_by_time``,
-``auroc_by_available_time`` (see ``leakage``).
+``net_benefit``, with ``net_benefit_of_all`` under ``model``; and what ``tiers`` says of the task's own. Where the
+simulated truth is known also ``auroc_over_truth``: the AUROC with every row a case in the proportion of its true
+probability, free of the outcomes' noise; and, under ``model``, ``interval_coverage`` and ``interval_width`` of the
+interval that is told beside each probability. Under ``model`` alone, each paired: ``auroc_over_baseline`` (difference),
+``share_of_attainable_lift`` ((model - 0.5) / (attainable - 0.5), over the truth) and ``leakage_price``,
+``auroc_by_time``, ``auroc_by_available_time`` (see ``leakage``).
 """
 
 from collections.abc import Collection, Iterable, Mapping, Sequence

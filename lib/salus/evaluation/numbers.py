@@ -9,7 +9,7 @@ draws the observed mean over the predicted one in ten groups by prediction: thei
 ``d2_by_available_time`` and their difference, ``leakage_price``.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -81,6 +81,14 @@ def measured_numbers(
         ]
         first = groups.stop
     return rows
+
+
+def estimates_of_numbers(
+    sample: Sample, estimate: np.ndarray, metrics: Sequence[str], power: float
+) -> dict[str, float]:
+    """Some metrics of one model on the sample itself, without intervals; arguments as ``measured_numbers`` has them."""
+    model = _Model.of(estimate, sample, power)
+    return {metric: FIGURES[metric](model, sample.weights) for metric in metrics}
 
 
 @dataclass(frozen=True)

@@ -22,6 +22,7 @@ from salus.evaluation.calibration import calibration_groups, group_means
 from salus.evaluation.concordance import concordance
 from salus.evaluation.incidence import observed_incidence
 from salus.evaluation.metrics import thinned
+from salus.evaluation.tiers import tier_places
 from salus.evaluation.times import Times
 
 CURVE = "calibration_curve"
@@ -76,20 +77,6 @@ def measured_times(
         rows += _brier(times, name, missed[name], missed[""], replicates)
         rows += _calibration(times, name, curves[:, -1], replicates)
     return rows + _of_tiers(times, ends, models["model"], tiers, replicates)
-
-
-def tier_places(told: np.ndarray, tiers: Sequence[Tier]) -> np.ndarray:
-    """The place in ``tiers`` of each row: int64 (rows,); ``len(tiers)`` = below all of them.
-
-    Percentiles are midranks among these rows, as a night's are among those scored.
-    """
-    _, place, counts = np.unique(told, return_inverse=True, return_counts=True)
-    percentile = (100 * (np.cumsum(counts) - counts / 2) / told.size)[place]
-    bounds = [
-        told >= tier.from_probability if tier.from_percentile is None else percentile >= tier.from_percentile
-        for tier in tiers
-    ]
-    return np.argmax([*bounds, np.ones(told.size, bool)], axis=0)
 
 
 def _concordances(times, told):

@@ -30,7 +30,7 @@ from salus.cohorts.task import Tier
 from salus.cohorts.treatment import Treatment
 from salus.evaluation.bootstrap import LEVEL
 from salus.evaluation.metrics import Sample
-from salus.evaluation.survival import tier_places
+from salus.evaluation.tiers import tier_places
 from salus.timelines.clocks import MICROSECONDS_PER_DAY, NEVER
 
 TREATMENT = "treatment: "

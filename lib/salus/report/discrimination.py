@@ -1,10 +1,12 @@
 """Discrimination: whether those who will have the event are ranked above those who will not."""
 
+from salus.evaluation.suspicion import BOUND, suspicion
 from salus.report import plots, words
 from salus.report.measured import MEANING, MODELS, Measures
 from salus.report.page import Missing, Plot, Section, Table, Text
 
 TITLE = "Does it rank the right people first?"
+LEARNT = ("model", "baseline")
 CHANCE = 0.5
 OVER_TRUTH = "auroc_over_truth"
 
@@ -19,7 +21,16 @@ def discrimination_section(measured: Measures) -> Section:
     if not shown:
         return Section("discrimination", TITLE, question, [Missing("Discrimination", "evaluate")])
     blocks = [_forest(measured, shown), *_curves(measured), _table(measured, shown)]
-    return Section("discrimination", TITLE, question, [Text(_in_words(measured), "note"), *blocks])
+    said = [*_suspected(measured), Text(_in_words(measured), "note")]
+    return Section("discrimination", TITLE, question, [*said, *blocks])
+
+
+def _suspected(measured):
+    """A warning where what was learnt is better than the task says it can be; the truth may be as good as it is."""
+    above = measured.get(("model", BOUND))
+    learnt = {name: measured[name, "auroc"].value for name in LEARNT if (name, "auroc") in measured}
+    said = suspicion(learnt, above.value if above else None)
+    return [Text(f"{said[0].upper()}{said[1:]}.", "warning")] if said else []
 
 
 def _in_words(measured):

@@ -1,7 +1,6 @@
 """Provenance: how long each phase took, and from which code, packages, tables and model the report comes."""
 
 from collections.abc import Mapping, Sequence
-from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 from pyspark.sql import Row
@@ -14,24 +13,10 @@ from salus.report.phases import Phase
 from salus.report.told import PROBABILITY, Told
 from salus.storage.ledger import code_version
 from salus.storage.tables import Tables
+from salus.training.environment import packages as packages
 from salus.training.newest import newest_model
 
 TITLE = "How it was made"
-PACKAGES = (
-    "pyspark",
-    "delta-spark",
-    "petastorm",
-    "horovod",
-    "tensorflow-cpu",
-    "tensorflow",
-    "keras",
-    "pyarrow",
-    "numpy",
-    "pandas",
-    "scikit-learn",
-    "es-aces",
-    "plotly",
-)
 
 
 def model_row(tables: Tables, scoring: Night) -> Row | None:
@@ -43,17 +28,6 @@ def model_row(tables: Tables, scoring: Night) -> Row | None:
 def newest_snapshot(tables: Tables) -> Row | None:
     """The snapshot through which everything here was read; None where nothing was ever published."""
     return tables.read("snapshots").orderBy(F.desc("published_at")).limit(1).head()
-
-
-def packages() -> dict[str, str]:
-    """The versions of the packages that compute, where they are installed."""
-    found = {}
-    for name in PACKAGES:
-        try:
-            found[name] = version(name)
-        except PackageNotFoundError:
-            continue
-    return found
 
 
 def provenance_section(

@@ -1,5 +1,6 @@
 """Usefulness: what a programme for the people at the highest risk would find, and whether it would be worth it."""
 
+from salus.evaluation.tiers import tier_metric
 from salus.report import plots, words
 from salus.report.measured import MEANING, MODELS, Measures
 from salus.report.page import Missing, Plot, Section, Table, Text
@@ -7,17 +8,28 @@ from salus.report.page import Missing, Plot, Section, Table, Text
 TITLE = "What would acting on it find?"
 PERCENTS = (1, 5, 10)
 COMPARED = ("model", "baseline")
+AT_TIERS = (
+    ("share", "Share of predictions", 3),
+    ("sensitivity", "Events found (sensitivity)", 3),
+    ("ppv", "Come true (PPV)", 3),
+    ("lift", "Times the prevalence (lift)", 1),
+    ("alerts_a_day", "Alerts a day", 2),
+)
+SHARE = tier_metric("share", "")
 BENEFIT, OF_ALL = "net_benefit", "net_benefit_of_all"
 
 
 def usefulness_section(measured: Measures) -> Section:
-    """The events found among the highest 1, 5 and 10 %, and the decision curve."""
+    """The events found among the highest 1, 5 and 10 % and at the task's tiers, and the decision curve."""
     question = "If there is room for the people at the highest risk only: how many of the events are theirs?"
     shown = [name for name in COMPARED if (name, f"ppv_top_{PERCENTS[0]}") in measured]
     if not shown:
         return Section("usefulness", TITLE, question, [Missing("Usefulness", "evaluate")])
     return Section(
-        "usefulness", TITLE, question, [*_in_words(measured), *_decisions(measured), _table(measured, shown)]
+        "usefulness",
+        TITLE,
+        question,
+        [*_in_words(measured), *_decisions(measured), _table(measured, shown), *_at_tiers(measured, shown)],
     )
 
 
@@ -90,3 +102,26 @@ def _table(measured, shown):
                 cells.append(words.interval(found.value, found.low, found.high, digits) if found else words.ABSENT)
             rows.append(cells)
     return Table("The predictions with the highest risk (95 % intervals)", columns, rows, numeric=columns[2:])
+
+
+def _at_tiers(measured, shown):
+    """The task's tiers, the highest first, as the evaluation knows them by name."""
+    shares = {metric.removeprefix(SHARE): found.value for (_, metric), found in measured.items() if SHARE in metric}
+    if not shares:
+        return []
+    rows = []
+    for name in shown:
+        for tier in sorted(shares, key=lambda each: shares[each] or 0):
+            cells = [MEANING[name], f"{tier} and above"]
+            for figure, _, digits in AT_TIERS:
+                found = measured.get((name, tier_metric(figure, tier)))
+                cells.append(words.interval(found.value, found.low, found.high, digits) if found else words.ABSENT)
+            rows.append(cells)
+    people = words.count(next(found.people for (_, metric), found in measured.items() if SHARE in metric))
+    columns = ("", "Acted on", *(title for _, title, _ in AT_TIERS))
+    said = (
+        f"Alerts a day are people newly at or above the tier, of a population of the {people} held out: on a calendar, "
+        "those who were not on its date before, over the days from the first date to the last; from an event, every "
+        "prediction, over the days from the first to the last of them."
+    )
+    return [Table("At the tiers of the task (95 % intervals)", columns, rows, numeric=columns[2:]), Text(said, "note")]

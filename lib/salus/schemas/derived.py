@@ -273,9 +273,9 @@ DAILY_VOLUMES = StructType(
 FOLDS = StructType(
     [
         field("task_id", STRING, "task", True),
-        field("model_name", STRING, "model, baseline, boosted_trees, linear_svm or prevalence", True),
+        field("model_name", STRING, "model, baseline, boosted_trees, linear_svm, prevalence; or mean", True),
         field("fold", INT, "the fold that was left out of training and measured; null = over all folds"),
-        field("metric", STRING, "auroc, auprc, brier, calibration_slope, auroc_over_boosted_trees, ...", True),
+        field("metric", STRING, "auroc, brier, auroc_over_boosted_trees, d2, r_squared, ...", True),
         field("value", DOUBLE, "of the fold, or the folds' mean; null = not defined"),
         field("spread", DOUBLE, "standard deviation over the folds"),
         field("low", DOUBLE, "2.5 % bound of a paired difference, by the corrected resampled t"),

@@ -14,6 +14,7 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from salus.cohorts.exclusions import excluded_codes, fill_codes
+from salus.cohorts.grid import check_as_of
 from salus.cohorts.index import index_codes
 from salus.cohorts.task import Task
 from salus.errors import Held
@@ -37,9 +38,10 @@ def score(job: Job, task: Task, as_of: date) -> None:
     """Write the rows of ``scores`` and ``score_runs`` of ``task`` as of ``as_of``.
 
     Raises:
-        Refused: there is no trained and calibrated model.
+        Refused: there is no trained and calibrated model, or ``as_of`` lies after the end of data.
         Held: eligible people are not those scored and those not scored, or not those in the table.
     """
+    check_as_of(job.tables, as_of)
     model = in_use(job.tables, task)
     calibration = calibration_of(job.tables, model)
     if not job.needed(

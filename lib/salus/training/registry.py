@@ -1,7 +1,9 @@
 """The model registry: MLflow, in an SQLite file of the warehouse or on any tracking server by its URL.
 
 A package is registered as a plain artifact of its run; ``mlflow.tensorflow.log_model`` would take 30 times as long
-and load its model without looking at its hashes.
+and load its model without looking at its hashes. A run says in which environment it was, and a registered model's has
+its learning curves as a page; where artifacts go to a store for which a client of its own would be needed (S3, Azure),
+or to where a warehouse was before it was moved, the page is left out: a training is not lost for a figure.
 """
 
 import logging
@@ -16,11 +18,16 @@ from typing import TYPE_CHECKING, Any
 from salus.datasets.folder import Folder
 from salus.errors import Refused
 from salus.storage.lock import local_folder
+from salus.training.curves import learning_curves
+from salus.training.environment import environment
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
 REGISTRY = "_registry"
+FIGURE = "learning_curves.html"
+SERVED = "mlflow-artifacts:"
+"""How the artifacts of a run are addressed that its tracking server takes and keeps."""
 
 
 def tracking_uri(warehouse: str, named: str | None) -> str:
@@ -54,12 +61,13 @@ class Registry:
     def __init__(self, uri: str, experiment: str, artifacts: str):
         with _without_its_warnings():
             self.client = _client(uri)
+            self._artifacts = Folder(artifacts).path
             found = self.client.get_experiment_by_name(experiment)
             self.experiment_id = (
                 found.experiment_id
                 if found
                 else self.client.create_experiment(
-                    experiment, artifact_location=Folder(artifacts).path if uri.startswith("sqlite:") else None
+                    experiment, artifact_location=self._artifacts if uri.startswith("sqlite:") else None
                 )
             )
 
@@ -114,7 +122,14 @@ class Registry:
             if error.error_code != "RESOURCE_ALREADY_EXISTS":
                 raise
         version = self.client.create_model_version(name, source=package, run_id=run, tags=dict(tags)).version
+        if history:
+            self._draw(name, run, history)
         return str(version)
+
+    def _draw(self, name, run, history):
+        where = self.client.get_run(run).info.artifact_uri
+        if where.startswith((SERVED, f"{self._artifacts}/")):
+            self.client.log_text(run, learning_curves(name, history), FIGURE)
 
     def _track(self, name, parameters, history, tags):
         from mlflow.entities import Metric, Param, RunTag
@@ -131,10 +146,14 @@ class Registry:
             run,
             metrics,
             [Param(key, str(value)) for key, value in parameters.items()],
-            [RunTag(key, str(value)) for key, value in tags.items()],
+            [RunTag(key, str(value)) for key, value in {**_environment(), **tags}.items()],
         )
         self.client.set_terminated(run)
         return run
+
+
+def _environment():
+    return {f"version.{name}": number for name, number in environment().items()}
 
 
 def registry_of(job, task_id: str) -> Registry:

@@ -7,7 +7,6 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from datetime import timedelta
-from importlib.metadata import version
 from typing import Any
 
 from salus.cohorts.task import Task
@@ -18,6 +17,7 @@ from salus.errors import EnvironmentFault, Refused
 from salus.storage.ledger import code_version, now
 from salus.training.champion import take_stand
 from salus.training.encoders import newest_encoder, told_of
+from salus.training.environment import environment
 from salus.training.launch import run_ranks
 from salus.training.package import INFO, MODEL, SPEC, write_package
 from salus.training.plan import NetworkPlan, TrainingPlan
@@ -26,7 +26,6 @@ from salus.training.sample_size import sample_size
 from salus.training.trials import best_trial
 
 CHECKPOINTS = "_checkpoints"
-VERSIONS_OF = ("tensorflow-cpu", "keras", "horovod", "petastorm", "pyarrow", "numpy")
 
 
 def train(
@@ -241,7 +240,7 @@ def registered(
         "splits": task.splits.stated,
         **notes,
         "weights": found["weights"],
-        "versions": {name: version(name) for name in VERSIONS_OF},
+        "versions": environment(),
         **tags,
     }
     package = Folder(f"{job.tables.warehouse}/{REGISTRY}/packages/{network.name}/{job.run_id}")
