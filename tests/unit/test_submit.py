@@ -137,7 +137,7 @@ def test_the_job_may_name_its_master():
     assert launch._option(["score", "--spark", "--master", "yarn"], "--master") is None
 
 
-@pytest.mark.parametrize(("job", "arguments"), [("simulate", ["--people", "5"]), ("score", ["--help"])])
+@pytest.mark.parametrize(("job", "arguments"), [("simulate", ["--people", "5"]), ("score", ["--help"]), ("shell", [])])
 def test_what_needs_no_spark_starts_none(job, arguments):
     assert launch.command(ROOT / "jobs" / f"{job}.py", arguments, Settings()) == [
         sys.executable,
