@@ -1,4 +1,4 @@
-"""What is imported is declared: an installed Salus brings all that its core needs, and extras bring the formats' own."""
+"""What is imported is declared: an installed Salus brings what its core needs, and extras what formats need."""
 
 import ast
 import re
