@@ -105,14 +105,14 @@ def stopped(spark, plan):
         told.append(line)
         if not concerned:
             first, second = ranks()
-            concerned.extend((first, second, *first.children(), *second.children()))
+            concerned.extend((first, second, *guardians(first.children() + second.children())))
             second.send_signal(signal.SIGSTOP)
 
     handlers = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
     with pytest.raises(EnvironmentFault) as raised:
         run_ranks(spark, plan, 2, stop_one)
     assert handlers == [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
-    assert len(guardians(concerned)) == 2
+    assert len(concerned) == 4
     return SimpleNamespace(told=told, error=raised.value, left=psutil.wait_procs(concerned, SECONDS_TO_END)[1])
 
 
