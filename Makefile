@@ -12,7 +12,7 @@ help:  ## list the targets
 setup:  ## set up the environment in .venv
 	@./submit.sh setup
 
-check: style types layers test  ## what CI runs: format, lint, types, layers, tests
+check: style types layers test  ## before a commit: format, lint, types, layers, tests (of which CI runs the tests)
 
 style: setup  ## is everything formatted, and free of lint?
 	$(PYTHON) -m ruff format --check .

@@ -1,8 +1,8 @@
 """Salus as a package: ``pip install .`` and ``pip install -e .``.
 
 The ranges are those within which the pins of requirements.in (DESIGN: they were seen to work together) may move;
-submit.sh installs exactly requirements.lock. Horovod is not among them, because it is compiled against the
-TensorFlow that is already installed (README, "Without submit.sh").
+submit.sh installs exactly requirements.lock. What only some formats are read with is an extra. Horovod is not among
+them, because it is compiled against the TensorFlow that is already installed (README, "Without submit.sh").
 """
 
 import shutil
@@ -59,6 +59,7 @@ setup(
     cmdclass={"build_py": BuildWithSettings},
     install_requires=[
         "pyspark>=4.0.1,<4.1",
+        "py4j",
         "delta-spark>=4.0,<4.1",
         "petastorm==0.13.1",
         "pyarrow>=14.0.1,<15",
@@ -67,12 +68,18 @@ setup(
         "keras>=3.13.2,!=3.14.0",
         "es-aces==0.7.2",
         "meds>=0.4.1,<0.5",
+        "flexible_schema",
+        "polars",
+        "pytimeparse",
         "pydantic>=2.12",
         "ruamel.yaml>=0.18",
         "scikit-learn>=1.4",
+        "threadpoolctl",
         "scipy>=1.12",
+        "statsmodels>=0.14",
         "plotly>=5.20",
         "jinja2>=3.1",
+        "markupsafe",
         "mlflow-skinny>=2.14",
         "sqlalchemy>=2",
         "alembic>=1.10",
@@ -84,6 +91,10 @@ setup(
     extras_require={
         "cpu": ["tensorflow-cpu>=2.18,<2.19"],
         "gpu": ["tensorflow[and-cuda]>=2.18,<2.19"],
+        "signals": ["wfdb>=4", "pyedflib>=0.1.30"],
+        "images": ["pydicom>=3"],
+        "compounds": ["rdkit>=2024.3"],
+        "messages": ["hl7>=0.4"],
     },
     entry_points={"console_scripts": ["salus = salus.launch:main"]},
 )

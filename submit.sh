@@ -7,7 +7,7 @@
 #   ./submit.sh <job> ... --spark <arguments of spark-submit ...>
 #   ./submit.sh test [arguments of pytest ...]  |  shell  |  setup
 #
-# Nothing is written outside the checkout and ${XDG_CACHE_HOME:-~/.cache}/salus. Exit codes: docs/operations.md.
+# Nothing is kept outside the checkout and ${XDG_CACHE_HOME:-~/.cache}/salus. Exit codes: docs/operations.md.
 set -euo pipefail
 shopt -s inherit_errexit
 
@@ -89,7 +89,7 @@ holds() { [[ -f $1 && $(<"$1") == "$2" ]]; }
 is_set_up() { [[ -x $venv/bin/python ]] && holds "$stamp" "$(wanted)"; }
 
 tensorflow() {   # the lock's, such as tensorflow-cpu-2.18.1
-    sed -n -E 's/^(tensorflow(-cpu)?)==([^ ;\]+).*/\1-\3/p' "$checkout/requirements.lock"
+    sed -n -E 's/^(tensorflow(-cpu)?)(\[[^]]*\])?==([^ ;\]+).*/\1-\4/p' "$checkout/requirements.lock"
 }
 
 platform() { "$python" -c 'import sys, sysconfig; print("cp%d%d-%s" % (*sys.version_info[:2], sysconfig.get_platform()))'; }
@@ -118,10 +118,10 @@ build_horovod() {   # -> $horovod_wheel
     if ! compgen -G "$folder/horovod-*.whl" >/dev/null; then
         say "compiling Horovod $horovod_version against TensorFlow (once for this machine, about 3 minutes)"
         local work
-        work=$(mktemp -d "${TMPDIR:-/tmp}/salus-horovod.XXXXXX")
+        work=$(mktemp -d "$cache/horovod.XXXXXX")
         printf 'horovod==%s --hash=%s\n' "$horovod_version" "$horovod_hash" >"$work/requirements.txt"
-        if ! PATH=$venv/bin:$PATH MAKEFLAGS=${MAKEFLAGS:--j$(nproc)} HOROVOD_WITH_TENSORFLOW=1 HOROVOD_WITH_GLOO=1 \
-            HOROVOD_WITHOUT_MPI=1 HOROVOD_WITHOUT_PYTORCH=1 HOROVOD_WITHOUT_MXNET=1 \
+        if ! TMPDIR=$work PATH=$venv/bin:$PATH MAKEFLAGS=${MAKEFLAGS:--j$(nproc)} \
+            HOROVOD_WITH_TENSORFLOW=1 HOROVOD_WITH_GLOO=1 HOROVOD_WITHOUT_MPI=1 HOROVOD_WITHOUT_PYTORCH=1 HOROVOD_WITHOUT_MXNET=1 \
             "$venv/bin/python" -m pip wheel --disable-pip-version-check --no-deps --no-build-isolation \
             --no-binary horovod --no-cache-dir --require-hashes --requirement "$work/requirements.txt" \
             --wheel-dir "$work/wheel" >"$work/log" 2>&1; then

@@ -39,8 +39,7 @@ def travelled(folder, people, sources, files, tasks, ranks=1, plant=()):
         A function that runs another job on the warehouse: (module, arguments).
     """
     shutil.copytree(salus.settings.conf_dir(), folder / "conf")
-    for task, changes in tasks.items():
-        _change(folder / "conf" / "tasks", task, changes)
+    change(folder / "conf" / "tasks", tasks)
     (folder / "key").write_text(KEY, encoding="ascii")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("SALUS_CONF", str(folder / "conf"))
@@ -64,12 +63,14 @@ def travelled(folder, people, sources, files, tasks, ranks=1, plant=()):
         yield run
 
 
-def _change(folder, task, changes):
-    source = folder / f"{task}.yml"
-    if not source.is_file():
-        source = folder / f"{changes[0][0].removeprefix('id: ')}.yml"
-    text = source.read_text(encoding="utf-8")
-    for old, new in changes:
-        assert old in text
-        text = text.replace(old, new)
-    (folder / f"{task}.yml").write_text(text, encoding="utf-8")
+def change(folder, tasks):
+    """Write each of ``tasks``, as ``travelled`` has them, into the ``folder`` of the tasks."""
+    for task, changes in tasks.items():
+        source = folder / f"{task}.yml"
+        if not source.is_file():
+            source = folder / f"{changes[0][0].removeprefix('id: ')}.yml"
+        text = source.read_text(encoding="utf-8")
+        for old, new in changes:
+            assert old in text, f"{source.name} says no more {old!r}, which a test changes"
+            text = text.replace(old, new)
+        (folder / f"{task}.yml").write_text(text, encoding="utf-8")

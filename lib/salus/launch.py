@@ -41,8 +41,6 @@ def command(job: Path, arguments: Sequence[str], settings: Settings) -> list[str
         settings: master, memory, jars and further Spark settings.
     """
     own, _, further = _split(arguments)
-    if job.stem == "shell":
-        return [sys.executable, "-i", str(job), *own]
     if {"-h", "--help"} & set(own) or "spark_job" not in job.read_text(encoding="utf-8"):
         return [sys.executable, str(job), *own]
     submit = [str(Path(pyspark.__file__).parent / "bin" / "spark-submit"), "--master", settings.master]

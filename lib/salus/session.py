@@ -67,6 +67,8 @@ def spark_settings(settings: Settings) -> dict[str, str]:
         conf["spark.jars"] = ",".join(jars)
     else:
         conf["spark.jars.packages"] = DELTA_PACKAGE
+    # Where Spark resolves packages to, a source's driver among them; its own choice is a folder of the home.
+    conf["spark.jars.ivy"] = str(Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "salus" / "ivy")
     if settings.master.startswith("local"):
         cores = len(os.sched_getaffinity(0))
         conf |= {

@@ -17,6 +17,7 @@ import score
 import simulate
 import timelines
 import train
+from road import change
 from salus.cohorts.cohort import eligible
 from salus.cohorts.eligibility import eligibility_steps
 from salus.cohorts.grid import data_end, grid
@@ -36,6 +37,7 @@ CHANGES = (
     ("epochs: 20", "epochs: 2"),
     ("positives_at_least: 20", "positives_at_least: 10"),
 )
+TASKS = {TASK: CHANGES}
 FILES = ("eligibility", "medical_claim", "pharmacy_claim")  # what else there is costs minutes
 STATINS = ("NDC/00071015523", "NDC/00006073531")
 DAY = timedelta(days=1)
@@ -46,12 +48,7 @@ def warehouse(spark, tmp_path_factory):
     """A warehouse in which every job up to a model of adherence has run; a fiftieth of the fills lack days' supply."""
     folder = tmp_path_factory.mktemp("adherence")
     shutil.copytree(salus.settings.conf_dir(), folder / "conf")
-    path = folder / "conf" / "tasks" / f"{TASK}.yml"
-    text = path.read_text(encoding="utf-8")
-    for old, new in CHANGES:
-        assert old in text
-        text = text.replace(old, new)
-    path.write_text(text, encoding="utf-8")
+    change(folder / "conf" / "tasks", TASKS)
     (folder / "key").write_text("5a" * 32, encoding="ascii")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("SALUS_CONF", str(folder / "conf"))

@@ -31,6 +31,7 @@ CHANGES = (
     # Some people of every class in every split.
     ("train: 0.6, tuning: 0.1, calibration: 0.1", "train: 0.4, tuning: 0.2, calibration: 0.2"),
 )
+TASKS = {CAUSE: CHANGES, SEVERAL: CHANGES}
 VISIT = tuple(f"HCPCS/9928{level}" for level in range(1, 6))
 
 
@@ -38,9 +39,8 @@ VISIT = tuple(f"HCPCS/9928{level}" for level in range(1, 6))
 def warehouse(spark, tmp_path_factory):
     """A warehouse in which every job up to a report of classes has run."""
     folder = tmp_path_factory.mktemp("classes")
-    tasks = {CAUSE: CHANGES, SEVERAL: CHANGES}
-    with travelled(folder, 2000, ["payer_extract"], FILES, tasks) as run:
-        for task in tasks:
+    with travelled(folder, 2000, ["payer_extract"], FILES, TASKS) as run:
+        for task in TASKS:
             for phase in (score, report):
                 run(phase, f"--task={task}", f"--as-of={AS_OF}")
         yield Tables(spark, str(folder / "warehouse"))

@@ -27,15 +27,15 @@ CHANGES = (
     # Somebody with the event in every split.
     ("train: 0.6, tuning: 0.1, calibration: 0.1", "train: 0.4, tuning: 0.2, calibration: 0.2"),
 )
+TASKS = dict.fromkeys(HORIZON, CHANGES)
 
 
 @pytest.fixture(scope="module")
 def warehouse(spark, tmp_path_factory):
     """A warehouse in which every job up to a report of either task has run."""
     folder = tmp_path_factory.mktemp("conditions")
-    tasks = dict.fromkeys(HORIZON, CHANGES)
-    with travelled(folder, 3000, ["fhir_r4", "payer_extract"], FILES, tasks) as run:
-        for task in tasks:
+    with travelled(folder, 3000, ["fhir_r4", "payer_extract"], FILES, TASKS) as run:
+        for task in TASKS:
             for phase in (score, report):
                 run(phase, f"--task={task}", f"--as-of={AS_OF}")
         yield Tables(spark, str(folder / "warehouse"))

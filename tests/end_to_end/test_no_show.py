@@ -19,7 +19,7 @@ from salus.storage import Tables
 pytestmark = pytest.mark.slow  # every job once, on the files of some hundreds of people
 
 TASK = "no_show"
-CHANGES = (("epochs: 20", "epochs: 2"),)
+TASKS = {TASK: (("epochs: 20", "epochs: 2"),)}
 FILES = ("Patient", "Encounter", "Condition", "Appointment")  # what else there is costs minutes
 DAY, DAYS_BEFORE = timedelta(days=1), 3
 
@@ -28,7 +28,7 @@ DAY, DAYS_BEFORE = timedelta(days=1), 3
 def road(spark, tmp_path_factory):
     """A warehouse in which every job up to a model of missed appointments has run, and the folder of its files."""
     folder = tmp_path_factory.mktemp("no_show")
-    with travelled(folder, 600, ["fhir_r4"], FILES, {TASK: CHANGES}) as run:
+    with travelled(folder, 600, ["fhir_r4"], FILES, TASKS) as run:
         yield (
             Tables(spark, str(folder / "warehouse")),
             folder / "landing" / "ehr",

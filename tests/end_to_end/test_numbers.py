@@ -16,6 +16,7 @@ from salus.storage import Tables
 pytestmark = pytest.mark.slow  # every job once, on the files of some hundreds of people
 
 TASK = "cost_1y"
+TASKS = {TASK: (("epochs: 20", "epochs: 8"),)}
 FILES = ("eligibility", "medical_claim", "pharmacy_claim")
 
 
@@ -23,8 +24,7 @@ FILES = ("eligibility", "medical_claim", "pharmacy_claim")
 def warehouse(spark, tmp_path_factory):
     """A warehouse in which every job up to a report of costs has run."""
     folder = tmp_path_factory.mktemp("numbers")
-    tasks = {TASK: (("epochs: 20", "epochs: 8"),)}
-    with travelled(folder, 600, ["payer_extract"], FILES, tasks) as run:
+    with travelled(folder, 600, ["payer_extract"], FILES, TASKS) as run:
         for phase in (score, report):
             run(phase, f"--task={TASK}", f"--as-of={AS_OF}")
         yield Tables(spark, str(folder / "warehouse"))

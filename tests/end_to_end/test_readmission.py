@@ -25,6 +25,7 @@ CHANGES = (
     ("epochs: 20", "epochs: 2"),
     ("positives_at_least: 20", "positives_at_least: 10"),
 )
+TASKS = {TASK: CHANGES}
 FILES = ("Patient", "Encounter", "Condition", "eligibility", "medical_claim")  # what else there is costs minutes
 DISCHARGES = ["ENCOUNTER_END/IMP", "CLAIM_END/INPATIENT"]
 UNPLANNED = ["ENCOUNTER/IMP/EM", "ENCOUNTER/IMP/UR", "CLAIM/INPATIENT/1", "CLAIM/INPATIENT/2"]
@@ -35,7 +36,7 @@ DAY = timedelta(days=1)
 def warehouse(spark, tmp_path_factory):
     """A warehouse in which every job up to a model of readmissions has run."""
     folder = tmp_path_factory.mktemp("readmission")
-    with travelled(folder, 1500, ["fhir_r4", "payer_extract"], FILES, {TASK: CHANGES}) as run:
+    with travelled(folder, 1500, ["fhir_r4", "payer_extract"], FILES, TASKS) as run:
         yield (
             Tables(spark, str(folder / "warehouse")),
             lambda night: run(score, f"--task={TASK}", f"--as-of={night}"),

@@ -34,6 +34,7 @@ COMPETING = (
     ("time_to_event:", f"time_to_event:\n    codes: [{', '.join(UNPLANNED)}]"),
     ("[61, 122, 183, 243, 304, 365]", "[91, 182, 365]"),
 )
+TASKS = {DEATH: FEWER, ADMISSION: COMPETING}  # the second follows from the first as it was changed
 FILES = ("eligibility", "medical_claim")
 DAY = timedelta(days=1)
 
@@ -42,9 +43,8 @@ DAY = timedelta(days=1)
 def warehouse(spark, tmp_path_factory):
     """A warehouse in which every job has run for both tasks, and the folder of a MEDS data set of deaths."""
     folder = tmp_path_factory.mktemp("times")
-    tasks = {DEATH: FEWER, ADMISSION: COMPETING}  # the second follows from the first as it was changed
-    with travelled(folder, 2000, ["payer_extract"], FILES, tasks, ranks=2) as run:
-        for task in tasks:
+    with travelled(folder, 2000, ["payer_extract"], FILES, TASKS, ranks=2) as run:
+        for task in TASKS:
             for phase in (score, report):
                 run(phase, f"--task={task}", f"--as-of={AS_OF}")
         run(export, f"--task={DEATH}", "--format=meds", f"--output={folder / 'meds'}")

@@ -25,7 +25,7 @@ pytestmark = pytest.mark.slow  # every job once, on the files of 3,000 people
 TASK = "admission_90d"
 FILES = ("Patient", "Encounter", "Condition", "Procedure", "eligibility", "medical_claim")
 CHANGES = (
-    ("epochs: 20", "epochs: 6"),
+    ("epochs: 30", "epochs: 6"),
     # The programme begins with the first date that is held out: whoever is learnt from was untreated.
     (
         "splits: {train: 0.6, tuning: 0.1, calibration: 0.1, held_out: 0.2}",
@@ -34,6 +34,7 @@ CHANGES = (
     ("from_percentile: 95", "from_percentile: 85"),
     ("gates:\n", "treatment: {given: [CPT/99490], withheld: [programme/usual-care]}\n\ngates:\n"),
 )
+TASKS = {TASK: CHANGES}
 FIGURES = ("events", "mean_predicted", "observed", "observed_over_expected")
 
 
@@ -42,7 +43,7 @@ def road(spark, tmp_path_factory):
     """The tables of a warehouse in which the report has been written, and the folder that all of it is in."""
     folder = tmp_path_factory.mktemp("treatment")
     plant = ["--plant=treatment"]
-    with travelled(folder, 3000, ["fhir_r4", "payer_extract"], FILES, {TASK: CHANGES}, plant=plant) as run:
+    with travelled(folder, 3000, ["fhir_r4", "payer_extract"], FILES, TASKS, plant=plant) as run:
         for job in (score, report):
             run(job, f"--task={TASK}", f"--as-of={AS_OF}")
         yield Tables(spark, str(folder / "warehouse")), folder

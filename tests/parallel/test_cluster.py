@@ -1,91 +1,13 @@
 """The same road on a real cluster manager: a Spark standalone cluster of two workers on loopback."""
 
 import os
-import re
 import subprocess
 import sys
-import threading
-from contextlib import ExitStack
-from pathlib import Path
 
-import pyspark
-import pytest
 from pyspark.sql import functions as F
 
+from loopback import ON_LOOPBACK, SUBMITTED
 from salus.storage import Tables
-
-SPARK_HOME = Path(pyspark.__file__).parent
-SECONDS_TO_START = 120
-ON_LOOPBACK = {"SPARK_LOCAL_IP": "127.0.0.1", "SPARK_HOME": str(SPARK_HOME), "PYSPARK_PYTHON": sys.executable}
-
-
-class Daemon:
-    """A master or worker; ``said(pattern)`` waits until its log says so."""
-
-    def __init__(self, ending, name, *arguments):
-        self._process = ending.enter_context(
-            subprocess.Popen(
-                [
-                    str(SPARK_HOME / "bin" / "spark-class"),
-                    f"org.apache.spark.deploy.{name}",
-                    "--host",
-                    "127.0.0.1",
-                    "--port",
-                    "0",
-                    "--webui-port",
-                    "0",
-                    *arguments,
-                ],
-                env=os.environ | ON_LOOPBACK,
-                stdout=subprocess.DEVNULL,
-                stderr=subprocess.PIPE,
-                text=True,
-            )
-        )
-        self._lines, self._more = [], threading.Condition()
-        reader = threading.Thread(target=self._read, daemon=True)
-        reader.start()
-        ending.callback(reader.join)  # Popen closes what it reads from
-        ending.callback(self._process.kill)
-
-    def _read(self):
-        for line in self._process.stderr:
-            with self._more:
-                self._lines.append(line)
-                self._more.notify_all()
-
-    def said(self, pattern):
-        def found():
-            return next((match for line in self._lines if (match := re.search(pattern, line))), None)
-
-        with self._more:
-            match = self._more.wait_for(found, SECONDS_TO_START)
-        assert match, f"{pattern!r} was not said in {SECONDS_TO_START} s:\n{''.join(self._lines[-20:])}"
-        return match
-
-
-@pytest.fixture
-def cluster(tmp_path):
-    """The URL of a standalone cluster of two workers, a core each."""
-    with ExitStack() as ending:
-        url = Daemon(ending, "master.Master").said(r"Starting Spark master at (spark://\S+)")[1]
-        workers = [
-            Daemon(
-                ending,
-                "worker.Worker",
-                "--cores",
-                "1",
-                "--memory",
-                "1g",
-                "--work-dir",
-                str(tmp_path / f"worker-{number}"),
-                url,
-            )
-            for number in range(2)
-        ]
-        for worker in workers:
-            worker.said("Successfully registered with master")
-        yield url
 
 
 def test_a_cluster_gives_the_scores_that_local_mode_gives(spark, first_demo, cluster, tmp_path):
@@ -101,25 +23,13 @@ def test_a_cluster_gives_the_scores_that_local_mode_gives(spark, first_demo, clu
             str(tmp_path / "warehouse"),
             "--landing",
             f"{local}.landing",
-            "--spark",
-            "--conf",
-            "spark.driver.host=127.0.0.1",
-            "--conf",
-            "spark.driver.bindAddress=127.0.0.1",
-            "--conf",
-            "spark.sql.shuffle.partitions=4",
-            "--executor-cores",
-            "1",
-            "--executor-memory",
-            "1g",
-            "--driver-memory",
-            "1g",
+            *SUBMITTED,
         ],
         capture_output=True,
         text=True,
         check=False,
         cwd=tmp_path,
-        env=os.environ | ON_LOOPBACK | {"SALUS_MASTER": cluster, "SALUS_KEY_FILE": f"{local}.key"},
+        env=os.environ | ON_LOOPBACK | {"SALUS_MASTER": cluster.url, "SALUS_KEY_FILE": f"{local}.key"},
     )
     assert ended.returncode == 0, ended.stderr[-4000:]
     here, there = (Tables(spark, str(folder)) for folder in (local, tmp_path / "warehouse"))
@@ -138,4 +48,6 @@ def test_a_cluster_gives_the_scores_that_local_mode_gives(spark, first_demo, clu
         )
     )
     assert other.isEmpty()
-    assert len({executor.name for worker in tmp_path.glob("worker-*") for executor in worker.glob("app-*/*")}) == 2
+    assert (
+        len({executor.name for worker in cluster.folder.glob("worker-*") for executor in worker.glob("app-*/*")}) == 2
+    )

@@ -19,6 +19,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from tensorboard.util.tensor_util import make_ndarray
 
 import salus.training.train as training
+from rank_processes import guardians, ranks
 from salus.cohorts.label import EVENT
 from salus.cohorts.task import Gates, Model, ModelSettings, Splits
 from salus.datasets.export import newest_dataset
@@ -35,6 +36,7 @@ from salus.training.sample_size import sentence
 from size_dataset import ROWS, SPEC, write_dataset_of_sizes
 
 EPOCHS = 12
+SECONDS_TO_END = 5
 TASK = SimpleNamespace(
     id="tiny",
     hash="t",
@@ -51,7 +53,6 @@ TASK = SimpleNamespace(
     ),
     baseline=Model(architecture="logistic", settings=ModelSettings(epochs=2, batch_size=256, reader="arrow")),
 )
-RANK = ["-m", "horovod.spark.task.gloo_exec_fn"]
 
 
 @pytest.fixture(scope="module")
@@ -98,19 +99,21 @@ def plan(warehouse, tmp_path_factory):
 @pytest.fixture(scope="module")
 def stopped(spark, plan):
     """A run whose second rank is stopped (SIGSTOP: it hangs, and does not die) after its first epoch."""
-    told, frozen = [], []
+    told, concerned = [], []
 
     def stop_one(line):
         told.append(line)
-        if not frozen:
-            frozen.append(next(rank for rank in ranks() if rank.environ()["HOROVOD_RANK"] == "1"))
-            frozen[0].send_signal(signal.SIGSTOP)
+        if not concerned:
+            first, second = ranks()
+            concerned.extend((first, second, *guardians(first.children() + second.children())))
+            second.send_signal(signal.SIGSTOP)
 
     handlers = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
     with pytest.raises(EnvironmentFault) as raised:
         run_ranks(spark, plan, 2, stop_one)
     assert handlers == [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
-    return SimpleNamespace(told=told, frozen=frozen, error=raised.value, left=[*ranks(), *guardians()])
+    assert len(concerned) == 4
+    return SimpleNamespace(told=told, error=raised.value, left=psutil.wait_procs(concerned, SECONDS_TO_END)[1])
 
 
 @pytest.fixture(scope="module")
@@ -118,27 +121,6 @@ def resumed(spark, plan, stopped):
     """What a run that goes on from the stopped one's checkpoint ends with."""
     told = []
     return SimpleNamespace(results=run_ranks(spark, replace(plan, resume=True), 2, told.append), told=told)
-
-
-def ranks():
-    """The processes of ranks that this test run started."""
-    return [process for process in psutil.Process().children(recursive=True) if _arguments(process)[1:3] == RANK]
-
-
-def guardians():
-    """Guardians that are left: those that watched a rank of this run have its parent or none."""
-    return [
-        process
-        for process in psutil.process_iter()
-        if any(part.endswith("guardian.py") for part in _arguments(process)) and process.ppid() == 1
-    ]
-
-
-def _arguments(process):
-    try:
-        return process.cmdline()
-    except psutil.Error:
-        return []
 
 
 def test_both_ranks_end_with_equal_weights(undisturbed):
@@ -215,7 +197,6 @@ def test_a_rank_that_hangs_ends_the_run_with_one_clear_error_and_no_orphan(stopp
     assert "did nothing for 20 s" in str(stopped.error)
     assert "--resume" in str(stopped.error)
     assert stopped.left == []
-    assert not any(rank.is_running() for rank in stopped.frozen)
 
 
 def test_a_resumed_run_ends_with_the_weights_of_an_undisturbed_one(undisturbed, stopped, resumed):
@@ -237,7 +218,7 @@ def test_ranks_of_which_one_dies_begin_again_from_the_last_checkpoint(spark, pla
     def kill_one(line):
         told.append(line)
         if not killed:
-            killed.append(next(rank for rank in ranks() if rank.environ()["HOROVOD_RANK"] == "1"))
+            killed.append(ranks()[1])
             killed[0].kill()
 
     network = replace(plan.networks[0], gradient_compression="fp16", rate_by_ranks="sqrt", warm_up_epochs=1.5)
@@ -271,8 +252,8 @@ def test_two_ranks_end_where_one_does_on_the_same_global_batch(spark, plan, tmp_
         for ranks in (1, 2)
     )
     ended = []
-    for ranks, result in enumerate((one, two), start=1):
-        file = tmp_path / f"{ranks}.keras"
+    for number, result in enumerate((one, two), start=1):
+        file = tmp_path / f"{number}.keras"
         file.write_bytes(result["networks"]["tiny"]["model"])
         ended.append(keras.saving.load_model(file, compile=False))
     losses = [[epoch["tuning_loss"] for epoch in result["networks"]["tiny"]["history"]] for result in (one, two)]

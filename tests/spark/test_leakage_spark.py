@@ -1,4 +1,4 @@
-"""What became available after a prediction changes no model input, from raw rows through Spark to the numbers."""
+"""What became available after a prediction changes neither inputs nor eligibility, from raw rows through Spark."""
 
 import random
 from datetime import datetime, timedelta
@@ -8,7 +8,10 @@ import numpy as np
 import pyarrow as pa
 from pyspark.sql import functions as F
 
+from salus.cohorts.eligibility import eligibility
+from salus.cohorts.task import Eligibility
 from salus.schemas import COSTS, COVERAGE, EVENTS, IDENTITY, PERSONS, VOID_CODE
+from salus.timelines.blocks import DAYS, EVENT_CODES, EVENT_VALUES, INPUTS, Channel, DailyMatrix, EventSequence
 from salus.timelines.build import timelines
 from salus.timelines.clocks import micros
 from salus.timelines.fit import samples_of, with_samples
@@ -20,6 +23,10 @@ PEOPLE = 60
 ELSEWHERE = 10**9
 CODES = [f"C/{n}" for n in range(6)]
 SPENT = "COST/USD"
+ELIGIBLE = "eligibility"
+"""Beside the blocks: at which step somebody is lost, and the days enrolled."""
+FOUND = (INPUTS, EVENT_CODES, EVENT_VALUES, DAYS, ELIGIBLE)
+RULES = Eligibility(look_back_days=200, enrolled_days_at_least=30, largest_gap_days=150, no_history_of=(CODES[5],))
 KINDS = ("count", "count", "count", "numeric", "numeric", "source", "amount")
 
 
@@ -107,8 +114,8 @@ def elsewhere(rows):
     ]
 
 
-def inputs_of(spark, events, coverage, costs, times, spec):
-    """Model inputs (people, times, features) of both worlds, made in Spark's workers."""
+def found_in(spark, events, coverage, costs, times, spec, excluded):
+    """Each of ``FOUND``, (people, times, numbers), of both worlds, made in Spark's workers."""
 
     def frame(schema, rows):
         provenance = {"ordinal": 0, "file_id": 1, "record": 0}
@@ -136,21 +143,19 @@ def inputs_of(spark, events, coverage, costs, times, spec):
         own = FeatureSpec.from_json(text)
         for batch in batches:
             row, times = samples_of(batch)
-            made = model_inputs(batch, row, times, own)["inputs"]
-            yield pa.RecordBatch.from_pydict(
-                {
-                    "subject_id": batch.column("subject_id").take(pa.array(row)),
-                    "at": times,
-                    "inputs": pa.array(made.tolist()),
-                }
-            )
+            asked = np.stack(eligibility(batch, row, times, RULES, excluded), axis=1)
+            made = model_inputs(batch, row, times, own) | {ELIGIBLE: asked}
+            flat = {name: made[name].reshape(len(row), -1).astype(np.float64).tolist() for name in FOUND}
+            people = batch.column("subject_id").take(pa.array(row))
+            yield pa.RecordBatch.from_pydict({"subject_id": people, "at": times} | flat)
 
-    rows = with_samples(built, samples).mapInArrow(numbers, "subject_id long, at long, inputs array<double>").collect()
+    made = ", ".join(f"{name} array<double>" for name in FOUND)
+    rows = with_samples(built, samples).mapInArrow(numbers, f"subject_id long, at long, {made}").collect()
     assert len(rows) == 4 * PEOPLE
-    return np.array([row["inputs"] for row in sorted(rows)]).reshape(2 * PEOPLE, 2, -1)
+    return {name: np.array([row[name] for row in sorted(rows)]).reshape(2 * PEOPLE, 2, -1) for name in FOUND}
 
 
-def test_what_became_known_after_the_prediction_changes_no_input(spark):
+def test_what_became_known_after_the_prediction_changes_no_input_and_nobodys_eligibility(spark):
     dice = random.Random(3)
     hashes = [
         row[0]
@@ -168,6 +173,16 @@ def test_what_became_known_after_the_prediction_changes_no_input(spark):
             CodeGroup(name=f"{kind}{n}", label="", kind=kind, codes=(code,), code_hashes=(hashes[n],))
             for n, (kind, code) in enumerate(zip(KINDS, (*CODES, SPENT), strict=True))
         ),
+        sequence=EventSequence(
+            length=6, codes=CODES, labels=CODES, code_hashes=hashes[:-1], mean=(4.5,) * 6, std=(3.0,) * 6
+        ),
+        daily=DailyMatrix(
+            days=450,
+            channels=tuple(
+                Channel(name=f"channel{n}", label="", codes=(code,), code_hashes=(hashes[n],))
+                for n, code in enumerate(CODES[3:5])
+            ),
+        ),
     )
     events, coverage, costs, at = a_world(dice)
     other_events, other_coverage, other_costs = (
@@ -183,11 +198,15 @@ def test_what_became_known_after_the_prediction_changes_no_input(spark):
         here + elsewhere(there)
         for here, there in ((events, other_events), (coverage, other_coverage), (costs, other_costs))
     )
-    made = inputs_of(spark, *worlds, times, spec)
-    honest, other = made[:PEOPLE], made[PEOPLE:]
-    np.testing.assert_array_equal(other[:, 0], honest[:, 0])
-    assert not np.array_equal(other[:, 1], honest[:, 1]), "the futures do differ, once they are known"
+    found = found_in(spark, *worlds, times, spec, np.array([hashes[5]]))
+    for name, made in found.items():
+        honest, other = made[:PEOPLE], made[PEOPLE:]
+        np.testing.assert_array_equal(other[:, 0], honest[:, 0], err_msg=name)
+        assert not np.array_equal(other[:, 1], honest[:, 1], equal_nan=True), f"futures of {name} differ once known"
+        assert len(np.unique(np.nan_to_num(honest[:, 0]), axis=0)) > PEOPLE // 4, name
+    honest, other = found[INPUTS][:PEOPLE], found[INPUTS][PEOPLE:]
     assert (honest[:, 0, spec.names.index("enrolled_days.365d")] > 0).sum() > 10
     assert (honest[:, 0, spec.names.index("amount6.sum.365d")] > 0).sum() > 10
     assert not np.array_equal(other[:, 1, -1], honest[:, 1, -1])
-    assert len(np.unique(honest[:, 0], axis=0)) > PEOPLE // 2
+    lost_at = found[ELIGIBLE][:PEOPLE, 0, 0]
+    assert {0, 4, 5, 7} <= {*lost_at}, "some are eligible, and each of three rules loses somebody"

@@ -125,7 +125,7 @@ def refusals(job):
     [("parquet", as_parquet), ("delta", as_delta), ("jdbc", as_jdbc)],
     ids=["Parquet", "Delta", "a database"],
 )
-def test_a_table_becomes_what_its_rows_become_as_text(taken_in, monkeypatch, tmp_path, form, write):
+def test_a_table_becomes_what_its_rows_become_as_text(spark, taken_in, monkeypatch, tmp_path, form, write):
     monkeypatch.setenv("SALUS_KEY_FILE", str(tmp_path / "key"))
     text, table = taken_in("csv", as_csv), taken_in(form, write)
     assert len(events(text)) == 5
@@ -134,6 +134,8 @@ def test_a_table_becomes_what_its_rows_become_as_text(taken_in, monkeypatch, tmp
     again = taken_in(form, write)
     assert again.skipped
     assert again.tables.published == table.tables.published
+    if form == "jdbc":
+        assert list(Path(spark.conf.get("spark.jars.ivy"), "jars").glob("org.xerial_sqlite-jdbc-*.jar"))
 
 
 def test_a_database_is_named_without_its_password(spark, registry):

@@ -107,7 +107,8 @@ def test_the_lock_names_no_registry_and_has_a_hash_for_every_pin():
     assert all("--hash=sha256:" in pin for pin in pins)
 
 
-def test_a_job_goes_through_spark_submit_with_the_settings():
+def test_a_job_goes_through_spark_submit_with_the_settings(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     asked = launch.command(
         ROOT / "jobs" / "score.py",
         ["--as-of", "2026-06-30"],
@@ -116,6 +117,7 @@ def test_a_job_goes_through_spark_submit_with_the_settings():
     assert asked[0].endswith("/bin/spark-submit")
     assert asked[1:3] == ["--master", "spark://head:7077"]
     assert f"spark.jars.packages={DELTA_PACKAGE}" in asked
+    assert f"spark.jars.ivy={tmp_path}/salus/ivy" in asked
     assert "spark.sql.shuffle.partitions=64" in asked
     assert not [word for word in asked if word.startswith("spark.driver.host")], "only local masters are on loopback"
     assert asked[-3:] == [str(ROOT / "jobs" / "score.py"), "--as-of", "2026-06-30"]
@@ -137,7 +139,7 @@ def test_the_job_may_name_its_master():
     assert launch._option(["score", "--spark", "--master", "yarn"], "--master") is None
 
 
-@pytest.mark.parametrize(("job", "arguments"), [("simulate", ["--people", "5"]), ("score", ["--help"])])
+@pytest.mark.parametrize(("job", "arguments"), [("simulate", ["--people", "5"]), ("score", ["--help"]), ("shell", [])])
 def test_what_needs_no_spark_starts_none(job, arguments):
     assert launch.command(ROOT / "jobs" / f"{job}.py", arguments, Settings()) == [
         sys.executable,

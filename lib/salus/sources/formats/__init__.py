@@ -19,6 +19,11 @@ from typing import Any, NamedTuple, Protocol, cast
 
 import pyarrow as pa
 
+from salus.errors import EnvironmentFault
+
+EXTRAS = {"wfdb": "signals", "edf": "signals", "dicom": "images", "compounds": "compounds", "hl7v2": "messages"}
+"""The extra of setup.py that brings the library of a format which has one."""
+
 
 class Record(NamedTuple):
     """One record of a file.
@@ -50,8 +55,20 @@ def names() -> list[str]:
 
 
 def format_named(name: str) -> Format:
-    """The module of the format ``name``, imported when it is first needed: some bring large libraries."""
-    return cast(Format, importlib.import_module(f"{__name__}.{name}"))
+    """The module of the format ``name``, imported when it is first needed: some bring large libraries.
+
+    Raises:
+        EnvironmentFault: its library is not installed.
+    """
+    try:
+        return cast(Format, importlib.import_module(f"{__name__}.{name}"))
+    except ModuleNotFoundError as error:
+        if name not in EXTRAS:
+            raise
+        raise EnvironmentFault(
+            f"Received files of the format {name} without the library {error.name}; expected it to be installed, on "
+            f"every node. Install Salus with its extra: pip install 'salus[{EXTRAS[name]}]'."
+        ) from error
 
 
 def count(name: str, path: str) -> int:
