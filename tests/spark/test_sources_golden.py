@@ -32,6 +32,7 @@ DATA = Path(__file__).resolve().parents[1] / "data"
 DELIVERED = datetime(2021, 12, 1)
 SYSTEMS = {
     "fhir_r4": "fhir",
+    "fhir_device": "fhir",
     "fhir_stu3": "fhir_stu3",
     "payer_extract": "payer",
     "wearable_daily": "wearable",
