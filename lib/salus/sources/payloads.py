@@ -51,6 +51,8 @@ def _is_stated(name, record) -> str:
     """Whether a record has a row of that table at all."""
     if name == "person":
         return "_tells_person"
+    if name == "note" and record.note.time:
+        return "s_note IS NOT NULL"
     if name not in STATED_BY or (name == "cost" and not record.cost.incurred):
         return "true"
     return f"s_{STATED_BY[name]} IS NOT NULL"
