@@ -132,7 +132,7 @@ def _lines(spark, batch) -> Iterator[tuple[str, Part]]:
 def _parsed_lines(spark, source, kind, columns, reading, files) -> DataFrame:
     encoding, quote = source.encoding_of(kind), source.quote if source.format == "csv" else ""
     paths = [file.path for file in files]
-    found = lines(spark, paths) if reading == "lines" else rows(spark, paths, encoding, quote)
+    found = lines(spark, paths) if reading == "lines" else rows(spark, paths, encoding, quote, source.delimiter)
     return parsed(found, source, columns, encoding, is_text=all(file.is_text for file in files))
 
 
