@@ -32,6 +32,7 @@ DATA = Path(__file__).resolve().parents[1] / "data"
 DELIVERED = datetime(2021, 12, 1)
 SYSTEMS = {
     "fhir_r4": "fhir",
+    "fhir_device": "fhir",
     "fhir_stu3": "fhir_stu3",
     "payer_extract": "payer",
     "wearable_daily": "wearable",
@@ -53,7 +54,7 @@ SYSTEMS = {
 LONG = ("fhir_stu3", "cms_rif", "cms_desynpuf", "sdtm", "omop_cdm", "synthea_csv")
 """Sources of many record types, each a minute of planning."""
 
-PEOPLE = ["ann", "bob", "cy", "M1", "M2", "77", "88"]
+PEOPLE = ["ann", "bob", "cy", "eve", "fay", "gus", "M1", "M2", "77", "88"]
 PEOPLE += ["-1", "-2", "-3", "D1", "D2", "D3", "01-001", "01-002", "1", "2"]
 TOM = "P9|N1|c8435b00e294b7b0"
 PEOPLE += ["P9|N1", "P9|N2", TOM, "HOSP|M6", "HOSP|M7", "r1", "r2", "P1", "501", "502", "503"]

@@ -6,6 +6,7 @@ from collections import Counter
 from datetime import datetime
 from decimal import ROUND_HALF_UP, Decimal
 
+import pandas as pd
 import pytest
 from pyspark.sql import functions as F
 
@@ -234,3 +235,62 @@ def test_a_payers_extract_agrees_with_its_files(spark, real_data, job_in, tmp_pa
     assert found["LOINC"] == len(raw_rows["lab_result_seed.csv"]) + len(raw_rows["observation_seed.csv"])
     assert found["CVX"] == len(raw_rows["immunization_seed.csv"])
     assert found["APPOINTMENT"] == len(raw_rows["appointment_seed.csv"])
+
+
+def test_a_wearers_days_and_weights_are_those_of_the_export(spark, real_data, job_in, tmp_path):
+    """Of two rows of one day the first counts; one that says otherwise is refused, one that says the same is not."""
+    folder = real_data / "device" / "fitbit"
+    tables = ingested(job_in, tmp_path / "warehouse", "wearable_daily", folder, "fitbit").tables
+    minutes = ["VeryActiveMinutes", "FairlyActiveMinutes", "LightlyActiveMinutes"]
+    told = {
+        "dailyActivity": ("ActivityDate", ["TotalSteps", *minutes, "SedentaryMinutes"]),
+        "sleepDay": ("SleepDay", ["TotalMinutesAsleep"]),
+        "weightLogInfo": ("Date", ["WeightKg"]),
+    }
+    raw_rows = {kind: pd.read_csv(folder / f"{kind}_merged.csv", dtype=str) for kind in told}
+    kept = {kind: rows.drop_duplicates(["Id", told[kind][0]]) for kind, rows in raw_rows.items()}
+    for row in tables.read("ingested_files").collect():
+        kind = row["record_type"]
+        rows, (day, values) = raw_rows[kind], told[kind]
+        said = rows.groupby(["Id", day])[values].transform("first")
+        differs = (rows[values].fillna("") != said.fillna("")).any(axis=1)
+        found = (row["rows_read"], row["rows_quarantined"], row["rows_unchanged"])
+        assert found == (len(rows), differs.sum(), len(rows) - len(kept[kind]) - differs.sum()), kind
+    wearers = pd.concat(raw_rows.values())["Id"].nunique()
+    assert tables.read("identity").select("source_subject_id").distinct().count() == wearers == 35
+    days, nights, weights = (kept[kind][values].astype(float) for kind, (_, values) in told.items())
+    expected = {
+        "STEPS/DAY": days["TotalSteps"],
+        "ACTIVE_MINUTES/DAY": days[minutes].sum(axis=1),
+        "SEDENTARY_MINUTES/DAY": days["SedentaryMinutes"],
+        "SLEEP_MINUTES/DAY": nights["TotalMinutesAsleep"],
+        "LOINC/29463-7": weights["WeightKg"],
+    }
+    sums = tables.read("events").groupBy("code").agg(F.count("*").alias("rows"), F.sum("numeric_value").alias("sum"))
+    found = {row["code"]: (row["rows"], row["sum"]) for row in sums.collect()}
+    assert found.keys() == expected.keys()
+    for code, values in expected.items():
+        assert found[code] == (len(values), pytest.approx(values.sum(), rel=1e-6)), code
+
+
+def test_questions_and_answers_in_gb18030_are_one_note_each(spark, real_data, job_in, tmp_path):
+    """A row is somebody of its own, so a row that comes again word by word is the same person's same note."""
+    folder = tmp_path / "landing"
+    folder.mkdir()
+    path = real_data / "text" / "zh_medical_dialogue_gb18030.csv"
+    (folder / path.name).symlink_to(path)
+    tables = ingested(job_in, tmp_path / "warehouse", "notes_csv", folder, "dialogues").tables
+    with open(path, encoding="gb18030", newline="") as file:
+        rows = list(csv.DictReader(file))
+    texts = Counter((row["department"], f"{row['title']}\n{row['ask']}\n{row['answer']}") for row in rows)
+    [taken] = tables.read("ingested_files").collect()
+    counts = (taken["rows_read"], taken["rows_quarantined"], taken["rows_unchanged"])
+    assert counts == (len(rows), 0, len(rows) - len(texts))
+    assert len(rows) == 7644
+    notes = tables.read("notes").collect()
+    assert Counter(
+        (row["note_class_source_value"].removeprefix("DIALOGUE/"), row["note_text"]) for row in notes
+    ) == Counter(texts.keys())
+    people = tables.read("identity").select("source_subject_id").distinct().count()
+    events = tables.read("events").where("code = 'NOTE/DIALOGUE' AND time IS NULL").count()
+    assert people == events == len(notes)

@@ -1,5 +1,6 @@
 """A source's YAML is read strictly: what is wrong is refused with its line."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -7,8 +8,10 @@ import pytest
 from salus.errors import Refused
 from salus.settings import conf_dir
 from salus.sources.columns import columns_in
+from salus.sources.declaration import LINES, TABLES, Source
 from salus.sources.expressions import expressions
 from salus.sources.loading import load_source, read_source
+from salus.sources.record_type import Record
 
 SOUND = """\
 format: csv
@@ -161,3 +164,10 @@ def test_a_code_that_nothing_can_define_is_refused(tmp_path, right, wrong, named
     assert right in DEFINED
     with pytest.raises(Refused, match=named):
         read_source(written(tmp_path, DEFINED.replace(right, wrong)))
+
+
+def test_the_page_on_sources_names_every_key_and_every_format():
+    page = (conf_dir().resolve().parent / "docs" / "sources.md").read_text(encoding="utf-8")
+    fields = {**Source.model_fields, **Record.model_fields}
+    keys = {field.alias or name for name, field in fields.items()} - {"name"}
+    assert sorted(key for key in {*keys, *LINES, *TABLES} if not re.search(rf"`{key}`|\b{key}:", page)) == []

@@ -49,6 +49,20 @@ def test_quoted_rows_are_counted_as_the_csv_module_reads_them(rows, size):
     assert counter.wrapped == any("\n" in cell for row in rows for cell in row)
 
 
+@given(st.text(alphabet='aa,"\n ', max_size=40), st.integers(1, 7))
+@example('a,b"c\nd,"e\nf"\n', 3)
+def test_a_quote_within_a_field_is_a_character_as_for_the_csv_module(text, size):
+    reader, lines, before, rows = csv.reader(io.StringIO(text, newline="")), text.splitlines(True), 0, []
+    for _ in reader:
+        rows.append("".join(lines[before : reader.line_num]))
+        before = reader.line_num
+    rows = [row.removesuffix("\n").encode() for row in rows if row.strip()]
+    content = text.encode()
+    assert counted(content, size, True).total() == len(rows)
+    found = list(records_in((content[start : start + size] for start in range(0, len(content), size)), '"'))
+    assert [row.removesuffix(b"\n") for row in found] == rows
+
+
 @given(st.lists(line, max_size=8), st.booleans(), st.integers(1, 7), st.integers(2, 5))
 def test_text_is_cut_into_the_records_that_are_counted(lines, is_quoted, size, largest):
     content = "\n".join(lines).encode()

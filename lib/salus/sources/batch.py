@@ -23,6 +23,7 @@ from salus.sources.parsing import PARSED, UNCHANGED, WHOLE_FILE, bundle_entries,
 from salus.sources.record_type import Record
 from salus.sources.tables import delta_root, table_rows
 from salus.sources.units import conversions, read_spellings, read_units, spellings_path, units_path
+from salus.sources.values import NOT_YET
 from salus.storage.small import small_frame
 from salus.storage.staging import Keep, Part, staging, unkept
 from salus.storage.tables import Tables
@@ -131,7 +132,7 @@ def _lines(spark, batch) -> Iterator[tuple[str, Part]]:
 def _parsed_lines(spark, source, kind, columns, reading, files) -> DataFrame:
     encoding, quote = source.encoding_of(kind), source.quote if source.format == "csv" else ""
     paths = [file.path for file in files]
-    found = lines(spark, paths) if reading == "lines" else rows(spark, paths, encoding, quote)
+    found = lines(spark, paths) if reading == "lines" else rows(spark, paths, encoding, quote, source.delimiter)
     return parsed(found, source, columns, encoding, is_text=all(file.is_text for file in files))
 
 
@@ -167,6 +168,8 @@ def placed(spark: SparkSession, batch: Batch, rows: DataFrame) -> DataFrame:
         EnvironmentFault: the parser saw another number of records than the file's bytes hold.
     """
     joined = rows.join(F.broadcast(small_frame(spark, _places(batch, rows), PLACES)), "_of_block")
+    if any(record.dates_when_known for record in batch.kinds.values()):
+        joined = _dated_by_delivery(joined)
     if batch.source.clock == "live":
         joined = joined.withColumns(
             {
@@ -180,6 +183,20 @@ def placed(spark: SparkSession, batch: Batch, rows: DataFrame) -> DataFrame:
             "version": F.coalesce("version", "delivered_version"),
         }
     ).where("record >= 0")
+
+
+def _dated_by_delivery(rows: DataFrame) -> DataFrame:
+    """``rows`` in which what is dated by when it became known, and states no release, became known by the delivery."""
+
+    def told(column):
+        return F.when(column == F.expr(NOT_YET), F.col("delivered_at")).otherwise(column)
+
+    columns = {name: told(F.col(name)) for name in ("time", "available_time")}
+    if "person" in rows.columns:
+        columns["person"] = F.col("person")
+        for name in ("available_time", "death_datetime"):
+            columns["person"] = columns["person"].withField(name, told(F.col(f"person.{name}")))
+    return rows.withColumns(columns)
 
 
 def _places(batch: Batch, rows: DataFrame) -> list[tuple]:

@@ -181,7 +181,7 @@ def _lines_in(path, source):
     """What a file of lines holds, all of one record type."""
     first_lines, error, name = b"", None, os.path.basename(path)
     encoding = source.encoding_of(promised(source, name))
-    counter, text = RecordCounter(source.quote if source.format == "csv" else ""), Utf8Check()
+    counter, text = RecordCounter(source.quote if source.format == "csv" else "", source.delimiter), Utf8Check()
     try:
         for chunk in text_of(path, encoding):
             if len(first_lines) < CHUNK_BYTES:

@@ -41,6 +41,7 @@ BUILT_IN = {
                                       c -> struct(coding_rank(c.system) AS rank, coded(c) AS code))).code END""",
     "fhir_code(concept)": "fhir_coding(concept.coding)",
     "fhir_reference(reference)": "nullif(regexp_extract(reference, '^(?:.*[/:])?([A-Za-z0-9.-]+)$', 1), '')",
+    "when_known()": "'when known'",
     "file_name()": "element_at(split(_path, '/'), -1)",
     "filled(text)": "nullif(trim(text), '')",
     "once(value, name, result)": "get(transform(array(value), name -> result), 0)",

@@ -20,7 +20,7 @@ from salus.sources.payloads import NOT_DECLARED, PAYLOADS, available, payload, p
 from salus.sources.raw_columns import MONEY_COLUMNS, NOTHING, RAW_EVENT, raw_columns, shared_columns
 from salus.sources.record_type import Record
 from salus.sources.units import conversion_of
-from salus.sources.values import Times, money, number
+from salus.sources.values import Times, money, number, or_when_known
 from salus.storage.query import Query, literal, views
 
 NOT_CONTENT = {*PLACE, "_has_bom", "_refused", "_rule", "_id", "_version", "_void", "_declares"}
@@ -93,7 +93,10 @@ def mapped(
         own = {name: name for name in (*PLACE, "_has_bom")}
         said = raw_columns(source, record, policy)
         raw = Query.of_view(records, own | said, shared_columns(source, record))
-        ruled = _with_times(raw, said, times).with_columns({"_rule": _record_rule(record)})
+        timed = _with_times(raw, said, times)
+        if record.dates_when_known and record.person:
+            timed = timed.with_columns({f"{part}_death": or_when_known("t_death", f"{part}_death") for part in "se"})
+        ruled = timed.with_columns({"_rule": _record_rule(record)})
         named = _with_ids(ruled.beside(key, *pads.columns), said, source, kind, record, site)
         events = named.exploded(_events_or_void(record), "_position", "_event")
         staged = _with_values(events, kind, record, times, scales)
@@ -247,6 +250,8 @@ def _with_values(rows: Query, kind: str, record: Record, times: Times, scales: s
     read = fields.with_columns({f"f_{name}": times.format_of(f"t_{name}") for name in told})
     never = {f"s_{name}": NOT_DECLARED for name in said if name not in told}
     read = read.with_columns({f"s_{name}": times.start(f"t_{name}", f"f_{name}") for name in told} | never)
+    if record.dates_when_known:
+        read = read.with_columns({"s_event": or_when_known("t_event", "s_event")})
     ends = {name: times.end(f"s_{name}", f"f_{name}") if name in told else NOT_DECLARED for name in said}
     has_text = "_event.time IS NOT NULL"
     read = read.with_columns(

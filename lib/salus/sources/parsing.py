@@ -64,14 +64,16 @@ def lines(spark: SparkSession, paths: list[str]) -> DataFrame:
     )
 
 
-def rows(spark: SparkSession, paths: list[str], encoding: str = "utf-8", quote: str = "") -> DataFrame:
+def rows(
+    spark: SparkSession, paths: list[str], encoding: str = "utf-8", quote: str = "", delimiter: str = ","
+) -> DataFrame:
     """``lines`` of files that cannot be split: in another encoding, packed by zstd, with rows over several lines.
 
     A file a task, which holds one batch of rows at a time; ``_line`` is null where a record is too large to be held.
     """
 
     def read(path: str) -> Iterator[tuple[bytes | None]]:
-        return ((record,) for record in records_in(text_of(path, encoding), quote))
+        return ((record,) for record in records_in(text_of(path, encoding), quote, delimiter=delimiter))
 
     found = _by_file(spark, paths, read, pa.schema([("_line", pa.binary())]))
     return found.select(*PLACE, F.lit(False).alias("_has_bom"), F.col("_line").cast("string").alias("_line"))

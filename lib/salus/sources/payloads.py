@@ -51,16 +51,22 @@ def _is_stated(name, record) -> str:
     """Whether a record has a row of that table at all."""
     if name == "person":
         return "_tells_person"
+    if name == "note" and record.note.time:
+        return "s_note IS NOT NULL"
     if name not in STATED_BY or (name == "cost" and not record.cost.incurred):
         return "true"
     return f"s_{STATED_BY[name]} IS NOT NULL"
 
 
 def available(record: Record, declared: str, time: str, time_end: str) -> str:
-    """When something could first be known: what was declared, else the assumed lag, else the end of its own time."""
+    """When something could first be known: what was declared, else the assumed lag, else the end of its own time.
+
+    No lag ends before what it is counted from, and what it is of, are over: a year is longer than a lag of 30 days.
+    """
     assumed = time_end
     if record.assumed_lag:
-        assumed = f"coalesce(s_lag_from, {time}) + INTERVAL {record.assumed_lag}"
+        lagging = f"coalesce(s_lag_from, {time}) + INTERVAL {record.assumed_lag}"
+        assumed = f"greatest({lagging}, e_lag_from, {time_end})"
     stated = "s_available" if record.available_at == "start" else "e_available"
     return f"greatest(coalesce({declared}, {stated}, {assumed}), {time})"
 

@@ -80,7 +80,7 @@ class Note(Strict):
     """Columns of ``notes``."""
 
     text: str
-    time: str | None = Field(None, description="text of the time; default: the record's")
+    time: str | None = Field(None, description="text of the time, null = no such row; not given: the record's")
     kind: str | None = None
     language: str = "'en'"
     names: str | None = Field(None, description="array of the person's names, where the record carries them: scrubbed")

@@ -148,6 +148,12 @@ class Record(Strict):
         return not (self.subject or self.subject_of)
 
     @property
+    def dates_when_known(self) -> bool:
+        """Whether something of it may have happened nobody knows when, and is dated by when that became known."""
+        died = self.person.death if self.person else None
+        return any("when_known()" in (text or "") for text in (died, *(event.time for event in self.events.values())))
+
+    @property
     def codes_of(self) -> list[tuple[str, str]]:
         """The record types whose records define a code of this one, each with the expression of the id."""
         return [one for event in self.events.values() for one in event.code_of.items()]

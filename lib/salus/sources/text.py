@@ -1,6 +1,7 @@
 """Text by its bytes: unpacked, in UTF-8 whatever its encoding, cut into records, and counted, in bounded memory.
 
-A record is a line that holds more than blanks; in quoted text a line break within quotes ends no record.
+A record is a line that holds more than blanks; in quoted text a line break within quotes ends no record. A quote opens
+where a field begins; within a field that began without one it is a character like any other, as spreadsheets read it.
 """
 
 import bz2
@@ -61,14 +62,49 @@ def decompressed(path: str) -> Iterator[bytes]:
             yield chunk
 
 
+class Quotes:
+    """Follows quoted text through its bytes: which quotes open or close a field, and whether it is within one now."""
+
+    def __init__(self, quote: str, delimiter: str):
+        self.is_open = False
+        self._quote, self._before = quote.encode(), NEWLINE
+        self._begins = np.isin(np.arange(256), [NEWLINE, delimiter.encode()[-1]])
+
+    def feed(self, chunk: bytes) -> np.ndarray:
+        """Where the quotes among the next bytes stand that open or close."""
+        if self._quote not in chunk:
+            self._before = chunk[-1] if chunk else self._before
+            return np.empty(0, np.int64)
+        values, quote = np.frombuffer(chunk, np.uint8), self._quote[0]
+        quotes = np.flatnonzero(values == quote)
+        before = np.where(quotes > 0, values[quotes - 1], self._before)
+        may_open = self._begins[before]
+        is_outside = (np.arange(quotes.size) + self.is_open) % 2 == 0
+        if (is_outside & ~may_open & (before != quote)).any():
+            quotes = self._that_count(quotes, may_open)
+        self.is_open ^= bool(quotes.size % 2)
+        is_plain = chunk[-1] == quote and not (quotes.size and quotes[-1] == len(chunk) - 1)
+        self._before = 0 if is_plain else chunk[-1]  # a quote that is a character is not the first half of two
+        return quotes
+
+    def _that_count(self, quotes, may_open):
+        """One by one: after a quote that is a character, another turn is each one's."""
+        kept, is_open, closed = [], self.is_open, -1 if self._before == self._quote[0] else -2
+        for place, opens in zip(quotes.tolist(), may_open.tolist(), strict=True):
+            if is_open or opens or place == closed + 1:
+                kept.append(place)
+                is_open, closed = not is_open, place
+        return np.array(kept, np.int64)
+
+
 class RecordCounter:
     """Counts the lines that hold more than blanks; in quoted text, a line break within quotes ends no row."""
 
-    def __init__(self, quote: str = ""):
+    def __init__(self, quote: str = "", delimiter: str = ","):
         self.wrapped = False
         self.longest = 0
-        self._quote = quote.encode()
-        self._first, self._open, self._pending, self._records, self._length = True, 0, False, 0, 0
+        self._quotes = Quotes(quote, delimiter) if quote else None
+        self._first, self._pending, self._records, self._length = True, False, 0, 0
 
     def feed(self, chunk: bytes) -> None:
         """Count on through the next bytes."""
@@ -76,14 +112,11 @@ class RecordCounter:
             chunk, self._first = chunk.removeprefix(BOM), False
         values = np.frombuffer(chunk, np.uint8)
         ends = np.flatnonzero(values == NEWLINE)
-        if self._quote and self._quote in chunk:
-            quotes = np.flatnonzero(values == self._quote[0])
-            inside = (self._open + np.searchsorted(quotes, ends)) % 2 == 1
+        if self._quotes:
+            was_open = self._quotes.is_open
+            inside = (was_open + np.searchsorted(self._quotes.feed(chunk), ends)) % 2 == 1
             self.wrapped |= bool(inside.any())
-            ends, self._open = ends[~inside], (self._open + quotes.size) % 2
-        elif self._open:
-            self.wrapped |= ends.size > 0
-            ends = ends[:0]
+            ends = ends[~inside]
         self._measure(ends, values.size)
         if ends.size:
             self._count(chunk, values, ends)
@@ -111,7 +144,7 @@ class RecordCounter:
     @property
     def is_open(self) -> bool:
         """Whether the bytes so far end within quotes."""
-        return self._open == 1
+        return self._quotes is not None and self._quotes.is_open
 
     def total(self) -> int:
         """The records so far, with an unended last one."""
@@ -143,14 +176,19 @@ class Utf8Check:
             self._is_valid = False
 
 
-def records_in(chunks: Iterable[bytes], quote: str = "", largest: int = LARGEST_RECORD) -> Iterator[bytes | None]:
+def records_in(
+    chunks: Iterable[bytes], quote: str = "", largest: int = LARGEST_RECORD, delimiter: str = ","
+) -> Iterator[bytes | None]:
     """The records of a text; None in place of one of more than ``largest`` bytes, which is never held."""
-    mark, held, size, is_filled, is_open, is_first = quote.encode(), [], 0, False, False, True
+    quotes = Quotes(quote, delimiter) if quote else None
+    held, size, is_filled, is_open, is_first = [], 0, False, False, True
     for line, is_ended in _pieces(chunks):
         if is_first:
             line, is_first = line.removeprefix(BOM), False
         is_filled = is_filled or bool(line.strip(b" \t\r"))
-        is_open ^= bool(mark) and line.count(mark) % 2 == 1
+        if quotes:
+            quotes.feed(line + b"\n" if is_ended else line)
+            is_open = quotes.is_open
         if is_ended and is_open:
             line += b"\n"
         size += len(line)

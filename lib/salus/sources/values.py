@@ -12,6 +12,12 @@ TEXT = re.compile(r"\btext\b")
 NUMBER = r"^[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?$"
 MONEY = r"^[+-]?(\d+\.?\d*|\.\d+)$"
 LARGEST_FLOAT = "3.4028234663852886E38D"
+WHEN_KNOWN = "when known"
+"""The text of a time that nobody states: it was when it became known (``when_known()``)."""
+
+NOT_YET = "TIMESTAMP_NTZ '9999-12-31 23:59:59.999999'"
+"""Stands for such a time, until the delivery says when that was."""
+
 LASTS = {"instant": "INTERVAL 0 DAY", "day": "INTERVAL 1 DAY", "month": "INTERVAL 1 MONTH", "year": "INTERVAL 1 YEAR"}
 
 
@@ -41,6 +47,11 @@ class Times:
             if written.lasts != "instant"
         ]
         return f"CASE {chosen} {' '.join(lasting)} ELSE {start} END" if lasting else start
+
+
+def or_when_known(text: str, start: str) -> str:
+    """``start``, what ``text`` was read as; of one that is known from now on, when the record was released."""
+    return f"CASE WHEN {text} = {literal(WHEN_KNOWN)} THEN coalesce(e_available, {NOT_YET}) ELSE {start} END"
 
 
 def number(text: str) -> str:
