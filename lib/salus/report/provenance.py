@@ -13,7 +13,6 @@ from salus.report.phases import Phase
 from salus.report.told import PROBABILITY, Told
 from salus.storage.ledger import code_version
 from salus.storage.tables import Tables
-from salus.training.environment import packages as packages
 from salus.training.newest import newest_model
 
 TITLE = "How it was made"

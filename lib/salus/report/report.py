@@ -21,7 +21,7 @@ from salus.report.overview import overview_section
 from salus.report.page import Page, Section, render
 from salus.report.people import highest, people_section
 from salus.report.phases import phases
-from salus.report.provenance import identity, model_row, newest_snapshot, packages, provenance_section
+from salus.report.provenance import identity, model_row, newest_snapshot, provenance_section
 from salus.report.quality import checked, quality_section
 from salus.report.refits import refits_section, refitted
 from salus.report.reliability import reliability_section
@@ -33,6 +33,7 @@ from salus.report.usefulness import usefulness_section
 from salus.storage.ledger import now
 from salus.storage.lock import local_folder
 from salus.storage.tables import Tables
+from salus.training.environment import packages
 from salus.training.package import package_info
 
 
