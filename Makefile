@@ -46,6 +46,7 @@ lock:  ## pin requirements.in in requirements.lock, with hashes (make lock UPGRA
 benchmarks: setup  ## how fast, against the usual ways; results go to benchmarks/results
 	$(PYTHON) benchmarks/simulate.py
 	$(PYTHON) benchmarks/ingest.py
+	$(PYTHON) benchmarks/timelines.py
 	$(PYTHON) benchmarks/model_inputs.py
 	$(PYTHON) benchmarks/labels.py
 	$(PYTHON) benchmarks/export.py

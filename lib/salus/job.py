@@ -9,8 +9,9 @@ import sys
 import time
 import traceback
 import uuid
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import date
 from typing import Any
 
@@ -21,7 +22,7 @@ from pyspark.sql import SparkSession
 from salus.errors import SalusError
 from salus.session import spark_session
 from salus.settings import Settings, load_settings
-from salus.storage.ledger import code_version, done_before, work_key, write_run
+from salus.storage.ledger import Done, code_version, last_done, published_by, work_key, write_run
 from salus.storage.lock import warehouse_lock
 from salus.storage.tables import Tables
 
@@ -61,6 +62,14 @@ def of_ranks(made: argparse.ArgumentParser) -> None:
     )
 
 
+@dataclass(frozen=True)
+class Alike:
+    """An earlier run of the same work: the version of every table when it had ended, and what it counted."""
+
+    versions: dict[str, int]
+    figures: dict[str, Any]
+
+
 class Job:
     """A run of a job: its tables, its settings, and what it tells the ledger and the terminal."""
 
@@ -72,6 +81,8 @@ class Job:
         self.key: str | None = None
         self.skipped = False
         self._started = time.monotonic()
+        self._asked: tuple[dict[str, Any], Sequence[str], dict[str, Any]] = ({}, (), {})
+        self._last: Done | None = None
 
     def needed(self, slot: dict[str, Any], reads: Sequence[str], **work: Any) -> bool:
         """Whether the work is yet to be done: False where the slot's last success did exactly this work.
@@ -81,13 +92,22 @@ class Job:
             reads: the tables that the work depends on; their versions are part of it.
             work: what else it depends on, such as a task's hash.
         """
-        versions = self.tables.versions(reads)
-        self.key = work_key({"job": self.name, **slot}, {"versions": versions, "code": code_version(), **work})
-        figures = done_before(self.tables, self.key)
-        if figures is None:
+        self._asked = slot, reads, work
+        self.key = self._key(self.tables.versions(reads))
+        self._last = last_done(self.tables, self.key)
+        if self._last is None or self._last.work_key != self.key:
             return True
-        self.skipped, self.figures = True, figures
+        self.skipped, self.figures = True, self._last.figures
         return False
+
+    def last_alike(self) -> Alike | None:
+        """The slot's last success, where only the versions of what it read differ from this run's work: it can be built
+        upon. None where more does, where there was none, or where no snapshot tells. ``needed`` comes first."""
+        versions = None if self._last is None else published_by(self.tables, self._last.run_id)
+        if self._last is None or versions is None:
+            return None
+        read = {name: versions[name] for name in self._asked[1] if name in versions}
+        return Alike(versions, self._last.figures) if self._key(read) == self._last.work_key else None
 
     def count(self, **figures: Any) -> None:
         """Keep figures for the ledger, the job's last line and the report."""
@@ -100,6 +120,10 @@ class Job:
     def publish(self) -> None:
         """Make everything that the run wrote visible, at once."""
         self.tables.publish(self.run_id)
+
+    def _key(self, versions: Mapping[str, int]) -> str:
+        slot, _, work = self._asked
+        return work_key({"job": self.name, **slot}, {"versions": versions, "code": code_version(), **work})
 
     def _record(self, status):
         write_run(

@@ -3,14 +3,25 @@
 import hashlib
 import json
 import subprocess
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 from pyspark.sql import functions as F
 
 import salus
 from salus.storage.tables import Tables
+
+
+@dataclass(frozen=True)
+class Done:
+    """A run that succeeded: its id, the work that it did, and what it counted."""
+
+    run_id: str
+    work_key: str
+    figures: dict[str, Any]
 
 
 @cache
@@ -34,18 +45,25 @@ def work_key(slot: dict, work: dict) -> str:
     return f"{_hash(slot)}:{_hash(work)}"
 
 
-def done_before(tables: Tables, key: str) -> dict | None:
-    """The figures of the last success in ``key``'s slot, where it did exactly the same work; else None."""
+def last_done(tables: Tables, key: str) -> Done | None:
+    """The last success in ``key``'s slot, whatever work it did."""
     if tables.version("runs") is None:
         return None
     slot = key.partition(":")[0]
     succeeded = tables.read("runs").where(F.col("status") == "succeeded")
     [[last]] = (
         succeeded.where(F.col("work_key").startswith(f"{slot}:"))
-        .agg(F.max_by(F.struct("work_key", "figures"), "at"))
+        .agg(F.max_by(F.struct("run_id", "work_key", "figures"), "at"))
         .collect()
     )
-    return json.loads(last["figures"] or "{}") if last is not None and last["work_key"] == key else None
+    return last and Done(last["run_id"], last["work_key"], json.loads(last["figures"] or "{}"))
+
+
+def published_by(tables: Tables, run_id: str) -> dict[str, int] | None:
+    """The version of each table as run ``run_id`` left the warehouse; None where no snapshot is kept of it."""
+    own = tables.read("snapshots").where(F.col("run_id") == run_id)
+    [[versions]] = own.agg(F.max_by("versions", "published_at")).collect()
+    return versions
 
 
 def write_run(tables: Tables, run: dict) -> None:

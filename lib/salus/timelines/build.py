@@ -12,46 +12,120 @@ from pyspark.sql import functions as F
 
 from salus.schemas import TIMELINES
 from salus.sources.units import units_text
+from salus.storage.few import few
 from salus.storage.tables import conform
+from salus.timelines.changed import Changed, changed_since
 from salus.timelines.clocks import NEVER, STATIC
 from salus.timelines.code_map import code_map, vocabulary_key
-from salus.timelines.codes import codes, refuse_collisions, unmapped
-from salus.timelines.facts import MEDS_DEATH, clock, cost_code, facts
+from salus.timelines.codes import counted, described, refuse_collisions, unmapped
+from salus.timelines.facts import MEDS_DEATH, Landed, cost_code, facts
+from salus.timelines.linked import linked, subjects_of
 from salus.timelines.supersession import superseded_versions, with_superseded
 
 EVENTS_A_PERSON = 100_000
 """The newest that are kept of a person's dated events; what is left out is counted in ``events_dropped``."""
 
-READS = ("events", "persons", "coverage", "costs", "identity")
+READS = (*Landed._fields, "identity")
+WRITES = ("timelines", "codes", "code_map")
+
+CHANGED_AT_MOST = 0.2
+"""Where a larger share of people changed, everybody's row is made anew: it takes no longer, and lays files afresh."""
 
 
 def build(job) -> None:
     """Tables ``timelines`` and ``codes`` out of what came in; nothing is done where nothing new came.
 
-    Everybody's row is made anew: a refresh of changed people only belongs here, in place of ``replace``.
+    Only the rows of changed people are made anew, where the last build can be built upon
+    (docs/adr/0024-timelines-of-changed-people.md); the tables end as if everybody's had been.
     """
     vocabulary = job.settings.vocabulary
     if not job.needed(
         {}, READS, events_a_person=EVENTS_A_PERSON, vocabulary=vocabulary_key(vocabulary), units=units_text()
     ):
         return
-    tables = job.tables
-    events, persons, coverage, costs, identity = (tables.read(name) for name in READS)
-    if vocabulary is not None:
-        tables.replace("code_map", code_map(events.select("code").distinct(), vocabulary))
-    carried = events.select("code").unionByName(costs.select(cost_code().alias("code")))
-    tables.replace("codes", codes(carried, tables.read("code_map")))
-    refuse_collisions(tables.read("codes"))
+    last = job.last_alike()
+    changed = None if last is None else _changed_since(job.tables, last)
+    if last is None or changed is None:
+        _build_everybody(job)
+    else:
+        _build_changed(job, changed, last.figures["versions_superseded"])
+
+
+def _changed_since(tables, last) -> Changed | None:
+    """Who changed since the build ``last``; None where its tables are not as it left them, or too many did."""
+    if any(tables.version(name) != last.versions.get(name) for name in WRITES):
+        return None
+    if tables.read("timelines").schema.simpleString() != TIMELINES.simpleString():
+        return None
+    changed = changed_since(tables, last.versions)
+    is_few = changed is not None and changed.how_many <= CHANGED_AT_MOST * last.figures["people"]
+    return changed if is_few else None
+
+
+def _build_everybody(job) -> None:
+    landed, identity = _landed(job.tables), job.tables.read("identity")
+    _replace_codes(job, counted(_carried(landed)), has_new=True)
     # Few versions are ever replaced: kept and counted, Spark knows it and need not shuffle the events to join them.
-    superseded = superseded_versions(facts(events, persons, coverage, costs)).persist()
+    superseded = superseded_versions(facts(*landed)).persist()
     try:
         job.count(versions_superseded=superseded.count())
-        built = timelines(events, persons, coverage, costs, identity, superseded=superseded)
-        tables.replace("timelines", built)
+        job.tables.replace("timelines", timelines(*landed, identity, superseded=superseded))
     finally:
         superseded.unpersist()
-    figures = (
-        tables.read("timelines")
+    figures = _figures(job)
+    job.count(**figures, people_rebuilt=figures["people"])
+
+
+def _build_changed(job, changed: Changed, superseded_before: int) -> None:
+    """What ``_build_everybody`` does, of ``changed`` people; the rows of the others are copied."""
+    tables = job.tables
+    landed, identity, old = _landed(tables), tables.read("identity"), tables.read("timelines")
+    before, new = tables.read("codes").select("code", "events"), counted(_carried(changed.added))
+    has_new = not new.join(before, "code", "left_anti").isEmpty()
+    _replace_codes(job, before.unionByName(new).groupBy("code").agg(F.sum("events").alias("events")), has_new)
+    subjects = few(subjects_of(changed.people, linked(identity)))
+    own = Landed(*(rows.join(subjects, "source_subject_id", "left_semi") for rows in landed))
+    # Another subject may hold the newer version of a record that one of these holds an older version of.
+    records = few(facts(*own).select("record_id").distinct())
+    superseded = few(superseded_versions(facts(*landed).join(records, "record_id", "left_semi")))
+    made = timelines(*own, identity, superseded=superseded)
+    kept = old.join(changed.people, "subject_id", "left_anti")
+    tables.replace("timelines", kept.unionByName(made).coalesce(_files(old)))
+    made = tables.read("timelines").join(changed.people, "subject_id", "left_semi")
+    job.count(
+        versions_superseded=superseded_before + changed.versions_superseded,
+        **_figures(job),
+        people_rebuilt=made.count(),
+    )
+
+
+def _landed(tables) -> Landed:
+    return Landed(*map(tables.read, Landed._fields))
+
+
+def _files(table) -> int:
+    """As many files as there were at most, or cores, so that nights do not cut a table to pieces."""
+    return max(len(table.inputFiles()), table.sparkSession.sparkContext.defaultParallelism)
+
+
+def _carried(landed: Landed) -> DataFrame:
+    """``code`` of each event, and of what each record cost."""
+    return landed.events.select("code").unionByName(landed.costs.select(cost_code().alias("code")))
+
+
+def _replace_codes(job, counts, has_new) -> None:
+    """Tables ``code_map`` (where there is a vocabulary, and a code that it was not asked of) and ``codes``."""
+    tables, vocabulary = job.tables, job.settings.vocabulary
+    if vocabulary is not None and has_new:
+        tables.replace("code_map", code_map(counts.select("code"), vocabulary))
+    tables.replace("codes", described(counts, tables.read("code_map")))
+    refuse_collisions(tables.read("codes"))
+
+
+def _figures(job) -> dict[str, int]:
+    """What stands in the tables."""
+    row = (
+        job.tables.read("timelines")
         .agg(
             F.count("*").alias("people"),
             F.sum(F.size("time").cast("long")).alias("events"),
@@ -59,9 +133,10 @@ def build(job) -> None:
         )
         .head()
     )
-    job.count(**{name: number or 0 for name, number in figures.asDict().items()})
-    if vocabulary is not None:
-        job.count(**unmapped(tables.read("codes"), tables.read("code_map")))
+    figures = {name: number or 0 for name, number in row.asDict().items()}
+    if job.settings.vocabulary is None:
+        return figures
+    return figures | unmapped(job.tables.read("codes"), job.tables.read("code_map"))
 
 
 def timelines(
@@ -88,11 +163,8 @@ def timelines(
 
 def _of_subject(rows, identity):
     """``rows`` with the person's ``subject_id``; what another source said is known no earlier than the link is."""
-    others = identity.where(F.col("known_until").isNull() & (F.col("subject_id") != F.col("source_subject_id"))).select(
-        "source_subject_id", "subject_id", clock("known_from", STATIC).alias("linked")
-    )
     return (
-        rows.join(others, "source_subject_id", "left")
+        rows.join(linked(identity), "source_subject_id", "left")
         .withColumn("available", F.greatest("available", F.coalesce("linked", F.lit(STATIC))))
         .withColumn("is_secondary", F.col("subject_id").isNotNull())
         .withColumn("subject_id", F.coalesce("subject_id", "source_subject_id"))

@@ -21,15 +21,24 @@ def codes(events: DataFrame, code_map: DataFrame) -> DataFrame:
         events: ``code`` of whatever stands in a timeline, such as table ``events``.
         code_map: table ``code_map``; empty where no vocabulary was given.
     """
-    described = small_frame(events.sparkSession, descriptions(), "code STRING, described STRING")
-    counted = events.where(F.col("code") != VOID_CODE).groupBy("code").agg(F.count("*").alias("events"))
+    return described(counted(events), code_map)
+
+
+def counted(events: DataFrame) -> DataFrame:
+    """``code, events``: how many of ``events`` carry each code; a void carries none."""
+    return events.where(F.col("code") != VOID_CODE).groupBy("code").agg(F.count("*").alias("events"))
+
+
+def described(counts: DataFrame, code_map: DataFrame) -> DataFrame:
+    """``CODES`` of ``counted`` codes."""
+    told = small_frame(counts.sparkSession, descriptions(), "code STRING, described STRING")
     is_other = F.col("concept") != F.col("code")
     mapped = code_map.groupBy("code").agg(
         F.max(F.when(~is_other, F.col("name"))).alias("name"),
         F.sort_array(F.collect_set(F.when(is_other, F.col("concept")))).alias("ancestors"),
     )
     return (
-        counted.join(F.broadcast(described), "code", "left")
+        counts.join(F.broadcast(told), "code", "left")
         .join(F.broadcast(mapped), "code", "left")
         .withColumn("description", F.coalesce("described", "name"))
         .withColumn("code_hash", F.xxhash64("code"))

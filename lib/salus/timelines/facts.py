@@ -1,5 +1,7 @@
 """What came in, of every kind and version, as rows of one shape, so that one pass makes a person of them."""
 
+from typing import NamedTuple
+
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
@@ -26,6 +28,15 @@ BIRTH = """coalesce(
 SEX = f"CASE gender_concept_id WHEN {OMOP_MALE} THEN 'male' WHEN {OMOP_FEMALE} THEN 'female' END"
 
 KEYS = ("source_subject_id", "record_id", "version")
+
+
+class Landed(NamedTuple):
+    """The tables of what came in, whole or some of their rows."""
+
+    events: DataFrame
+    persons: DataFrame
+    coverage: DataFrame
+    costs: DataFrame
 
 
 def facts(events: DataFrame, persons: DataFrame, coverage: DataFrame, costs: DataFrame) -> DataFrame:
