@@ -24,6 +24,7 @@ PHASES = [
     "export",
     "train",
     "evaluate",
+    "explain",
     "score",
     "report",
 ]
