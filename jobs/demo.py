@@ -26,16 +26,9 @@ SOURCES = {"fhir_r4": "ehr", "payer_extract": "payer", "wearable_daily": "wearab
 
 def main(argv=None):
     """One Spark application, one line a phase, and a table at the end."""
-    made = parser(__doc__, task=True)
+    made = parser(__doc__, task=True, as_of=date(2026, 6, 30))
     made.add_argument("--people", type=int, default=5000, help="simulated people (default: %(default)s)")
     made.add_argument("--seed", type=int, default=7, help="of the simulation (default: %(default)s)")
-    made.add_argument(
-        "--as-of",
-        type=date.fromisoformat,
-        default=date(2026, 6, 30),
-        metavar="YYYY-MM-DD",
-        help="predict at 00:00 UTC of this day (default: %(default)s)",
-    )
     made.add_argument("--landing", type=Path, help="folder of the raw files (default: <warehouse>.landing)")
     args = made.parse_args(argv)
     task = Task.load(args.task)

@@ -32,20 +32,22 @@ PR_SET_PDEATHSIG = 1
 RUN_STATUS = {2: "refused", 3: "held", 4: "failed"}
 
 
-def parser(description: str, task: bool = False, as_of: bool = False) -> argparse.ArgumentParser:
-    """The command line that every job has, with ``--task`` and ``--as-of`` where asked for."""
+def parser(description: str, task: bool = False, as_of: bool | date = False) -> argparse.ArgumentParser:
+    """The command line that every job has, with ``--task`` and ``--as-of`` where asked for; a date is its default."""
     made = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
     made.add_argument("--warehouse", help="folder or URL of the tables (SALUS_WAREHOUSE; default: conf/base.yml)")
     made.add_argument("--master", help="Spark master, where spark-submit names none (SALUS_MASTER)")
     if task:
         made.add_argument("--task", default="admission_90d", help="task in conf/tasks (default: %(default)s)")
     if as_of:
+        default = {"required": True} if as_of is True else {"default": as_of}
+        told = "" if as_of is True else " (default: %(default)s)"
         made.add_argument(
             "--as-of",
             type=date.fromisoformat,
-            required=True,
             metavar="YYYY-MM-DD",
-            help="predict at 00:00 UTC of this day",
+            help=f"predict at 00:00 UTC of this day{told}",
+            **default,
         )
     return made
 

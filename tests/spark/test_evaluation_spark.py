@@ -44,9 +44,10 @@ def warehouse(tmp_path_factory, spark):
     return folder
 
 
-def test_an_evaluation(job_in, warehouse, task):
+def test_an_evaluation(job_in, warehouse, task, capsys):
     with job_in(warehouse, "evaluate") as job:
         evaluate(job, task)
+    said = capsys.readouterr().err
     every = job.tables.read("evaluations").collect()
     rows = {(row["model_name"], row["metric"]): row for row in every if row["subgroup"] is None}
     subgroups = {(row["subgroup"], row["metric"]): row for row in every if row["subgroup"] is not None}
@@ -95,6 +96,8 @@ def test_an_evaluation(job_in, warehouse, task):
     # By time, the late claims give the labels away.
     assert rows["model", "leakage_price"]["low"] > 0.03
     assert rows["model", "auroc_by_available_time"]["value"] == pytest.approx(rows["model", "auroc"]["value"], abs=1e-6)
+    price = rows["model", "leakage_price"]
+    assert f"leakage's price: {price['value']:+.3f} ({price['low']:+.3f} to {price['high']:+.3f})" in said
     assert job.figures["leakage_price"] == pytest.approx(rows["model", "leakage_price"]["value"])
 
     # The calibration stands in its table and beside the package, under its own hash.

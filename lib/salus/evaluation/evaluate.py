@@ -87,7 +87,10 @@ def evaluate(job: Job, task: Task) -> None:
         rows = _in_place(rows, _over_horizon(task, held_out, calibrations))
         rows += _of_classes(task, held_out, calibrations)
         job.progress(f"measured on {held_out.labels.size:,} rows of people held out")
-        rows += _price(job, task, measures, packages[0])
+        priced = _price(job, task, measures, packages[0])
+        for line in _told_of_price(priced):
+            job.progress(line)
+        rows += priced
     finally:
         for package in packages:
             package.unpersist()
@@ -260,6 +263,16 @@ def _price(job: Job, task: Task, measures: Measures, package: "Broadcast[bytes]"
     sample, answers = asked(rows, job.tables.read("timelines"), questions)
     place, known = at_horizon(task, sample)
     return _sized(measures.price(known, *(each[place] for each in answers)), known)
+
+
+def _told_of_price(rows: list[dict[str, Any]]) -> list[str]:
+    """Leakage's price with its paired interval as a line of text; none where it could not be had."""
+    prices = [row for row in rows if row["metric"] == "leakage_price"]
+    return [
+        f"leakage's price: {row['value']:+.3f} ({row['low']:+.3f} to {row['high']:+.3f}), which features by `time` "
+        "would have promised above what can be kept"
+        for row in prices
+    ]
 
 
 def _sized(rows: list[dict[str, Any]], sample: Sample) -> list[dict[str, Any]]:

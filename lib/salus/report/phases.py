@@ -19,6 +19,7 @@ ROAD = (
     "tune",
     "train",
     "evaluate",
+    "explain",
     "promote",
     "score",
     "report",
