@@ -103,6 +103,10 @@ def _line(node: Any, where: tuple) -> int:
 URL = re.compile(r"[A-Za-z][\w+.-]*:")
 
 
+EVENTS_A_PERSON = 100_000
+"""By default the newest that a timeline keeps of a person's dated events."""
+
+
 class Settings(Strict):
     """Where Salus works, and on what."""
 
@@ -113,6 +117,9 @@ class Settings(Strict):
     key_file: str | None = Field(None, description="file with the site's secret key; default <warehouse>.key")
     tracking_uri: str | None = Field(None, description="MLflow tracking; default an SQLite file in the warehouse")
     vocabulary: str | None = Field(None, description="folder of OMOP's vocabulary files, to map codes by")
+    events_a_person: int = Field(
+        EVENTS_A_PERSON, ge=1, description="newest dated events that a timeline keeps of a person"
+    )
     ranks: int = Field(2, ge=1, description="Horovod ranks")
     driver_memory: str = Field("6g", description="Spark driver memory")
     spark: dict[str, str] = Field(default_factory=dict, description="further Spark settings")

@@ -11,6 +11,7 @@ from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from salus.schemas import TIMELINES
+from salus.settings import EVENTS_A_PERSON
 from salus.sources.units import units_text
 from salus.storage.few import few
 from salus.storage.tables import conform
@@ -21,9 +22,6 @@ from salus.timelines.codes import counted, described, refuse_collisions, unmappe
 from salus.timelines.facts import MEDS_DEATH, Landed, cost_code, facts
 from salus.timelines.linked import linked, subjects_of
 from salus.timelines.supersession import superseded_versions, with_superseded
-
-EVENTS_A_PERSON = 100_000
-"""The newest that are kept of a person's dated events; what is left out is counted in ``events_dropped``."""
 
 READS = (*Landed._fields, "identity")
 WRITES = ("timelines", "codes", "code_map")
@@ -38,10 +36,8 @@ def build(job) -> None:
     Only the rows of changed people are made anew, where the last build can be built upon
     (docs/adr/0024-timelines-of-changed-people.md); the tables end as if everybody's had been.
     """
-    vocabulary = job.settings.vocabulary
-    if not job.needed(
-        {}, READS, events_a_person=EVENTS_A_PERSON, vocabulary=vocabulary_key(vocabulary), units=units_text()
-    ):
+    vocabulary, limit = job.settings.vocabulary, job.settings.events_a_person
+    if not job.needed({}, READS, events_a_person=limit, vocabulary=vocabulary_key(vocabulary), units=units_text()):
         return
     last = job.last_alike()
     changed = None if last is None else _changed_since(job.tables, last)
@@ -69,7 +65,7 @@ def _build_everybody(job) -> None:
     superseded = superseded_versions(facts(*landed)).persist()
     try:
         job.count(versions_superseded=superseded.count())
-        job.tables.replace("timelines", timelines(*landed, identity, superseded=superseded))
+        job.tables.replace("timelines", timelines(*landed, identity, job.settings.events_a_person, superseded))
     finally:
         superseded.unpersist()
     figures = _figures(job)
@@ -88,7 +84,7 @@ def _build_changed(job, changed: Changed, superseded_before: int) -> None:
     # Another subject may hold the newer version of a record that one of these holds an older version of.
     records = few(facts(*own).select("record_id").distinct())
     superseded = few(superseded_versions(facts(*landed).join(records, "record_id", "left_semi")))
-    made = timelines(*own, identity, superseded=superseded)
+    made = timelines(*own, identity, job.settings.events_a_person, superseded)
     kept = old.join(changed.people, "subject_id", "left_anti")
     tables.replace("timelines", kept.unionByName(made).coalesce(_files(old)))
     made = tables.read("timelines").join(changed.people, "subject_id", "left_semi")
