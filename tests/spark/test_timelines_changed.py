@@ -258,6 +258,7 @@ class Warehouse:
         with pytest.MonkeyPatch.context() as patch, self.job("timelines", vocabulary) as job:
             changed = take_in(job.tables)
             patch.setattr(building, "timelines", noted)
+            patch.setattr(building, "EVENTS_AT_LEAST", 0)
             building.build(job)
         assert len(made) == len(set(made))
         tables = job.tables
@@ -274,16 +275,17 @@ class Warehouse:
             len(tables.read("timelines").inputFiles()),
         )
 
-    def decided(self, vocabulary, take_in, changed_at_most=building.CHANGED_AT_MOST):
+    def decided(self, vocabulary, take_in, changed_at_most=building.CHANGED_AT_MOST, events_at_least=0):
         """Whom a build would make after ``take_in(tables)``; it makes nobody."""
         ways = []
         with pytest.MonkeyPatch.context() as patch, self.job("timelines", vocabulary) as job:
             patch.setattr(building, "CHANGED_AT_MOST", changed_at_most)
+            patch.setattr(building, "EVENTS_AT_LEAST", events_at_least)
             for way in ("_build_everybody", "_build_changed"):
                 patch.setattr(building, way, lambda *_, way=way: ways.append(way.removeprefix("_build_")))
             take_in(job.tables)
             building.build(job)
-            job.count(people=180, versions_superseded=0)
+            job.count(people=180, events=1000, versions_superseded=0)
         return ways
 
     def one_more_event(self, tables):
@@ -314,6 +316,7 @@ def story(spark, tmp_path_factory):
     told["erased"] = erased, world.built(vocabulary, world.one_more_event)
     told["one more"] = world.decided(vocabulary, world.one_more_event)
     told["too many"] = world.decided(vocabulary, world.one_more_event, changed_at_most=0.001)
+    told["too small"] = world.decided(vocabulary, world.one_more_event, events_at_least=1001)
     told["another vocabulary"] = world.decided(None, world.one_more_event)
     return told
 
@@ -361,4 +364,4 @@ def test_after_an_erasure_everybody_is_made_anew(story):
 
 def test_what_cannot_be_built_upon_is_made_anew(story):
     assert story["one more"] == ["changed"]
-    assert story["too many"] == story["another vocabulary"] == ["everybody"]
+    assert story["too many"] == story["too small"] == story["another vocabulary"] == ["everybody"]

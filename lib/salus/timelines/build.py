@@ -26,6 +26,9 @@ from salus.timelines.supersession import superseded_versions, with_superseded
 READS = (*Landed._fields, "identity")
 WRITES = ("timelines", "codes", "code_map")
 
+EVENTS_AT_LEAST = 1_000_000
+"""With fewer in all timelines everybody's row is made anew: to find out who changed would take longer."""
+
 CHANGED_AT_MOST = 0.2
 """Where a larger share of people changed, everybody's row is made anew: it takes no longer, and lays files afresh."""
 
@@ -48,7 +51,9 @@ def build(job) -> None:
 
 
 def _changed_since(tables, last) -> Changed | None:
-    """Who changed since the build ``last``; None where its tables are not as it left them, or too many did."""
+    """Who changed since the build ``last``; None where it was small, its tables are not as left, or many did."""
+    if last.figures["events"] < EVENTS_AT_LEAST:
+        return None
     if any(tables.version(name) != last.versions.get(name) for name in WRITES):
         return None
     if tables.read("timelines").schema.simpleString() != TIMELINES.simpleString():
