@@ -1,6 +1,7 @@
 """What a model goes by, of one whose contributions and dependences are known."""
 
 import argparse
+from datetime import datetime
 
 import numpy as np
 import pytest
@@ -8,6 +9,7 @@ import pytest
 from evaluation_world import DAY, PEOPLE_A_SPLIT, SPLITS, TASK, TIMES, fill, model_row, package, simulated
 from salus.evaluation.evaluate import evaluate
 from salus.evaluation.trained import calibration_of, trained
+from salus.explanation import explain as explaining
 from salus.explanation.explain import explain
 from salus.job import spark_job
 from salus.timelines.standardise import CLIP
@@ -96,3 +98,27 @@ def test_what_a_linear_model_goes_by_is_what_its_weights_say(job_in, warehouse):
         explain(again, TASK)
     assert again.skipped
     assert again.figures == job.figures
+
+
+def test_a_large_population_is_asked_by_parts_and_again_by_a_smaller_one(job_in, warehouse, monkeypatch):
+    monkeypatch.setattr(explaining, "ROWS", 450)
+    monkeypatch.setattr(explaining, "ROWS_OF_DEPENDENCE", 90)
+    with job_in(warehouse, "explain") as job:
+        explain(job, TASK)
+    assert 350 < job.figures["rows"] < 550
+    assert 45 < job.figures["rows_asked_again"] < 145
+
+
+def test_a_model_that_looks_at_nothing_is_told_as_one(job_in, warehouse):
+    blind = package(f"{warehouse}/_packages/blind", COUNT[0], 0.0)
+    with spark_job("set-up", argparse.Namespace(warehouse=str(warehouse)), quiet=True) as job:
+        made = [row.asDict() for row in job.tables.read("models").where("model_name = 'tiny'").collect()]
+        kept = [row.asDict() for row in job.tables.read("calibrations").where("model_name = 'tiny'").collect()]
+        new = {"model_version": "4", "package_hash": blind}
+        models = [row | new | {"package_path": "_packages/blind", "trained_at": datetime(2026, 2, 1)} for row in made]
+        job.tables.append("models", job.tables.frame("models", models))
+        job.tables.append("calibrations", job.tables.frame("calibrations", [row | new for row in kept]))
+    with job_in(warehouse, "explain") as job:
+        explain(job, TASK)
+    assert (job.figures["explained"], job.figures["dependences"]) == (0, 0)
+    assert job.tables.read("importances").isEmpty()

@@ -15,7 +15,7 @@ from pyspark.sql.pandas.types import from_arrow_schema
 
 from salus.cohorts.task import Task
 from salus.evaluation.asked import held_out_rows, samples_of, with_samples
-from salus.evaluation.predictions import matrix, network, opened, sampled, share_of_people
+from salus.evaluation.predictions import matrix, network, opened
 from salus.evaluation.trained import calibration_of, in_use, package_url
 from salus.explanation.importances import Dependence, dependence, importances, values_of
 from salus.explanation.reasons import by_name, by_reason
@@ -59,11 +59,11 @@ def explain(job: Job, task: Task) -> None:
         found = importances(contributions, people, spec)
         job.progress(f"took the contributions to {len(people):,} predictions of people held out")
         asked = _values(found, raw)
-        some = sampled(rows, share_of_people(len(people), ROWS_OF_DEPENDENCE))
-        logits = _logits_with(with_samples(some, timelines), package, asked)
+        some = held_out_rows(job.tables, task, ROWS_OF_DEPENDENCE)
+        logits = _logits_with(with_samples(some, timelines), package, asked) if asked else []
         dependences = {
             feature: dependence(values, answers, calibration.calibrated)
-            for (feature, values), answers in zip(asked.items(), logits)
+            for (feature, values), answers in zip(asked.items(), logits, strict=True)
         }
     finally:
         rows.unpersist()
@@ -72,7 +72,8 @@ def explain(job: Job, task: Task) -> None:
     constant = {"task_id": task.id, "model_version": model.model_version, "run_id": job.run_id}
     kept = [_row(row, dependences) | size | constant for row in found]
     job.tables.replace("importances", job.tables.frame("importances", kept), f"task_id = '{task.id}'")
-    job.count(explained=len(found), dependences=len(dependences), **size)
+    asked_again = len(logits[0]) if logits else 0
+    job.count(explained=len(found), dependences=len(dependences), rows_asked_again=asked_again, **size)
 
 
 def _contributed(people: DataFrame, package: "Broadcast[bytes]") -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -133,10 +134,14 @@ def _answered(
 
 def _values(found: list[dict[str, Any]], raw: np.ndarray) -> dict[int, np.ndarray]:
     """The windowed features that contribute most, each with the values at which its dependence is looked at."""
-    features = [row["place"] for row in found if row["place"] < raw.shape[1]]
-    values = {feature: values_of(raw[~np.isnan(raw[:, feature]), feature]) for feature in features}
-    varying = [feature for feature in features if values[feature].size > 1]
-    return {feature: values[feature] for feature in varying[:FEATURES]}
+    looked_at: dict[int, np.ndarray] = {}
+    for feature in (row["place"] for row in found if row["place"] < raw.shape[1]):
+        values = values_of(raw[~np.isnan(raw[:, feature]), feature])
+        if values.size > 1:
+            looked_at[feature] = values
+        if len(looked_at) == FEATURES:
+            break
+    return looked_at
 
 
 def _row(row: dict[str, Any], dependences: Mapping[int, Dependence]) -> dict[str, Any]:
