@@ -93,7 +93,9 @@ def test_numbers_are_compared_by_the_deviance_that_is_explained(world, kind):
     assert found["difference"]["high"] < 0
     gap = found["challenger"]["d2"]["value"] - found["champion"]["d2"]["value"]
     assert found["difference"]["value"] == pytest.approx(gap)
-    assert f"Received D squared {found['challenger']['d2']['value']:.3f}" in held_for(by, found, "2", "1", 0.01)
+    assert f"Received Deviance explained {found['challenger']['d2']['value']:.3f}" in held_for(
+        by, found, "2", "1", 0.01
+    )
     assert held_for(by, compared(by, sample, mean, mean, REPLICATES), "2", "1", 0.01) is None
     assert [line.split("  ")[1] for line in table(by, found).splitlines()[1:-1]] == [
         "d2",

@@ -1,13 +1,14 @@
 """Export: a task's labelled samples as a training data set, under ``<warehouse>/_datasets/<task>/<hash>``."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from salus.cohorts.label import EVENT, Kind
+from salus.cohorts.label import EVENT, Kind, Label
 from salus.cohorts.task import Task
 from salus.datasets.folder import Folder
 from salus.datasets.groups import multiple_for
@@ -141,19 +142,29 @@ def _classed(samples, task):
     return {"classes": list(outcomes.names), "is_exclusive": outcomes.is_exclusive, "shares": shares.tolist()}
 
 
-def _learnable(samples, task):
-    """Training and tuning need both classes of an event, and of each of several; of a number something above nought."""
-    kind, outcomes = task.label.kind, task.label.outcomes
-    asked = {kind.positives: "label > 0"}
+def positives_by(
+    samples: DataFrame, column: str, values: Iterable[Any], label: Label
+) -> dict[Any, tuple[int, dict[str, int]]]:
+    """How many of ``samples`` each of a few ``values`` of ``column`` has: all, and the positive ones by what they are.
+
+    Those of classes are counted class by class.
+    """
+    outcomes, asked = label.outcomes, {label.kind.positives: "label > 0"}
     if outcomes is not None:
         asked = {f"of {name}": outcomes.holds(place, "label") for place, name in enumerate(outcomes.names)}
-    expected = "some above nought" if kind.is_number else "labels of both classes"
     counts = [F.count_if(F.expr(condition)) for condition in asked.values()]
-    found = {split: each for split, *each in samples.groupBy("split").agg(F.count("*"), *counts).collect()}
-    for split in ("train", "tuning"):
-        rows, *positives = found.get(split, [0] * (1 + len(asked)))
-        for name, of_it in zip(asked, positives):
-            if not of_it or (of_it == rows and not kind.is_number):
+    found = {value: each for value, *each in samples.groupBy(column).agg(F.count("*"), *counts).collect()}
+    of_each = ((value, found.get(value, [0] * (1 + len(asked)))) for value in values)
+    return {value: (rows, dict(zip(asked, positives))) for value, (rows, *positives) in of_each}
+
+
+def _learnable(samples, task):
+    """Training and tuning need both classes of an event, and of each of several; of a number something above nought."""
+    is_number = task.label.kind.is_number
+    expected = "some above nought" if is_number else "labels of both classes"
+    for split, (rows, positives) in positives_by(samples, "split", ("train", "tuning"), task.label).items():
+        for name, of_it in positives.items():
+            if not of_it or (of_it == rows and not is_number):
                 raise Refused(
                     f"Received {rows} labelled samples of {task.id} in the split {split}, {of_it} of them {name}; "
                     f"expected {expected}. Ingest more people, or mend the task's label or splits."

@@ -82,8 +82,9 @@ def evaluate(job: Job, task: Task) -> None:
         job.progress(f"calibrated on {calibrations[0].rows:,} rows of {calibrations[0].people:,} people")
         held_out = _predicted(job, dataset, HELD_OUT, packages, task)
         known = predicted_at_horizon(task, held_out)
-        rows = _held_out_rows(measures, known, calibrations) + _of_treatment(job, task, known, calibrations[0])
-        rows += _of_tiers(task, known, calibrations)
+        told = _told(known, calibrations)
+        rows = _held_out_rows(measures, known, told, calibrations[0]) + _of_treatment(job, task, known, told["model"])
+        rows += _of_tiers(task, known, told)
         rows = _in_place(rows, _over_horizon(task, held_out, calibrations))
         rows += _of_classes(task, held_out, calibrations)
         job.progress(f"measured on {held_out.labels.size:,} rows of people held out")
@@ -177,9 +178,10 @@ def _predicted(
     return collected(sampled(predicted, share), len(packages), truth, timelines, learnt_from, flags)
 
 
-def _held_out_rows(measures: Measures, held_out: Predicted, calibrations: list[Calibration]) -> list[dict[str, Any]]:
+def _held_out_rows(
+    measures: Measures, held_out: Predicted, models: dict[str, np.ndarray], calibration: Calibration
+) -> list[dict[str, Any]]:
     """Both models on everybody held out; the truth, and what needs it, on those whose truth is known."""
-    models = _told(held_out, calibrations)
     everybody = Sample(held_out.people, held_out.labels, held_out.weights)
     rows = _sized(measures.of_models(everybody, models), everybody)
     rows += measures.of_subgroups(everybody, models["model"], held_out.attributes)
@@ -192,7 +194,7 @@ def _held_out_rows(measures: Measures, held_out: Predicted, calibrations: list[C
     sample = Sample(held_out.people[known], held_out.labels[known], held_out.weights[known], held_out.true[known])
     told = {name: each[known] for name, each in models.items()}
     rows += _sized(measures.of_models(sample, told | truth, over_truth_only=models), sample)
-    low, high = calibrations[0].bounds(held_out.logits[0][known])
+    low, high = calibration.bounds(held_out.logits[0][known])
     return rows + _sized(interval_figures(low, high, held_out.true[known], sample.weights), sample)
 
 
@@ -202,12 +204,12 @@ def _told(held_out: Predicted, calibrations: list[Calibration]) -> dict[str, np.
     return {name: calibration.calibrated(logits) for name, calibration, logits in models}
 
 
-def _of_tiers(task: Task, held_out: Predicted, calibrations: list[Calibration]) -> list[dict[str, Any]]:
+def _of_tiers(task: Task, held_out: Predicted, models: dict[str, np.ndarray]) -> list[dict[str, Any]]:
     """Both models at each tier of the task and above, on everybody held out; nothing of numbers."""
     if task.label.kind.is_number:
         return []
     sample = Sample(held_out.people, held_out.labels, held_out.weights, times=held_out.times)
-    found = at_tiers(sample, _told(held_out, calibrations), task.tiers, task.index.event is not None)
+    found = at_tiers(sample, models, task.tiers, task.index.event is not None)
     return _sized(found, sample)
 
 
@@ -226,7 +228,7 @@ def _over_horizon(task: Task, held_out: Predicted, calibrations: list[Calibratio
     return _sized(found, Sample(held_out.people, held_out.labels, held_out.weights))
 
 
-def _of_treatment(job: Job, task: Task, held_out: Predicted, calibration: Calibration) -> list[dict[str, Any]]:
+def _of_treatment(job: Job, task: Task, held_out: Predicted, told: np.ndarray) -> list[dict[str, Any]]:
     """The model's highest tier by what followed its predictions; nothing of a task that names no treatment."""
     if task.treatment is None:
         return []
@@ -235,7 +237,7 @@ def _of_treatment(job: Job, task: Task, held_out: Predicted, calibration: Calibr
     found = decisions(job.tables.read("timelines"), job.tables.read("codes"), people, task.treatment)
     arms = arms_of(held_out.people, held_out.times, found, task.treatment)
     sample = Sample(held_out.people, held_out.labels, held_out.weights)
-    return by_treatment(sample, calibration.calibrated(held_out.logits[0]), arms, task.tiers)
+    return by_treatment(sample, told, arms, task.tiers)
 
 
 def _of_classes(task: Task, held_out: Predicted, calibrations: list[Calibration]) -> list[dict[str, Any]]:

@@ -20,7 +20,7 @@ from scipy.stats import t as student
 
 from salus.cohorts.task import Task
 from salus.datasets import Dataset
-from salus.datasets.export import DATASETS, labelled, write_samples
+from salus.datasets.export import DATASETS, labelled, positives_by, write_samples
 from salus.datasets.folder import Folder
 from salus.errors import Held, Refused
 from salus.evaluation.classical import classical_models, scores_of
@@ -234,16 +234,13 @@ def _networks(spark, dataset, plan, ranks, progress):
 
 
 def _enough(samples, task):
-    kind, outcomes, least = task.label.kind, task.label.outcomes, task.gates.positives_in_each_fold_at_least
-    asked = ["label > 0"] if outcomes is None else [outcomes.holds(at, "label") for at in range(len(outcomes.names))]
-    counts = [F.count_if(F.expr(each)) for each in asked]
-    found = {fold: each for fold, *each in samples.groupBy("fold").agg(F.count("*"), *counts).collect()}
+    kind, least = task.label.kind, task.gates.positives_in_each_fold_at_least
     both = "" if kind.is_number else ", and both classes"
-    for fold in range(task.folds):
-        rows, *positives = found.get(fold, [0] * (1 + len(asked)))
-        if min(positives) < least or (max(positives) == rows and not kind.is_number):
+    for fold, (rows, positives) in positives_by(samples, "fold", range(task.folds), task.label).items():
+        fewest, most = min(positives.values()), max(positives.values())
+        if fewest < least or (most == rows and not kind.is_number):
             raise Held(
-                f"Received {min(positives)} {kind.positives} of {rows} labels of {task.id} in fold {fold + 1} of "
+                f"Received {fewest} {kind.positives} of {rows} labels of {task.id} in fold {fold + 1} of "
                 f"{task.folds}; expected at least {least} {kind.positives}{both}. Ingest more "
                 "people, or set fewer `folds`."
             )

@@ -17,9 +17,9 @@ from salus.cohorts.task import Task
 from salus.errors import Held, Refused
 from salus.evaluation.asked import asked, held_out_rows
 from salus.evaluation.bootstrap import REPLICATES
+from salus.evaluation.contest import contest_of
 from salus.evaluation.measures import Rows, measures_of
 from salus.evaluation.metrics import Sample
-from salus.evaluation.numbers import OVER
 from salus.evaluation.times import at_horizon
 from salus.evaluation.trained import Trained, calibration_of, champion, names_of, package_url, trained
 from salus.job import Job
@@ -50,13 +50,11 @@ class Comparison(NamedTuple):
 
 
 def comparison_of(kind: Kind) -> Comparison:
-    """How models of labels of ``kind`` are compared."""
-    of_models = measures_of(kind).of_models
-    if kind.is_number:
-        of_numbers = ("d2", "r_squared", "mae", "predictive_ratio")
-        return Comparison("d2", "D squared", f"d2{OVER}", of_numbers, of_models)
-    of_events = ("auroc", "auprc", "brier", "calibration_slope", "calibration_intercept")
-    return Comparison("auroc", "AUROC", f"auroc{OVER}", of_events, of_models)
+    """How models of labels of ``kind`` are compared: by what they are ranked by on folds."""
+    contest = contest_of(kind)
+    told = tuple(contest.metrics) if kind.is_number else (*contest.metrics, "calibration_intercept")
+    title, over = contest.metrics[contest.ranked_by], contest.over("baseline")
+    return Comparison(contest.ranked_by, title, over, told, measures_of(kind).of_models)
 
 
 def promote(job: Job, task: Task, version: str | None = None, force: bool = False) -> dict[str, Any]:
