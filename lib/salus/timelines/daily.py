@@ -20,7 +20,7 @@ def daily_matrix(events: Entries, sample_row, prediction_times, channels: int, d
         prediction_times: int64 (samples,), microseconds since the epoch.
         channels: number of channels.
         days: days before the prediction.
-        clock: see ``visible_pairs``.
+        clock: see ``visible``.
 
     Returns:
         float32 (samples, days, channels); NaN = no value was visible.

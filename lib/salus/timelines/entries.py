@@ -139,8 +139,7 @@ def visible_pairs(
     """The pairs of samples (numbered from 0) with those of their entries ``[first, end)`` that are visible.
 
     Args:
-        clock: ``available`` is the rule. ``time`` sees the newest version of everything that had happened, known
-            or not: what a model built without the second clock would have seen; it serves to price the leak.
+        clock: see ``visible``.
     """
     sizes = end - first
     sample = np.repeat(np.arange(sizes.size, dtype=np.int32), sizes)
@@ -148,7 +147,25 @@ def visible_pairs(
         entry = slice(first[0], end[-1]) if sizes.size else slice(0, 0)
     else:
         entry = np.arange(sizes.sum()) + np.repeat(first - (np.cumsum(sizes) - sizes), sizes)
-    at = prediction_times[sample]
+    seen = visible(events, entry, prediction_times[sample], clock)
+    if seen.all():
+        return Pairs(sample, entry)
+    place = np.flatnonzero(seen)
+    return Pairs(sample[place], place + entry.start if isinstance(entry, slice) else entry[place])
+
+
+def visible(events: Entries, entry: np.ndarray | slice, at: np.ndarray, clock: str) -> np.ndarray:
+    """Whether each of some entries is visible at its moment.
+
+    Args:
+        entry: which ones.
+        at: int64, microseconds since the epoch; of the entries' shape, or of one that broadcasts to it.
+        clock: ``available`` is the rule. ``time`` sees the newest version of everything that had happened, known
+            or not: what a model built without the second clock would have seen; it serves to price the leak.
+
+    Returns:
+        bool, of the entries' shape.
+    """
     if clock == "time":
         seen = events.time[entry] <= at
         if events.superseded is not None:
@@ -157,7 +174,4 @@ def visible_pairs(
         seen = events.available[entry] <= at
         if events.superseded is not None:
             seen &= at < events.superseded[entry]
-    if seen.all():
-        return Pairs(sample, entry)
-    place = np.flatnonzero(seen)
-    return Pairs(sample[place], place + entry.start if isinstance(entry, slice) else entry[place])
+    return seen

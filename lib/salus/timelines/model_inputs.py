@@ -35,7 +35,7 @@ def model_inputs(
         sample_row: int64 (samples,), the batch's row of each sample.
         prediction_times: int64 (samples,), microseconds since the epoch, UTC.
         spec: the features.
-        clock: ``available`` is the rule; ``time`` prices the leak of ignoring it (see ``visible_pairs``).
+        clock: ``available`` is the rule; ``time`` prices the leak of ignoring it (see ``visible``).
 
     Returns:
         Named blocks, in readable units; NaN = missing.

@@ -39,7 +39,7 @@ def numeric_aggregates(
         groups: number of groups.
         windows_days: ascending widths in days.
         statistics: which are wanted; no other is worked out.
-        clock: see ``visible_pairs``.
+        clock: see ``visible``.
         outside: what ``outside_range`` finds of ``events``, for the statistic ``out_of_range``.
 
     Returns:

@@ -14,7 +14,7 @@ def known_sources(events: Entries, sample_row, prediction_times, groups: int, cl
         sample_row: int64 (samples,), the batch's row of each sample.
         prediction_times: int64 (samples,), microseconds since the epoch.
         groups: number of groups.
-        clock: see ``visible_pairs``.
+        clock: see ``visible``.
     """
     known = _since(events, events.offsets.size - 1, groups, clock)[sample_row] <= prediction_times[:, None]
     if events.superseded is not None and clock == "available":

@@ -24,7 +24,7 @@ def windowed_counts(
         groups: number of groups.
         windows_days: ascending widths in days.
         statistics: which are wanted.
-        clock: see ``visible_pairs``.
+        clock: see ``visible``.
 
     Returns:
         A dict of float32 arrays: ``count`` and, where wanted, ``distinct_days`` (UTC) (windows, samples, groups);
@@ -71,7 +71,7 @@ def windowed_sums(events: Entries, sample_row, prediction_times, groups: int, wi
         prediction_times: int64 (samples,), microseconds since the epoch.
         groups: number of groups.
         windows_days: ascending widths in days.
-        clock: see ``visible_pairs``.
+        clock: see ``visible``.
 
     Returns:
         float32 (windows, samples, groups), in the values' unit.
