@@ -5,7 +5,9 @@ people held out, read from its tables. Its bars:
 
 - the model has at least 0.97 of the attainable lift over an AUROC of 0.5, over the true probabilities, and the lower
   bound of a bootstrap of people is at least 0.95;
-- the 95 % interval of its calibration slope contains 1.
+- the 95 % interval of its calibration slope contains 1;
+- the group whose HbA1c the simulator under-records stands out among the subgroups: the gap between how much is recorded
+  of it and of everybody else is material, and of no other race is it.
 
 The other rows are there to judge these by: the same slope of the attainable probabilities on the same people, and what
 the calibration split made of the model's own probabilities.
@@ -22,13 +24,18 @@ import tempfile
 import time
 from pathlib import Path
 
+from salus.evaluation.completeness import RECORDED_GAP, is_material
 from salus.session import spark_session
 from salus.settings import load_settings
+from salus.simulate.people import RACES, UNDER_RECORDED_RACE
 from salus.storage import Tables
 from timing import save, surroundings
 
 TASK = "admission_90d"
 SHARE, SHARE_AT_LEAST = 0.97, 0.95
+GAP, RACE = f"{RECORDED_GAP}HbA1c", "race: "
+UNDER_RECORDED = f"{RACE}{RACES[UNDER_RECORDED_RACE]}"
+INTERVAL = ("value", "low", "high", "people", "rows")
 OF_ALL = ("auroc", "auroc_over_truth", "calibration_slope")
 METRICS = {
     "model": (*OF_ALL, "share_of_attainable_lift", "calibration_intercept"),
@@ -47,16 +54,19 @@ def main(argv=None) -> int:
     with tempfile.TemporaryDirectory(prefix="salus-large-") as folder:
         warehouse = f"{folder}/warehouse"
         seconds = demo(warehouse, args.people, args.seed)
-        found, calibration = measured(warehouse)
+        found, gaps, calibration = measured(warehouse)
     share, slope = found["model"]["share_of_attainable_lift"], found["model"]["calibration_slope"]
     verdict = {
         f"share of the attainable lift is at least {SHARE}": share["value"] >= SHARE,
         f"its lower bound is at least {SHARE_AT_LEAST}": share["low"] >= SHARE_AT_LEAST,
         "the interval of the calibration slope contains 1": slope["low"] <= 1 <= slope["high"],
+        "of the under-recorded group alone is materially less HbA1c recorded": less_recorded(gaps) == {UNDER_RECORDED},
     }
     for model, metrics in found.items():
         for metric, row in metrics.items():
             print(f"  {model:<11}{metric:<26}{row['value']:7.3f}  ({row['low']:.3f} to {row['high']:.3f})")
+    for group, row in gaps.items():
+        print(f"  {group:<37}{100 * row['value']:+7.1f}  ({100 * row['low']:+.1f} to {100 * row['high']:+.1f}) points")
     for bar, holds in verdict.items():
         print(f"  {bar}{'' if holds else ': falls short'}")
     result = {
@@ -65,6 +75,7 @@ def main(argv=None) -> int:
         "seed": args.seed,
         "seconds": seconds,
         "held_out": found,
+        GAP: gaps,
         "calibration": calibration,
         "verdict": verdict,
         **surroundings(),
@@ -81,22 +92,30 @@ def demo(warehouse: str, people: int, seed: int) -> float:
     return time.perf_counter() - begun
 
 
-def measured(warehouse: str) -> tuple[dict[str, dict[str, dict[str, float]]], dict[str, float | str]]:
-    """Of each model its ``METRICS`` on people held out; and the model's calibration."""
+def measured(warehouse: str) -> tuple[dict, dict, dict[str, float | str]]:
+    """Of each model its ``METRICS`` on people held out, of each race the ``GAP``, and the model's calibration."""
     spark = spark_session(load_settings(), name="benchmark")
     tables = Tables(spark, warehouse)
-    rows = tables.read("evaluations").where(f"task_id = '{TASK}' AND split = 'held_out' AND subgroup IS NULL").collect()
-    told = {(row["model_name"], row["metric"]): row for row in rows}
+    told = tables.read("evaluations").where(f"task_id = '{TASK}' AND split = 'held_out'")
+    of_all = {(row["model_name"], row["metric"]): row for row in told.where("subgroup IS NULL").collect()}
     found = {
-        model: {
-            metric: {name: told[model, metric][name] for name in ("value", "low", "high", "people", "rows")}
-            for metric in metrics
-        }
-        for model, metrics in METRICS.items()
+        model: {metric: interval(of_all[model, metric]) for metric in metrics} for model, metrics in METRICS.items()
     }
+    of_race = told.where(f"metric = '{GAP}' AND startswith(subgroup, '{RACE}')").orderBy("subgroup").collect()
+    gaps = {row["subgroup"]: interval(row) for row in of_race}
     row = tables.read("calibrations").where(f"model_name = '{TASK}'").orderBy("fitted_at").tail(1)[0]
     spark.stop()
-    return found, json.loads(row["calibration"])
+    return found, gaps, json.loads(row["calibration"])
+
+
+def interval(row) -> dict[str, float]:
+    """What a row of table ``evaluations`` says, by name."""
+    return {name: row[name] for name in INTERVAL}
+
+
+def less_recorded(gaps) -> set[str]:
+    """The groups of which materially less is recorded than of everybody else."""
+    return {group for group, gap in gaps.items() if gap["value"] < 0 and is_material(*map(gap.get, INTERVAL[:3]))}
 
 
 if __name__ == "__main__":
