@@ -53,9 +53,7 @@ benchmarks: setup  ## how fast, against the usual ways; results go to benchmarks
 	$(PYTHON) benchmarks/training_feed.py
 	$(PYTHON) benchmarks/ranks.py
 	$(PYTHON) benchmarks/scoring.py
-	$(PYTHON) benchmarks/large_population.py
 	$(PYTHON) benchmarks/uci_readmission.py
-	$(PYTHON) benchmarks/pretraining.py
 	$(PYTHON) benchmarks/order_effect.py
 	$(PYTHON) benchmarks/devices.py
 	$(PYTHON) benchmarks/ablation.py

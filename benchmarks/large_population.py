@@ -31,6 +31,7 @@ from salus.simulate.people import RACES, UNDER_RECORDED_RACE
 from salus.storage import Tables
 from timing import save, surroundings
 
+SUBMIT = str(Path(__file__).parents[1] / "submit.sh")
 TASK = "admission_90d"
 SHARE, SHARE_AT_LEAST = 0.97, 0.95
 GAP, RACE = f"{RECORDED_GAP}HbA1c", "race: "
@@ -87,9 +88,14 @@ def main(argv=None) -> int:
 def demo(warehouse: str, people: int, seed: int) -> float:
     """The seconds that a first demo took."""
     begun = time.perf_counter()
-    asked = [str(Path(__file__).parents[1] / "submit.sh"), "demo", f"--people={people}", f"--seed={seed}"]
-    subprocess.run(asked, check=True, env=os.environ | {"SALUS_WAREHOUSE": warehouse})
+    asked = [SUBMIT, "demo", f"--people={people}", f"--seed={seed}"]
+    subprocess.run(asked, check=True, env=in_warehouse(warehouse))
     return time.perf_counter() - begun
+
+
+def in_warehouse(warehouse: str) -> dict[str, str]:
+    """This environment, for a job in ``warehouse``."""
+    return os.environ | {"SALUS_WAREHOUSE": warehouse}
 
 
 def measured(warehouse: str) -> tuple[dict, dict, dict[str, float | str]]:
