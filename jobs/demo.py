@@ -44,8 +44,8 @@ def main(argv=None):
         with spark_job("quality", args) as checks:
             quality(checks)
         timelines.main(where)
-        for phase in (cohort, export, train, evaluate):
-            phase.main([*where, of_task])
+        for phase, *arguments in ((cohort,), (export,), (train, "--force"), (evaluate,)):
+            phase.main([*where, of_task, *arguments])
         with spark_job("explain", args) as explained:
             explain(explained, task)
         for phase in (score, report):

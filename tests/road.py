@@ -58,8 +58,8 @@ def travelled(folder, people, sources, files, tasks, ranks=1, plant=()):
             run(ingest, f"--source={source}", f"--input={landed}")
         run(timelines)
         for task in tasks:
-            for phase in (cohort, export, train, evaluate):
-                run(phase, f"--task={task}")
+            for phase, *arguments in ((cohort,), (export,), (train, "--force"), (evaluate,)):
+                run(phase, f"--task={task}", *arguments)
         yield run
 
 

@@ -65,8 +65,8 @@ def warehouse(spark, tmp_path_factory):
                 path.unlink()
         ingest.main([*where, "--source=payer_extract", f"--input={folder / 'landing' / 'payer'}"])
         timelines.main(where)
-        for phase in (cohort, export, train, evaluate):
-            phase.main([*where, of_task])
+        for phase, *arguments in ((cohort,), (export,), (train, "--force"), (evaluate,)):
+            phase.main([*where, of_task, *arguments])
         yield Tables(spark, str(folder / "warehouse")), lambda night: score.main([*where, of_task, f"--as-of={night}"])
 
 

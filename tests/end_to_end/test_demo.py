@@ -11,6 +11,7 @@ from pyspark.sql import functions as F
 import demo
 from salus.schemas import TABLES
 from salus.storage import Tables
+from salus.training.package import package_info
 
 PHASES = [
     "simulate",
@@ -89,6 +90,12 @@ def test_everybody_eligible_is_scored_or_told_why_not(warehouse):
     assert scores.where(F.col("probability").isNull() == F.col("not_scored_reason").isNull()).isEmpty()
     assert (night["eligible"], night["scored"]) == (scores.count(), scores.where("probability is not null").count())
     assert scores.where("probability is not null and size(reasons) = 0").isEmpty()
+
+
+def test_its_people_are_fewer_than_the_inputs_ask_for_and_the_models_say_so(warehouse):
+    for model in warehouse.read("models").collect():
+        size = package_info(f"{warehouse.warehouse}/{model['package_path']}")["sample_size"]
+        assert size["forced"] is (size["rows"] < size["required"]) is True
 
 
 def test_the_truth_of_those_scored_is_known_under_their_pseudonyms(warehouse):

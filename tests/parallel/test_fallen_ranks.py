@@ -39,7 +39,7 @@ def training(tmp_path):
 
     def start(master):
         on_cluster = [] if master.startswith("local") else SUBMITTED
-        asked = ["train", "--task=tiny", "--ranks=2", f"--warehouse={tmp_path / 'warehouse'}", *on_cluster]
+        asked = ["train", "--task=tiny", "--force", "--ranks=2", f"--warehouse={tmp_path / 'warehouse'}", *on_cluster]
         others = descendants()
         settings = {"SALUS_CONF": str(tmp_path / "conf"), "SALUS_MASTER": master, "SALUS_DRIVER_MEMORY": "1g"}
         job = subprocess.Popen(
