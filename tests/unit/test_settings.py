@@ -3,9 +3,11 @@
 import re
 
 import pytest
+from ruamel.yaml import YAML
+from ruamel.yaml.comments import CommentedMap, CommentedSeq
 
 from salus.errors import Refused
-from salus.settings import Settings, Strict, load_settings, load_yaml, validated
+from salus.settings import Settings, Strict, conf_dir, load_settings, load_yaml, validated
 
 
 @pytest.fixture
@@ -93,6 +95,28 @@ def test_what_is_no_yaml_mapping_is_refused_with_its_line(tmp_path, text, line, 
         load_yaml(path)
     assert str(refused.value).startswith(f"{path}:{line}: ")
     assert what in str(refused.value)
+
+
+@pytest.mark.parametrize("path", sorted(conf_dir().rglob("*.yml")), ids=lambda path: path.stem)
+def test_a_file_is_read_as_the_reader_reads_it_that_keeps_comments(path):
+    compared(load_yaml(path), YAML(typ="rt").load(path))
+
+
+def compared(node, expected):
+    """Both hold the same, and each member in the same line."""
+    if isinstance(expected, CommentedMap):
+        assert [*node] == [*expected]
+        assert [node.lc.key(key)[0] for key in node] == [expected.lc.key(key)[0] for key in expected]
+        members = expected
+    elif isinstance(expected, CommentedSeq):
+        assert len(node) == len(expected)
+        members = range(len(expected))
+        assert [node.lc.item(place)[0] for place in members] == [expected.lc.item(place)[0] for place in members]
+    else:
+        assert node == expected
+        return
+    for member in members:
+        compared(node[member], expected[member])
 
 
 def test_a_file_that_does_not_exist_is_refused(tmp_path):

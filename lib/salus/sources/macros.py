@@ -91,7 +91,7 @@ class Macros:
     def _once(self, text):
         parts, position = [], 0
         for start, end, name in names_in(text):
-            if start < position or name not in (*self._bodies, NUMBERED) or text[end : end + 1] != "(":
+            if text[end : end + 1] != "(" or start < position or (name not in self._bodies and name != NUMBERED):
                 continue
             arguments, after = _arguments(text, end)
             if name == NUMBERED:
