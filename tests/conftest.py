@@ -33,8 +33,13 @@ os.environ.setdefault("SALUS_CONF", str(ROOT / "conf"))
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")
 # A test's JVM lives for too short a time to earn back what the optimizing compiler and parallel collectors cost.
-# Of what the quick one makes, Spark's generated classes would fill the 48 MB that it gets within a minute.
-os.environ.setdefault("JDK_JAVA_OPTIONS", "-XX:TieredStopAtLevel=1 -XX:ReservedCodeCacheSize=512m -XX:+UseSerialGC")
+# Of what the quick one makes, Spark's generated classes would fill the 48 MB that it gets within a minute. A heap that
+# begins small is collected whole each time that it grows, and so is everything each time that there are more classes.
+os.environ.setdefault(
+    "JDK_JAVA_OPTIONS",
+    "-XX:TieredStopAtLevel=1 -XX:ReservedCodeCacheSize=512m -XX:+UseSerialGC"
+    " -XX:InitialRAMPercentage=10 -XX:MetaspaceSize=512m",
+)
 # Spark's Python workers and Horovod's ranks are processes of their own.
 os.environ["PYTHONPATH"] = os.pathsep.join([str(ROOT / "lib"), *filter(None, [os.environ.get("PYTHONPATH")])])
 
@@ -47,7 +52,8 @@ def pytest_collection_modifyitems(items):
             item.add_marker(BY_FOLDER[folder])
         if "spark" in getattr(item, "fixturenames", ()):
             item.add_marker("spark")
-    items.sort(key=_turn)
+    demo = next((item.path for item in items if _asks_for_the_demo(item)), None)
+    items.sort(key=lambda item: _turn(item, demo))
 
 
 def pytest_collection_finish():
@@ -55,13 +61,20 @@ def pytest_collection_finish():
     gc.freeze()
 
 
-def _turn(item):
-    """What needs nothing comes first; side by side, the longest does, so that none of them is waited for at the end."""
-    markers = [item.get_closest_marker(name) is not None for name in ("parallel", "training", "spark")]
+def _turn(item, demo):
+    """What needs nothing comes first; side by side, the longest does, so that none of them is waited for at the end.
+
+    One process then makes the demo, for the file ``demo``. The other needs none for as long as there are ranks to run.
+    """
+    is_parallel, *others = (item.get_closest_marker(name) is not None for name in ("parallel", "training", "spark"))
     if os.environ.get("PYTEST_XDIST_WORKER"):
-        has_demo = "first_demo" in getattr(item, "fixturenames", ())
-        return [not has_demo or markers[0], *(not needed for needed in markers), has_demo]
-    return markers
+        is_later = _asks_for_the_demo(item) == is_parallel  # last of what runs ranks, first of what does not
+        return [item.path != demo, not is_parallel, *(not needed for needed in others), is_later]
+    return [is_parallel, *others]
+
+
+def _asks_for_the_demo(item):
+    return "first_demo" in getattr(item, "fixturenames", ())
 
 
 @pytest.fixture(scope="session")

@@ -1,5 +1,7 @@
 """Promotion's comparison: the same people and draws for both models, and a bound that decides."""
 
+from functools import cache
+
 import numpy as np
 import pytest
 from scipy.special import expit
@@ -23,22 +25,23 @@ def world():
     return Sample(people, labels, np.ones(people.size)), logits, random.normal(size=people.size)
 
 
-def both(world, noise=0.0):
-    """A challenger that sees the risk through ``noise``, and the champion that sees it as it is."""
+@pytest.fixture(scope="module")
+def both(world):
+    """``both(noise)``: a challenger that sees the risk through ``noise``, and the champion that sees it as it is."""
     sample, logits, blur = world
-    return compared(BY, sample, expit(logits + noise * blur), expit(logits), REPLICATES)
+    return cache(lambda noise: compared(BY, sample, expit(logits + noise * blur), expit(logits), REPLICATES))
 
 
-def test_a_challenger_that_says_the_same_is_not_inferior_but_not_better_either(world):
-    found = both(world)
+def test_a_challenger_that_says_the_same_is_not_inferior_but_not_better_either(both):
+    found = both(0.0)
     assert found["difference"] == {"value": 0.0, "low": 0.0, "high": 0.0}
     assert (found["people"], found["rows"]) == (PEOPLE, PEOPLE * TIMES)
     assert held_for(BY, found, "2", "1", margin=0.01) is None
     assert "expected a lower bound above 0 " in held_for(BY, found, "2", "1", margin=0.0).replace("-0 ", "0 ")
 
 
-def test_a_worse_challenger_is_held_with_the_figures(world):
-    found = both(world, noise=1.5)
+def test_a_worse_challenger_is_held_with_the_figures(both):
+    found = both(1.5)
     difference = found["difference"]
     assert difference["low"] < difference["value"] < difference["high"] < 0
     gap = found["challenger"]["auroc"]["value"] - found["champion"]["auroc"]["value"]
@@ -52,18 +55,18 @@ def test_a_worse_challenger_is_held_with_the_figures(world):
     assert held_for(BY, found, "2", "1", margin=-difference["low"]) is not None
 
 
-def test_the_difference_is_paired_so_its_interval_is_narrower_than_either_models(world):
-    found = both(world, noise=0.1)
+def test_the_difference_is_paired_so_its_interval_is_narrower_than_either_models(both):
+    found = both(0.1)
     widths = [each["high"] - each["low"] for each in (found["difference"], found["champion"]["auroc"])]
     assert 0 < widths[0] < widths[1] / 3
 
 
-def test_a_persons_rows_count_as_one_draw(world):
+def test_a_persons_rows_count_as_one_draw(world, both):
     sample, logits, blur = world
     again = Sample(*(np.repeat(column, 2) for column in (sample.people, sample.labels, sample.weights)))
     challenger, champion = expit(logits + 0.5 * blur), expit(logits)
     twice = compared(BY, again, np.repeat(challenger, 2), np.repeat(champion, 2), REPLICATES)
-    assert twice["difference"] == pytest.approx(compared(BY, sample, challenger, champion, REPLICATES)["difference"])
+    assert twice["difference"] == pytest.approx(both(0.5)["difference"])
 
 
 def test_labels_of_one_class_promote_nobody(world):
@@ -73,8 +76,8 @@ def test_labels_of_one_class_promote_nobody(world):
     assert "all alike; expected both classes" in held_for(BY, found, "2", "1", margin=0.4)
 
 
-def test_the_table_has_every_metric_of_both_and_the_difference(world):
-    found = both(world, noise=0.5)
+def test_the_table_has_every_metric_of_both_and_the_difference(both):
+    found = both(0.5)
     lines = table(BY, found).splitlines()
     assert [line.split("  ")[1] for line in lines[1:-1]] == [metric.replace("_", " ") for metric in BY.metrics]
     slope = lines[1 + BY.metrics.index("calibration_slope")]

@@ -3,6 +3,7 @@
 import re
 from dataclasses import replace
 from datetime import date, datetime, timedelta
+from functools import cache
 from html.parser import HTMLParser
 
 import pytest
@@ -320,6 +321,7 @@ def took():
     ]
 
 
+@cache
 def example():
     """A whole report from plain figures."""
     card = {"intended_use": "Offering care management to people whose risk is high."}
@@ -450,6 +452,7 @@ def test_numbers_are_aligned_and_words_are_not():
     assert re.findall(r"<(t[hd])[^>]*?(class=\"number\")?>", row) == [("th", "")] + 6 * [("td", 'class="number"')]
 
 
+@cache
 def hostile():
     """The example with markup in the place of every text that comes out of a table."""
     came = came_in()

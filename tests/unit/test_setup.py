@@ -4,6 +4,7 @@ import ast
 import re
 import runpy
 import sys
+from functools import cache
 from importlib.metadata import packages_distributions, version
 from pathlib import Path
 
@@ -25,16 +26,20 @@ def canonical(name):
     return re.sub(r"[-_.]+", "-", name).lower()
 
 
+known = cache(packages_distributions)
+"""Which distributions bring a package: every file that is installed is looked at, once for all tests."""
+
+
 def imported(paths):
     """The distributions that ``paths`` import, each as the names of which any one will do."""
-    found, known = {}, packages_distributions()
+    found = {}
     for path in paths:
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
             if isinstance(node, ast.ImportFrom) and node.level == 0:
                 names = [node.module]
             for package in {name.partition(".")[0] for name in names} - sys.stdlib_module_names - JOBS - {"salus"}:
-                found[package] = {canonical(name) for name in known[package]}
+                found[package] = {canonical(name) for name in known()[package]}
     return found
 
 
