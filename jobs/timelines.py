@@ -12,6 +12,9 @@ def main(argv=None):
     made.add_argument(
         "--vocabulary", metavar="DIR", help="OMOP's vocabulary files, to map codes by (SALUS_VOCABULARY; default: none)"
     )
+    made.add_argument(
+        "--ccs", metavar="DIR", help="AHRQ's CCS files, to tell planned admissions by (SALUS_CCS; default: none)"
+    )
     args = made.parse_args(argv)
     with spark_job("timelines", args) as job:
         build(job)

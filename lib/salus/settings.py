@@ -144,6 +144,7 @@ class Settings(Strict):
     key_file: str | None = Field(None, description="file with the site's secret key; default <warehouse>.key")
     tracking_uri: str | None = Field(None, description="MLflow tracking; default an SQLite file in the warehouse")
     vocabulary: str | None = Field(None, description="folder of OMOP's vocabulary files, to map codes by")
+    ccs: str | None = Field(None, description="folder of AHRQ's CCS files, to tell planned admissions by")
     events_a_person: int = Field(
         EVENTS_A_PERSON, ge=1, description="newest dated events that a timeline keeps of a person"
     )

@@ -6,6 +6,7 @@ written out (C00-C26 is 27 categories).
 
 import csv
 import re
+from collections import Counter
 from itertools import combinations
 
 import pytest
@@ -16,6 +17,7 @@ from salus.sources.units import read_units, units_path
 from salus.timelines.features import codeset
 
 ICD10CM = re.compile(r"ICD10CM/[A-Z]\d[0-9A-Z](\.[0-9A-Z]{1,4})?$")
+PLANNED = re.compile(r"(CCS_(DX|PR)/\d{1,3}|ICD10PCS/[0-9A-HJ-NP-Z]{7}|ICD10CM/[A-Z]\d[0-9A-Z](\.[0-9A-Z]{1,4})?)\$")
 
 CHARLSON = {
     "myocardial_infarction": 3,
@@ -152,3 +154,19 @@ def test_drug_classes_are_atc_classes_and_whole_ingredients():
     for group, codes in prefixes("drug_classes").items():
         assert all(re.match(r"ATC/[A-Z]\d{2}[A-Z]|RxNorm/\d+\$$|ATC/[A-Z]\d{2}$", code) for code in codes), group
         assert any(code.startswith("ATC/") for code in codes), group
+
+
+def test_planned_admissions_are_the_lists_of_2019():
+    """Yale CORE's hospital-wide readmission measure, version 8.0: tables PR.1 to PR.4."""
+    lists = prefixes("planned_admissions")
+    kinds = {name: Counter(code.partition("/")[0] for code in codes) for name, codes in lists.items()}
+    assert kinds == {
+        "always_planned_procedure": {"CCS_PR": 3},
+        "always_planned_diagnosis": {"CCS_DX": 2},
+        "potentially_planned_procedure": {"CCS_PR": 63, "ICD10PCS": 1187},
+        "acute_diagnosis": {"CCS_DX": 80, "ICD10CM": 216},
+        "acute_at_first": {"CCS_DX": 21},
+    }
+    every = [code for codes in lists.values() for code in codes]
+    assert len(set(every)) == len(every)
+    assert all(PLANNED.fullmatch(code) for code in every)

@@ -92,6 +92,7 @@ def test_the_codeset_that_ships_is_whole():
         "ENCOUNTER/IMP/UR",
         "CLAIM/INPATIENT/1",
         "CLAIM/INPATIENT/2",
+        "CLAIM/INPATIENT/UNPLANNED",
     }
 
 

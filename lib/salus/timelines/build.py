@@ -15,6 +15,7 @@ from salus.settings import EVENTS_A_PERSON
 from salus.sources.units import units_text
 from salus.storage.few import few
 from salus.storage.tables import conform
+from salus.timelines.admissions import ccs_key, told_by_codes
 from salus.timelines.changed import Changed, changed_since
 from salus.timelines.clocks import NEVER, STATIC
 from salus.timelines.code_map import code_map, vocabulary_key
@@ -39,8 +40,9 @@ def build(job) -> None:
     Only the rows of changed people are made anew, where the last build can be built upon
     (docs/adr/0024-timelines-of-changed-people.md); the tables end as if everybody's had been.
     """
-    vocabulary, limit = job.settings.vocabulary, job.settings.events_a_person
-    if not job.needed({}, READS, events_a_person=limit, vocabulary=vocabulary_key(vocabulary), units=units_text()):
+    settings = job.settings
+    work = {"events_a_person": settings.events_a_person, "units": units_text()}
+    if not job.needed({}, READS, vocabulary=vocabulary_key(settings.vocabulary), ccs=ccs_key(settings.ccs), **work):
         return
     last = job.last_alike()
     changed = None if last is None else _changed_since(job.tables, last)
@@ -65,12 +67,13 @@ def _changed_since(tables, last) -> Changed | None:
 
 def _build_everybody(job) -> None:
     landed, identity = _landed(job.tables), job.tables.read("identity")
-    _replace_codes(job, counted(_carried(landed)), has_new=True)
+    told = _told(job, landed)
+    _replace_codes(job, counted(_carried(told)), has_new=True)
     # Few versions are ever replaced: kept and counted, Spark knows it and need not shuffle the events to join them.
     superseded = superseded_versions(facts(*landed)).persist()
     try:
         job.count(versions_superseded=superseded.count())
-        job.tables.replace("timelines", timelines(*landed, identity, job.settings.events_a_person, superseded))
+        job.tables.replace("timelines", timelines(*told, identity, job.settings.events_a_person, superseded))
     finally:
         superseded.unpersist()
     figures = _figures(job)
@@ -81,11 +84,11 @@ def _build_changed(job, changed: Changed, superseded_before: int) -> None:
     """What ``_build_everybody`` does, of ``changed`` people; the rows of the others are copied."""
     tables = job.tables
     landed, identity, old = _landed(tables), tables.read("identity"), tables.read("timelines")
-    before, new = tables.read("codes").select("code", "events"), counted(_carried(changed.added))
+    before, new = tables.read("codes").select("code", "events"), counted(_carried(_told(job, changed.added)))
     has_new = not new.join(before, "code", "left_anti").isEmpty()
     _replace_codes(job, before.unionByName(new).groupBy("code").agg(F.sum("events").alias("events")), has_new)
     subjects = few(subjects_of(changed.people, linked(identity)))
-    own = Landed(*(rows.join(subjects, "source_subject_id", "left_semi") for rows in landed))
+    own = _told(job, Landed(*(rows.join(subjects, "source_subject_id", "left_semi") for rows in landed)))
     # Another subject may hold the newer version of a record that one of these holds an older version of.
     records = few(facts(*own).select("record_id").distinct())
     superseded = few(superseded_versions(facts(*landed).join(records, "record_id", "left_semi")))
@@ -102,6 +105,11 @@ def _build_changed(job, changed: Changed, superseded_before: int) -> None:
 
 def _landed(tables) -> Landed:
     return Landed(*map(tables.read, Landed._fields))
+
+
+def _told(job, landed: Landed) -> Landed:
+    """``landed`` with admissions as their codes tell them, where the settings say how."""
+    return landed._replace(events=told_by_codes(landed.events, job.settings.ccs))
 
 
 def _files(table) -> int:

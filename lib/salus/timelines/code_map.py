@@ -9,6 +9,7 @@ The files are Athena's (https://athena.ohdsi.org): ``CONCEPT.csv``, ``CONCEPT_RE
 """
 
 import hashlib
+from collections.abc import Mapping
 from pathlib import Path
 
 from pyspark.sql import Column, DataFrame, SparkSession
@@ -61,8 +62,13 @@ def vocabulary_key(folder: str | None) -> str | None:
     """What tells one release of the vocabulary from another without reading it: sizes and times of its files."""
     if folder is None:
         return None
-    stats = [(name, path.stat().st_size, path.stat().st_mtime_ns) for name, path in vocabulary_files(folder).items()]
-    return hashlib.sha256(repr(stats).encode()).hexdigest()
+    return release_of(vocabulary_files(folder))
+
+
+def release_of(files: Mapping[str, Path], also: str = "") -> str:
+    """What tells one release of ``files`` from another without reading them; ``also`` is what they are read by."""
+    stats = [(name, path.stat().st_size, path.stat().st_mtime_ns) for name, path in files.items()]
+    return hashlib.sha256((repr(stats) + also).encode()).hexdigest()
 
 
 def code_map(codes: DataFrame, folder: str) -> DataFrame:
