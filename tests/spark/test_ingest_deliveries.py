@@ -137,6 +137,32 @@ def test_a_file_that_is_not_what_it_should_be_stops_the_delivery(deliver, tmp_pa
     assert deliver().tables.published == before
 
 
+def test_a_lag_that_stands_in_for_a_release_says_so_unless_the_delivery_told_more(deliver, declare):
+    declare(
+        ("    version: released\n", ""),
+        ("available_time: released", "available_time: nullif(released, '')\n    assumed_lag: 30 DAYS"),
+    )
+    labs = LABS.replace("l2,bob,2021-01-01,2021-01-02,6", "l2,bob,2021-01-01,,6\nl3,bob,2020-12-01,,7")
+
+    def told(job):
+        rows = job.tables.read("events").collect()
+        return {
+            job.lab.get(row["record_id"], row["code"]): (row["available_time"], row["is_lag_assumed"]) for row in rows
+        }
+
+    after = {"MEDS_BIRTH": (datetime(1960, 1, 1), False)}
+    backfill = told(deliver(at=datetime(2021, 1, 10), person=PEOPLE.replace("ann,1950", "ann,1960"), lab=labs))
+    assert backfill == after | {
+        "l1": (datetime(2021, 1, 3), False),
+        "l2": (datetime(2021, 1, 31), True),
+        "l3": (datetime(2020, 12, 31), True),
+    }
+    declare(("refuse_above", "clock: live\nrefuse_above"))
+    live = told(deliver(at=datetime(2021, 1, 10)))
+    received = (datetime(2021, 1, 10), False)
+    assert live == {"MEDS_BIRTH": received, "l1": received, "l2": (datetime(2021, 1, 31), True), "l3": received}
+
+
 @pytest.mark.slow
 def test_a_changed_mapping_maps_the_files_anew(deliver, declare):
     deliver(person=PEOPLE, lab=LABS)

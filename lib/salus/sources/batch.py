@@ -176,6 +176,7 @@ def placed(spark: SparkSession, batch: Batch, rows: DataFrame) -> DataFrame:
                 name: F.when(F.col(name).isNotNull(), F.greatest(name, "delivered_at"))
                 for name in ("available_time", "record_available")
             }
+            | {"is_lag_assumed": F.expr("is_lag_assumed AND available_time > delivered_at")}
         )
     return joined.withColumns(
         {

@@ -16,7 +16,7 @@ from salus.sources import contents
 from salus.sources.declaration import Source
 from salus.sources.landing import PAYLOAD_TABLES
 from salus.sources.parsing import PLACE
-from salus.sources.payloads import NOT_DECLARED, PAYLOADS, available, payload, payload_type, times_of
+from salus.sources.payloads import NOT_DECLARED, PAYLOADS, available, is_lag_assumed, payload, payload_type, times_of
 from salus.sources.raw_columns import MONEY_COLUMNS, NOTHING, RAW_EVENT, raw_columns, shared_columns
 from salus.sources.record_type import Record
 from salus.sources.units import conversion_of
@@ -48,6 +48,7 @@ STAGED = [
     "ordinal",
     "time",
     "available_time",
+    "is_lag_assumed",
     "code",
     "numeric_value",
     "text_value",
@@ -314,6 +315,7 @@ def _staged(rows: Query, kind: str, record: Record) -> Query:
         "text_value": "_event.text_value",
         "available_time": f"CASE WHEN code = {literal(VOID_CODE)} THEN _record_available WHEN _always THEN time "
         f"WHEN time IS NOT NULL THEN {available(record, 'e_known', 'time', 'e_event')} END",
+        "is_lag_assumed": f"{is_lag_assumed(record, 'e_known')} AND NOT _always",
         "numeric_value": "CAST(CASE WHEN _scale IS NOT NULL THEN _value * _scale.slope + _scale.offset ELSE _value END "
         "AS FLOAT)",
         "unit": "coalesce(_scale.unit, _unit)",
