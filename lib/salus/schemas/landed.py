@@ -266,5 +266,6 @@ QUARANTINE = StructType(
         field("reason", STRING, "what the rule expects; never a value", True),
         field("mapping_hash", STRING, "SHA-256 of the source's mapping", True),
         field("batch_id", LONG, "the ingest that refused it", True),
+        field("raw", STRING, "the record itself: identifies a person; null = not kept, as conf/privacy has it"),
     ]
 )

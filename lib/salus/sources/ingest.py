@@ -175,8 +175,8 @@ def _landed(job: Job, batch: Batch, delivery: Delivery, key: bytes, stale: Seque
         steps = steps_of(job.tables, batch, delivery.next_at, accepted, slim)
         rows = accepted_of(placed_rows, verdicts, is_any)
         events = append(job, batch, rows, accepted, events, steps, bool(delivery.anew))
-        if any(map(refused, counts.values())):
-            job.tables.append("quarantine", quarantined(batch, verdicts))
+        if with_refusals := [file_id for file_id, rules in counts.items() if refused(rules)]:
+            job.tables.append("quarantine", quarantined(batch, verdicts, with_refusals))
         slim.unpersist()
         verdicts.unpersist()
     return [file_row(batch, file, counts.get(file.file_id, {}), events.get(file.file_id, 0)) for file in batch.mapped]

@@ -90,7 +90,8 @@ def _account(job, batch, counted, waiting, verdicts, freed, counts, events):
     tables, where = job.tables, f"file_id IN ({', '.join(map(str, counted))})"
     tried = waiting.select(*RECORD, "batch_id")
     others = tables.read("quarantine").where(where).join(tried, [*RECORD, "batch_id"], "left_anti")
-    still = quarantined(batch, verdicts.join(tried, RECORD), F.col("batch_id"))
+    with_refusals = [file_id for file_id, rules in counts.items() if refused(rules)]
+    still = quarantined(batch, verdicts.join(tried, RECORD), with_refusals, F.col("batch_id"))
     tables.replace("quarantine", others.unionByName(still).localCheckpoint(), where=where)
     rows = [row.asDict() for row in tables.read("ingested_files").where(where).collect()]
     for number, row in enumerate(rows):
