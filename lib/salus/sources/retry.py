@@ -20,7 +20,7 @@ from salus.sources.parsing import UNCHANGED
 from salus.sources.verdicts import RECORD, index, verdicts_on, with_others
 from salus.storage.small import small_frame
 
-WAITING = ("unknown_person", "unknown_definition")
+WAITING = ("unknown_person", "unknown_definition", "unknown_day_one")
 """Rules of records that another record may yet mend."""
 
 
