@@ -101,6 +101,25 @@ def test_a_record_whose_person_comes_later_is_accepted_then(deliver):
     assert second.figures["accepted_again"] == 1
 
 
+def test_a_record_of_another_folder_is_accepted_once_its_person_comes(deliver, tmp_path):
+    late = LABS + "l3,cy,2021-01-01,2021-01-02,7\nl4,dee,2021-01-01,2021-01-02,8\n"
+    deliver("monday", person=PEOPLE, lab=late)
+    deliver("tuesday", lab_2=LABS.replace("l1,ann", "l5,eve").replace("l2,", "l6,"))
+    tmp_path.joinpath("tuesday", "lab_2.csv").write_text("rewritten\n")
+    last = deliver("wednesday", at=datetime(2021, 6, 3), person_2="person,born\ncy,1970-01-01\neve,1980-01-01\n")
+    assert last.figures["accepted_again"] == 1
+    assert results(last) == [("l1", 2, 5), ("l2", 2, 6), ("l3", 2, 7), ("l6", 2, 6)]
+    told = {
+        "person.csv": (2, 2, 0, 0),
+        "lab.csv": (4, 3, 1, 0),
+        "lab_2.csv": (2, 1, 1, 0),
+        "person_2.csv": (2, 2, 0, 0),
+    }
+    assert counts(last) == told
+    assert last.tables.read("quarantine").where("rule != 'unknown_person'").isEmpty()
+    assert deliver("wednesday").skipped
+
+
 def test_versions_repetitions_and_voids_in_any_order(deliver):
     deliver(
         person=PEOPLE,

@@ -235,6 +235,7 @@ INGESTED_FILES = StructType(
     [
         field("file_id", LONG, "hash of the file's content", True),
         field("file", STRING, "name under the input folder", True),
+        field("folder", STRING, "the input folder, in which a later ingest may look for what it refused; null = gone"),
         field("source", STRING, "source name", True),
         field("site", STRING, "site name", True),
         field("record_type", STRING, "record type within the source", True),

@@ -103,6 +103,7 @@ def file_row(batch: Batch, file: Landed, rules: dict[str, int], events: int) -> 
     return {
         "file_id": file.file_id,
         "file": file.name,
+        "folder": None if batch.source.format == "jdbc" else file.folder,
         "source": batch.source.name,
         "site": batch.site,
         "record_type": file.record_type or IGNORED,
