@@ -101,6 +101,25 @@ def test_a_record_whose_person_comes_later_is_accepted_then(deliver):
     assert second.figures["accepted_again"] == 1
 
 
+def test_a_record_of_another_folder_is_accepted_once_its_person_comes(deliver, tmp_path):
+    late = LABS + "l3,cy,2021-01-01,2021-01-02,7\nl4,dee,2021-01-01,2021-01-02,8\n"
+    deliver("monday", person=PEOPLE, lab=late)
+    deliver("tuesday", lab_2=LABS.replace("l1,ann", "l5,eve").replace("l2,", "l6,"))
+    tmp_path.joinpath("tuesday", "lab_2.csv").write_text("rewritten\n")
+    last = deliver("wednesday", at=datetime(2021, 6, 3), person_2="person,born\ncy,1970-01-01\neve,1980-01-01\n")
+    assert last.figures["accepted_again"] == 1
+    assert results(last) == [("l1", 2, 5), ("l2", 2, 6), ("l3", 2, 7), ("l6", 2, 6)]
+    told = {
+        "person.csv": (2, 2, 0, 0),
+        "lab.csv": (4, 3, 1, 0),
+        "lab_2.csv": (2, 1, 1, 0),
+        "person_2.csv": (2, 2, 0, 0),
+    }
+    assert counts(last) == told
+    assert last.tables.read("quarantine").where("rule != 'unknown_person'").isEmpty()
+    assert deliver("wednesday").skipped
+
+
 def test_versions_repetitions_and_voids_in_any_order(deliver):
     deliver(
         person=PEOPLE,
@@ -135,6 +154,32 @@ def test_a_file_that_is_not_what_it_should_be_stops_the_delivery(deliver, tmp_pa
     next(tmp_path.joinpath("landing").glob(f"{name}.*")).unlink()
     tmp_path.joinpath("landing", "lab.csv").unlink()
     assert deliver().tables.published == before
+
+
+def test_a_lag_that_stands_in_for_a_release_says_so_unless_the_delivery_told_more(deliver, declare):
+    declare(
+        ("    version: released\n", ""),
+        ("available_time: released", "available_time: nullif(released, '')\n    assumed_lag: 30 DAYS"),
+    )
+    labs = LABS.replace("l2,bob,2021-01-01,2021-01-02,6", "l2,bob,2021-01-01,,6\nl3,bob,2020-12-01,,7")
+
+    def told(job):
+        rows = job.tables.read("events").collect()
+        return {
+            job.lab.get(row["record_id"], row["code"]): (row["available_time"], row["is_lag_assumed"]) for row in rows
+        }
+
+    after = {"MEDS_BIRTH": (datetime(1960, 1, 1), False)}
+    backfill = told(deliver(at=datetime(2021, 1, 10), person=PEOPLE.replace("ann,1950", "ann,1960"), lab=labs))
+    assert backfill == after | {
+        "l1": (datetime(2021, 1, 3), False),
+        "l2": (datetime(2021, 1, 31), True),
+        "l3": (datetime(2020, 12, 31), True),
+    }
+    declare(("refuse_above", "clock: live\nrefuse_above"))
+    live = told(deliver(at=datetime(2021, 1, 10)))
+    received = (datetime(2021, 1, 10), False)
+    assert live == {"MEDS_BIRTH": received, "l1": received, "l2": (datetime(2021, 1, 31), True), "l3": received}
 
 
 @pytest.mark.slow

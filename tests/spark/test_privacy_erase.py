@@ -60,7 +60,8 @@ PEOPLE = {
 LABS = {
     "registry": "lab,person,day,test,result\nl1,ann,2021-01-01,rare,5\nl2,bob,2021-01-01,plain,6\n"
     "l3,ann,2021-13-01,plain,6\n",
-    "clinic": "lab,person,day,test,result\nk1,A,2021-02-01,plain,7\nk2,B,2021-02-01,plain,8\nk3,B,2021-02-01,plain,x\n",
+    "clinic": "lab,person,day,test,result\nk1,A,2021-02-01,plain,7\nk2,B,2021-02-01,plain,8\nk3,B,2021-02-01,plain,x\n"
+    "k4,A: her card is c-1\n",
 }
 NIGHT = date(2026, 6, 30)
 
@@ -175,6 +176,7 @@ def story(spark, tmp_path_factory):
     for rank, system in enumerate(PEOPLE):
         text = SOURCE.replace("SYSTEM", system).replace("RANK", str(rank))
         (folder / "conf" / "sources" / f"{system}.yml").write_text(text)
+        (folder / "conf" / "privacy" / f"{system}.yml").write_text("keeps_refused: true")
     settings, told = argparse.Namespace(warehouse=str(folder / "warehouse")), {}
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("SALUS_CONF", str(folder / "conf"))
@@ -189,6 +191,7 @@ def story(spark, tmp_path_factory):
             derived(job, ann[0], bob[0], folder)
         records = job.tables.read("records").where(F.col("source_subject_id").isin(ann))
         told["ann"] = [*ann, *(row["record_id"] for row in records.collect()), "REGISTRY/rare", "letter about rare"]
+        told["ann"] += ["l3,ann,2021-13-01", "her card"]  # what was refused of hers, and what does not say that it is
         told["before"] = holders(folder / "warehouse", [*told["ann"], *bob])
         told["files"] = {
             row["file"]: row for row in job.tables.read("ingested_files").where("source = 'registry'").collect()
@@ -285,7 +288,7 @@ def test_what_the_contracts_compare_is_counted_anew(story):
     lab = files["registry", "lab.csv"]
     assert (story["files"]["lab.csv"]["rows_accepted"], story["files"]["lab.csv"]["rows_quarantined"]) == (2, 1)
     assert (lab["rows_read"], lab["rows_accepted"], lab["rows_quarantined"], lab["rows_unchanged"]) == (3, 3, 0, 1)
-    assert len(story["rows"]["quarantine"]) == sum(row["rows_quarantined"] for row in files.values()) == 1
+    assert len(story["rows"]["quarantine"]) == sum(row["rows_quarantined"] for row in files.values()) == 2
     assert {row["code"]: row["events"] for row in story["rows"]["codes"]} == {"MEDS_BIRTH": 2, "REGISTRY/plain": 2}
 
 

@@ -80,9 +80,9 @@ def planted():
     withdrawn = made.event(111, "LOINC/2345-7", numeric_value=-5.0, unit="mg/dL", version=1)
     void = made.record(111, version=2, record_id=withdrawn, is_void=True)
     made.rows["events"].append(void | {"ordinal": 0, "code": "SALUS_VOID", "time": None, "available_time": NOON})
-    # A result of nothing; a code that no LOINC is; a local code; a stranger; the future.
+    # A result of nothing; a code that no LOINC is, known after an assumed lag; a local code; a stranger; the future.
     made.event(112, "LOINC/2160-0")
-    made.event(113, "LOINC/HbA1c", numeric_value=7.0)
+    made.event(113, "LOINC/HbA1c", numeric_value=7.0, is_lag_assumed=True)
     made.event(114, "LOCAL/7", numeric_value=7.0)
     made.event(STRANGER, **visit)
     made.event(115, **visit, time=datetime(2026, 7, 2))
@@ -172,6 +172,8 @@ EXPECTED = {
     ("code_format", "ICD10CM"): (0, 4, ()),
     ("missing_units", "ehr"): (2, 41, (120, 121)),
     ("results_without_values", "ehr"): (1, 43, (112,)),
+    ("assumed_lags", "ehr"): (1, EHR_EVENTS, (113,)),
+    ("assumed_lags", "payer"): (0, FEED, ()),
     ("unmapped_codes", "ehr"): (1, EHR_EVENTS, (114,)),
     ("unmapped_codes", "payer"): (0, FEED, ()),
     ("birth_dates", ""): (1, 40, (NO_BIRTH,)),

@@ -70,6 +70,7 @@ TABLES = {
         "source_subject_id",
         "time",
         "available_time",
+        "is_lag_assumed",
         "code",
         "numeric_value",
         "text_value",
@@ -107,6 +108,7 @@ TABLES = {
     "costs": [
         "source_subject_id",
         "available_time",
+        "is_lag_assumed",
         "cost_domain_id",
         "incurred_date",
         "paid_date",

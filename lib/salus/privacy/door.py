@@ -13,7 +13,7 @@ from pyspark.sql.types import StructType
 from salus.privacy.scrub import scrubbed
 from salus.privacy.settings import FreeText, Policy
 
-ALWAYS = ("available_time",)
+ALWAYS = ("available_time", "is_lag_assumed")
 """A payload's provenance, which no policy withholds."""
 
 

@@ -127,6 +127,7 @@ def _removed(job: Job, subjects: Sequence[int], key: bytes) -> list[Trained]:
     reports = reports_with(tables, subjects)
     identifiers = own_identifiers(tables.read("links"), subjects)
     _recount(tables, subjects)
+    _forget_raw_records(tables)
     with ThreadPoolExecutor(AT_ONCE) as pool:
         deleted = list(pool.map(lambda name: _left(tables, name, subjects), filter(may_hold, tables.published)))
     suppress(tables, key, job.run_id, subjects, identifiers)
@@ -234,6 +235,13 @@ def _changed(rows: DataFrame, changes: dict[str, str]) -> DataFrame:
     """``rows`` with each column of ``changes`` moved by another, where there is one, and worked out at once."""
     moved = {column: F.expr(f"{column} + coalesce({by}, 0)") for column, by in changes.items()}
     return rows.withColumns(moved).localCheckpoint()
+
+
+def _forget_raw_records(tables: Tables) -> None:
+    """Empty all raw records in quarantine: what was refused may not say whose it is, or may be of several people."""
+    refused = tables.read("quarantine")
+    if not refused.where("raw IS NOT NULL").isEmpty():
+        tables.replace("quarantine", refused.withColumn("raw", F.lit(None).cast("string")).localCheckpoint())
 
 
 def _conflicts_without(conflicts: DataFrame, subjects: Sequence[int]) -> DataFrame:

@@ -21,6 +21,7 @@ class SourcePolicy(Strict):
 
     notes: FreeText | None = Field(None, description="the text of notes")
     text_values: FreeText | None = Field(None, description="the texts of events")
+    keeps_refused: bool = Field(False, description="the quarantine keeps the raw record of what is refused")
     withholds: dict[str, list[str]] = Field(default_factory=dict, description="table: columns that land empty")
     lands: dict[str, list[str]] = Field(
         default_factory=dict, description="record type: identifying fields that its mapping may land all the same"
@@ -33,6 +34,7 @@ class Policy(Strict):
     passes: dict[str, list[str]] = Field(description="table: columns that a mapping may fill")
     notes: FreeText = Field(description="the text of notes")
     text_values: FreeText = Field(description="the texts of events")
+    keeps_refused: bool = Field(False, description="the quarantine keeps the raw record of what is refused")
     identifying: list[list[str]] = Field(description="fields that say who somebody is")
     lands: dict[str, list[str]] = Field(
         default_factory=dict, description="record type: identifying fields that its mapping may land all the same"
@@ -87,6 +89,7 @@ def policy_of(source: str) -> Policy:
             "passes": passes,
             "notes": asked.notes or policy.notes,
             "text_values": asked.text_values or policy.text_values,
+            "keeps_refused": asked.keeps_refused,
             "lands": asked.lands,
         }
     )

@@ -82,6 +82,12 @@ class MissingValue(Threshold):
     code_prefixes: list[str] = Field(min_length=1)
 
 
+class AssumedLag(Threshold):
+    """Events whose ``available_time`` was reckoned, because nothing told it; one result a source."""
+
+    kind: Literal["assumed_lag"]
+
+
 class UnmappedCode(Threshold):
     """Events whose code is of no known vocabulary, or says that it is unknown; one result a source."""
 
@@ -178,6 +184,7 @@ Check = Annotated[
     | CodeFormat
     | MissingUnit
     | MissingValue
+    | AssumedLag
     | UnmappedCode
     | NoPerson
     | AfterDeath

@@ -75,6 +75,8 @@ def _measures(name: str, check: declared.Check) -> Iterator[Measure]:
         case declared.MissingValue():
             nothing = value.isNull() & (F.coalesce(F.trim("text_value"), F.lit("")) == "")
             yield Measure(name, source, _begins(code, check.code_prefixes), nothing)
+        case declared.AssumedLag():
+            yield Measure(name, source, F.col("available_time").isNotNull(), F.col("is_lag_assumed"))
         case declared.UnmappedCode():
             is_known = vocabulary.isin(check.vocabularies) & ~code.isin(check.unknown)
             yield Measure(name, source, F.lit(True), ~is_known)

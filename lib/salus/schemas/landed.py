@@ -28,11 +28,16 @@ PROVENANCE = [
     field("record", LONG, "position of the record in its file, from 0", True),
 ]
 
+LAG_ASSUMED = field(
+    "is_lag_assumed", BOOLEAN, "nothing told available_time: the source's assumed_lag gave it; null = not said"
+)
+
 EVENTS = StructType(
     [
         field("source_subject_id", LONG, "keyed pseudonym of site, system and the source's person", True),
         field("time", TIME, "UTC; when it happened; null = static"),
         field("available_time", TIME, "UTC; when a score could first have known it; null = always (static)"),
+        LAG_ASSUMED,
         field("code", STRING, "vocabulary/code, e.g. LOINC/4548-4", True),
         field("numeric_value", FLOAT, "in the code's canonical unit"),
         field("text_value", STRING, "a coded or short textual value"),
@@ -76,6 +81,7 @@ COVERAGE = StructType(
 COSTS = StructType(
     [
         *PROVENANCE,
+        LAG_ASSUMED,
         field("cost_domain_id", STRING, "OMOP domain: Visit, Procedure, Drug"),
         field("incurred_date", DATE, "date of service"),
         field("paid_date", DATE, "date of payment; null = not stated"),
@@ -229,6 +235,7 @@ INGESTED_FILES = StructType(
     [
         field("file_id", LONG, "hash of the file's content", True),
         field("file", STRING, "name under the input folder", True),
+        field("folder", STRING, "the input folder, in which a later ingest may look for what it refused; null = gone"),
         field("source", STRING, "source name", True),
         field("site", STRING, "site name", True),
         field("record_type", STRING, "record type within the source", True),
@@ -260,5 +267,6 @@ QUARANTINE = StructType(
         field("reason", STRING, "what the rule expects; never a value", True),
         field("mapping_hash", STRING, "SHA-256 of the source's mapping", True),
         field("batch_id", LONG, "the ingest that refused it", True),
+        field("raw", STRING, "the record itself: identifies a person; null = not kept, as conf/privacy has it"),
     ]
 )

@@ -171,6 +171,8 @@ def copied(table: DataFrame, copies: DataFrame, is_live: bool) -> DataFrame:
     if is_live:
         clock = "known_from" if "known_from" in table.columns else "available_time"
         again = again.withColumn(clock, F.when(F.col(clock).isNotNull(), F.greatest(clock, "next_at")))
+        if "is_lag_assumed" in table.columns:
+            again = again.withColumn("is_lag_assumed", F.expr("is_lag_assumed AND available_time > next_at"))
     return again.select(*table.columns)
 
 

@@ -4,14 +4,18 @@ For each file of each batch ``rows_read = rows_accepted + rows_quarantined``, an
 its ``file_id`` and ``batch_id``, one a refused record.
 """
 
+from collections.abc import Collection
+
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from salus.errors import Held
+from salus.privacy.settings import policy_of
 from salus.sources.batch import Batch
 from salus.sources.deliveries import IGNORED
 from salus.sources.files import Landed
 from salus.sources.parsing import UNCHANGED
+from salus.sources.raw_records import raw_records
 from salus.sources.verdicts import RECORD, reason
 
 FIGURES = ("rows_read", "rows_accepted", "rows_quarantined", "rows_unchanged", "events_written")
@@ -66,10 +70,22 @@ def hold_too_many(batch: Batch, counts: dict[int, dict[str, int]]) -> None:
     )
 
 
-def quarantined(batch: Batch, verdicts: DataFrame, batch_id: Column | None = None) -> DataFrame:
-    """``QUARANTINE`` rows of what ``verdicts`` refuse; ``batch_id`` where another batch read the file."""
+def quarantined(
+    batch: Batch, verdicts: DataFrame, file_ids: Collection[int], batch_id: Column | None = None
+) -> DataFrame:
+    """``QUARANTINE`` rows of what ``verdicts`` refuse.
+
+    Args:
+        batch: the files that they stand in.
+        verdicts: the verdicts on its records.
+        file_ids: the files that hold records which are refused.
+        batch_id: the batch that read the file first; default: this one.
+    """
     number = F.lit(batch.number) if batch_id is None else batch_id
-    return verdicts.where(F.col("rule") != UNCHANGED).select(
+    held = verdicts.where(F.col("rule") != UNCHANGED).withColumn("raw", F.lit(None).cast("string"))
+    if file_ids and policy_of(batch.source.name).keeps_refused:
+        held = held.drop("raw").join(raw_records(verdicts.sparkSession, batch, file_ids), RECORD, "left")
+    return held.select(
         *RECORD,
         "source_subject_id",
         F.lit(batch.source.name).alias("source"),
@@ -78,6 +94,7 @@ def quarantined(batch: Batch, verdicts: DataFrame, batch_id: Column | None = Non
         reason(F.col("rule")).alias("reason"),
         F.lit(batch.mapping_hash).alias("mapping_hash"),
         number.cast("long").alias("batch_id"),
+        "raw",
     )
 
 
@@ -86,6 +103,7 @@ def file_row(batch: Batch, file: Landed, rules: dict[str, int], events: int) -> 
     return {
         "file_id": file.file_id,
         "file": file.name,
+        "folder": None if batch.source.format == "jdbc" else file.folder,
         "source": batch.source.name,
         "site": batch.site,
         "record_type": file.record_type or IGNORED,

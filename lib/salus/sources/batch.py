@@ -85,7 +85,7 @@ def staged_parts(spark: SparkSession, batch: Batch, key: bytes, keep: Keep = unk
         return mapped(with_optional(part(), source, kind), source, kind, batch.site, keyed, units, policy)
 
     parts: list[Part] = [
-        partial(as_mapped, kind, part) for kind, part in [*_lines(spark, batch), *_tables(spark, batch)]
+        partial(as_mapped, kind, part) for kind, part in [*_lines(spark, batch), *tables_of(spark, batch)]
     ]
     undeclared = []
     for reading, of_mixed_types in (("bundle", bundle_entries), ("code", records)):
@@ -136,7 +136,7 @@ def _parsed_lines(spark, source, kind, columns, reading, files) -> DataFrame:
     return parsed(found, source, columns, encoding, is_text=all(file.is_text for file in files))
 
 
-def _tables(spark, batch) -> Iterator[tuple[str, Part]]:
+def tables_of(spark, batch) -> Iterator[tuple[str, Part]]:
     """The tables' files, read together where they are of one record type, one table and equal columns."""
     groups: dict[tuple[str, str, str | None], list[str]] = {}
     for file in batch.mapped:
@@ -167,7 +167,7 @@ def placed(spark: SparkSession, batch: Batch, rows: DataFrame) -> DataFrame:
     Raises:
         EnvironmentFault: the parser saw another number of records than the file's bytes hold.
     """
-    joined = rows.join(F.broadcast(small_frame(spark, _places(batch, rows), PLACES)), "_of_block")
+    joined = rows.join(F.broadcast(small_frame(spark, places(batch, rows), PLACES)), "_of_block")
     if any(record.dates_when_known for record in batch.kinds.values()):
         joined = _dated_by_delivery(joined)
     if batch.source.clock == "live":
@@ -176,6 +176,7 @@ def placed(spark: SparkSession, batch: Batch, rows: DataFrame) -> DataFrame:
                 name: F.when(F.col(name).isNotNull(), F.greatest(name, "delivered_at"))
                 for name in ("available_time", "record_available")
             }
+            | {"is_lag_assumed": F.expr("is_lag_assumed AND available_time > delivered_at")}
         )
     return joined.withColumns(
         {
@@ -199,7 +200,7 @@ def _dated_by_delivery(rows: DataFrame) -> DataFrame:
     return rows.withColumns(columns)
 
 
-def _places(batch: Batch, rows: DataFrame) -> list[tuple]:
+def places(batch: Batch, rows: DataFrame) -> list[tuple]:
     """``PLACES``: a row for each block of a file, which are as few as the tasks that read them."""
     by_path = {file.path: file for file in batch.mapped}
     order = {file.file_id: number for number, file in enumerate(batch.mapped)}

@@ -17,7 +17,7 @@ from pyspark.sql.pandas.types import from_arrow_schema
 
 from salus.errors import Refused
 from salus.privacy.settings import policy_of
-from salus.schemas import DEFINITIONS, RECORDS
+from salus.schemas import DEFINITIONS, EVENTS, RECORDS
 from salus.sources import formats
 from salus.sources.batch import Batch, placed, staged_rows
 from salus.sources.columns import columns_in, needed_columns
@@ -28,8 +28,9 @@ from salus.sources.identifying import refuse_identifying
 from salus.sources.ingest import refuse_unusable
 from salus.sources.loading import load_source, source_path, written_source
 from salus.sources.record_type import Record
+from salus.sources.study_days import dated
 from salus.sources.values import TEXT
-from salus.sources.verdicts import coded
+from salus.sources.verdicts import coded, counting_in
 from salus.storage.query import literal
 from salus.storage.small import small_frame
 
@@ -161,6 +162,8 @@ def sample(spark: SparkSession, batch: Batch) -> str:
     rows = placed(spark, batch, staged_rows(spark, batch, secrets.token_bytes(32)))
     if naming := [kind for kind, record in batch.kinds.items() if record.codes_of]:
         rows = coded(rows, naming, small_frame(spark, [], DEFINITIONS), small_frame(spark, [], RECORDS))
+    if counting := counting_in(batch):
+        rows = dated(rows, counting, small_frame(spark, [], EVENTS), small_frame(spark, [], RECORDS))
     rows = rows.cache()
     names = F.create_map(*[F.lit(one) for file in batch.mapped for one in (file.file_id, file.name)])
     events = rows.where("code IS NOT NULL AND rule IS NULL").orderBy("file_order", "record", "ordinal")

@@ -96,6 +96,10 @@ class Source(Strict):
                 raise ValueError(
                     f"`subject_of` of {kind} names {', '.join(unknown)}; expected a record type of this file"
                 )
+            if record.counted_from and record.counted_from.record not in self.records:
+                raise ValueError(
+                    f"`counted_from` of {kind} names {record.counted_from.record}; expected a record type of this file"
+                )
             defined = [other for other, _ in record.codes_of]
             if unknown := [one for one in defined if one not in self.records or not self.records[one].definition]:
                 raise ValueError(

@@ -28,6 +28,7 @@ class Noted(NamedTuple):
     delivered_at: datetime
     batch_id: int
     rows_quarantined: int
+    folder: str | None = None
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,8 @@ def expressions(source: Source) -> list[tuple[tuple, str]]:
         found += [((*at, "accept", rule), text) for rule, text in record.accept.items()]
         found += [((*at, "subject_of", kind), text) for kind, text in record.subject_of.items()]
         found += [((*at, "linkage", field), text) for field, text in record.linkage.items()]
+        if record.counted_from:
+            found.append(((*at, "counted_from", "id"), record.counted_from.id))
         for key in EXPRESSIONS:
             found += [((*at, key), text) for text in [getattr(record, key)] if text and isinstance(text, str)]
         parts: dict[tuple, Strict | None] = {("events", name): event for name, event in record.events.items()}

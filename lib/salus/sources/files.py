@@ -10,7 +10,7 @@ import os
 import time
 import zlib
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from fnmatch import fnmatchcase
@@ -55,6 +55,11 @@ class Found:
     file_id: int
     modified: datetime
     is_growing: bool = False
+
+    @property
+    def folder(self) -> str:
+        """The input folder under which its name is ``name``."""
+        return self.path.removesuffix(self.name).rstrip("/")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -131,6 +136,13 @@ def found(spark: SparkSession, source: Source, folder: str) -> list[Found]:
     paths = delta_files(spark, folder) if source.format == "delta" else listed(folder)
     files = _in_tasks(spark, paths, lambda path: hashed(path, root, source.settle_seconds))
     return sorted(files, key=lambda file: file.name)
+
+
+def found_again(spark: SparkSession, files: Iterable[tuple[str, str, int]]) -> list[Found]:
+    """Those of ``files`` (folder, name and hash of the content) that still are where they were, as they were."""
+    there = [one for one in files if os.path.isfile(os.path.join(*one[:2]))]
+    again = _in_tasks(spark, there, lambda one: hashed(os.path.join(*one[:2]), one[0]))
+    return [file for file, (_, _, file_id) in zip(again, there, strict=True) if file.file_id == file_id]
 
 
 def inspected(spark: SparkSession, source: Source, files: Sequence[Found]) -> list[Landed]:

@@ -13,7 +13,7 @@ from salus.sources.loading import written_source
 from salus.sources.macros import names_in
 from salus.sources.record_type import Record
 
-HASHED = ("id", "replaces", "subject", "subject_of", "visit", "identifiers", "linkage")
+HASHED = ("id", "replaces", "subject", "subject_of", "counted_from", "visit", "identifiers", "linkage")
 """Keys of a record type whose values become pseudonyms."""
 
 ASKED = ("accept", "void", "declares_subject")

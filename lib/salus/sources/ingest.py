@@ -22,7 +22,7 @@ from salus.sources.landing import PAYLOAD_TABLES
 from salus.sources.linkage_model import model_path
 from salus.sources.loading import load_source, source_path
 from salus.sources.parsing import header_columns
-from salus.sources.retry import refused_before, retried
+from salus.sources.retry import freed_elsewhere, refused_before, retried
 from salus.sources.units import units_text
 from salus.sources.verdicts import index, verdicts_on, with_others
 from salus.storage.ledger import now
@@ -71,6 +71,9 @@ def ingest(
     if counts or retry_quarantine:
         new = {file.file_id for file in delivery.files}
         known = {file.file_id: file for file in there if file.file_id not in new and not file.is_growing}
+        if source.delivery == "delta" and not retry_quarantine:
+            at_hand = {file.file_id for file in there}
+            known |= {file.file_id: file for file in freed_elsewhere(job, at_hand, noted, mapping_hash)}
         again = _again(job, batch, known, noted, key, None if retry_quarantine else mapping_hash)
     job.skipped = not counts and not again
     job.count(source=source.name)
@@ -175,8 +178,8 @@ def _landed(job: Job, batch: Batch, delivery: Delivery, key: bytes, stale: Seque
         steps = steps_of(job.tables, batch, delivery.next_at, accepted, slim)
         rows = accepted_of(placed_rows, verdicts, is_any)
         events = append(job, batch, rows, accepted, events, steps, bool(delivery.anew))
-        if any(map(refused, counts.values())):
-            job.tables.append("quarantine", quarantined(batch, verdicts))
+        if with_refusals := [file_id for file_id, rules in counts.items() if refused(rules)]:
+            job.tables.append("quarantine", quarantined(batch, verdicts, with_refusals))
         slim.unpersist()
         verdicts.unpersist()
     return [file_row(batch, file, counts.get(file.file_id, {}), events.get(file.file_id, 0)) for file in batch.mapped]

@@ -33,7 +33,8 @@ PAYLOAD_TABLES = {
 
 def events(rows: DataFrame) -> DataFrame:
     """``EVENTS`` of accepted ``rows``, one a row that has a code."""
-    return rows.where("code IS NOT NULL").select(*EVENTS.names)
+    told = rows.withColumn("is_lag_assumed", F.coalesce("is_lag_assumed", F.lit(False)))
+    return told.where("code IS NOT NULL").select(*EVENTS.names)
 
 
 def payload(rows: DataFrame, table: str) -> DataFrame:

@@ -42,6 +42,8 @@ BUILT_IN = {
     "fhir_code(concept)": "fhir_coding(concept.coding)",
     "fhir_reference(reference)": "nullif(regexp_extract(reference, '^(?:.*[/:])?([A-Za-z0-9.-]+)$', 1), '')",
     "when_known()": "'when known'",
+    "study_day(day)": r"""
+        CASE WHEN filled(day) RLIKE '^-?[0-9]+([.]0+)?$' THEN 'study day ' || split_part(filled(day), '.', 1) END""",
     "file_name()": "element_at(split(_path, '/'), -1)",
     "filled(text)": "nullif(trim(text), '')",
     "once(value, name, result)": "get(transform(array(value), name -> result), 0)",

@@ -16,9 +16,10 @@ from salus.sources import contents
 from salus.sources.declaration import Source
 from salus.sources.landing import PAYLOAD_TABLES
 from salus.sources.parsing import PLACE
-from salus.sources.payloads import NOT_DECLARED, PAYLOADS, available, payload, payload_type, times_of
+from salus.sources.payloads import NOT_DECLARED, PAYLOADS, available, is_lag_assumed, payload, payload_type, times_of
 from salus.sources.raw_columns import MONEY_COLUMNS, NOTHING, RAW_EVENT, raw_columns, shared_columns
 from salus.sources.record_type import Record
+from salus.sources.study_days import STUDY_DAY
 from salus.sources.units import conversion_of
 from salus.sources.values import Times, money, number, or_when_known
 from salus.storage.query import Query, literal, views
@@ -40,6 +41,7 @@ STAGED = [
     "source_subject_id",
     "owner_id",
     "definition_id",
+    "day_one_id",
     "record_id",
     "version",
     "content_hash",
@@ -48,6 +50,7 @@ STAGED = [
     "ordinal",
     "time",
     "available_time",
+    "is_lag_assumed",
     "code",
     "numeric_value",
     "text_value",
@@ -61,7 +64,7 @@ those of ``PAYLOADS`` that its record type has.
 ``_of_block`` stands for the record's file and block: a number, which rows are joined by more quickly than by a path.
 ``rule`` is what the record broke, seen so far; ``owner_id`` is the record whose person it is of, where it does not name
 the person itself; ``code`` is null where a row is no event, and ``NAMED_ELSEWHERE`` where the record ``definition_id``
-defines it.
+defines it; ``day_one_id`` is the record whose day 1 its study days count from.
 """
 
 OF_BLOCK = "xxhash64(_path, _block)"
@@ -88,7 +91,8 @@ def mapped(
         units: what ``salus.sources.units.conversions`` gives.
         policy: what may pass.
     """
-    record, times = source.records[kind], Times(source.times)
+    record = source.records[kind]
+    times = Times([*source.times, STUDY_DAY] if record.counted_from else source.times)
     with views(rows.sparkSession, rows, pads, units) as (records, key, scales):
         own = {name: name for name in (*PLACE, "_has_bom")}
         said = raw_columns(source, record, policy)
@@ -194,7 +198,17 @@ def _with_ids(rows: Query, said: dict[str, str], source: Source, kind: str, reco
     own = f"record:{source.name}/{kind}"
     owners = [of_record(owner, f"_owner_{owner}") for owner in record.subject_of]
     defines = next((other for other, _ in record.codes_of), None)
-    named = {*keyed, "_identifiers", "_linkage", "_definition", "_subject", "_id", "_visit", *_owners(record)}
+    named = {
+        *keyed,
+        "_identifiers",
+        "_linkage",
+        "_definition",
+        "_day_one",
+        "_subject",
+        "_id",
+        "_visit",
+        *_owners(record),
+    }
     kept = [column for column in rows.columns if column not in named and column[:2] not in ("f_", "t_")]
     return rows.select(
         {column: column for column in kept}
@@ -202,6 +216,7 @@ def _with_ids(rows: Query, said: dict[str, str], source: Source, kind: str, reco
             "source_subject_id": pseudonym_of(site, own if record.is_nobodys else source.system, "_subject"),
             "owner_id": f"coalesce({', '.join([NO_ID, *owners])})",
             "definition_id": of_record(defines, "_definition"),
+            "day_one_id": of_record(record.counted_from.record if record.counted_from else None, "_day_one"),
             "record_id": of_record(kind, "_id"),
             "visit_id": of_record(record.visit_type or kind, "_visit"),
             "content_hash": f"CASE WHEN _void THEN 0L ELSE xxhash64(to_json(struct({', '.join(content)}))) END",
@@ -314,6 +329,7 @@ def _staged(rows: Query, kind: str, record: Record) -> Query:
         "text_value": "_event.text_value",
         "available_time": f"CASE WHEN code = {literal(VOID_CODE)} THEN _record_available WHEN _always THEN time "
         f"WHEN time IS NOT NULL THEN {available(record, 'e_known', 'time', 'e_event')} END",
+        "is_lag_assumed": f"{is_lag_assumed(record, 'e_known')} AND NOT _always",
         "numeric_value": "CAST(CASE WHEN _scale IS NOT NULL THEN _value * _scale.slope + _scale.offset ELSE _value END "
         "AS FLOAT)",
         "unit": "coalesce(_scale.unit, _unit)",

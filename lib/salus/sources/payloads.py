@@ -67,8 +67,16 @@ def available(record: Record, declared: str, time: str, time_end: str) -> str:
     if record.assumed_lag:
         lagging = f"coalesce(s_lag_from, {time}) + INTERVAL {record.assumed_lag}"
         assumed = f"greatest({lagging}, e_lag_from, {time_end})"
-    stated = "s_available" if record.available_at == "start" else "e_available"
-    return f"greatest(coalesce({declared}, {stated}, {assumed}), {time})"
+    return f"greatest(coalesce({declared}, {_stated(record)}, {assumed}), {time})"
+
+
+def is_lag_assumed(record: Record, declared: str) -> str:
+    """Whether ``available`` reckoned with the assumed lag, because nothing told when it could first be known."""
+    return f"coalesce({declared}, {_stated(record)}) IS NULL" if record.assumed_lag else "false"
+
+
+def _stated(record) -> str:
+    return "s_available" if record.available_at == "start" else "e_available"
 
 
 NOT_DECLARED = "CAST(NULL AS TIMESTAMP_NTZ)"
@@ -104,9 +112,10 @@ def _coverage(_) -> dict[str, str]:
     }
 
 
-def _cost(_) -> dict[str, str]:
+def _cost(record) -> dict[str, str]:
     return {name: money(f"m_{name}") for name in MONEY_COLUMNS} | {
         "available_time": "_record_available",
+        "is_lag_assumed": is_lag_assumed(record, NOT_DECLARED),
         "cost_domain_id": "_domain",
         "incurred_date": "CAST(s_incurred AS DATE)",
         "paid_date": "CAST(s_paid AS DATE)",

@@ -45,6 +45,7 @@ def raw_columns(source: Source, record: Record, policy: Policy) -> dict[str, str
         **{f"_owner_{kind}": _unless_blank(source, owner) for kind, owner in record.subject_of.items()},
         "_visit": _unless_blank(source, record.visit),
         "_definition": _unless_blank(source, next((text for _, text in record.codes_of), None)),
+        "_day_one": _unless_blank(source, record.counted_from.id if record.counted_from else None),
         "_replaces": _unless_blank(source, record.replaces),
         "_version": _text(source, record.version),
         "_void": f"coalesce({_sql(source, record.void)}, false)",

@@ -32,6 +32,14 @@ class Event(Strict):
     )
 
 
+class CountedFrom(Strict):
+    """The event that is day 1 of the study days of a record."""
+
+    record: str = Field(description="record type of the record that says which day it was")
+    id: str = Field(description="that record's own id")
+    code: str = Field(description="code of its event on that day")
+
+
 class Person(Strict):
     """Columns of ``persons``."""
 

@@ -7,8 +7,10 @@ from pydantic import Field, field_validator, model_validator
 
 from salus.settings import Strict
 from salus.sources.record_parts import (
+    PAYLOADS,
     Compound,
     Cost,
+    CountedFrom,
     Coverage,
     Definition,
     Event,
@@ -82,6 +84,7 @@ class Record(Strict):
     available_at: Literal["start", "end"] = Field("end", description="which end of what `available_time` names")
     assumed_lag: str | None = Field(None, description="interval from `lag_from` where there is no available_time")
     lag_from: str | None = Field(None, description="text of the time; default: the record's time")
+    counted_from: CountedFrom | None = Field(None, description="what `study_day()` in a time counts from")
     events: dict[str, Event] = Field(default_factory=dict)
     person: Person | None = None
     coverage: Coverage | None = None
@@ -125,6 +128,8 @@ class Record(Strict):
             raise ValueError("`definition` has a subject; expected none: what a code means is nobody's")
         if len(self.codes_of) > 1 or any(event.each for event in self.events.values() if event.code_of):
             raise ValueError("`code_of` is given twice, or with `each`; expected one other record for a record's code")
+        if self.counted_from and any(getattr(self, part) for part in PAYLOADS):
+            raise ValueError(f"`counted_from` is given beside {', '.join(PAYLOADS)}; expected events alone with it")
         if self.cost and not self.cost.incurred and not self.subject_of:
             raise ValueError("`cost` needs `incurred`, unless another record says when it was")
         if self.linkage and not self.declares_subject:

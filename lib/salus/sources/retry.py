@@ -4,7 +4,7 @@ They count to the batch that read their file, and take its delivery's time: so i
 record was accepted at once or later.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import replace
 
 from pyspark.sql import DataFrame
@@ -16,11 +16,12 @@ from salus.sources.accounts import by_file, corrected, quarantined, refused
 from salus.sources.appending import accepted_of, append
 from salus.sources.batch import Batch, landed_rows, placed
 from salus.sources.deliveries import Noted, next_after
+from salus.sources.files import Found, found_again
 from salus.sources.parsing import UNCHANGED
 from salus.sources.verdicts import RECORD, index, verdicts_on, with_others
 from salus.storage.small import small_frame
 
-WAITING = ("unknown_person", "unknown_definition")
+WAITING = ("unknown_person", "unknown_definition", "unknown_day_one")
 """Rules of records that another record may yet mend."""
 
 
@@ -47,6 +48,29 @@ def refused_before(
         waiting = waiting.where(F.col("rule").isin(*WAITING))
     ids = {row["file_id"] for row in waiting.select("file_id").distinct().collect()} if at_hand else set()
     return waiting, [row for row in at_hand if row.file_id in ids]
+
+
+def freed_elsewhere(job: Job, at_hand: Collection[int], noted: Sequence[Noted], mapping_hash: str) -> list[Found]:
+    """The files of earlier deltas, not among those ``at_hand``, of whose refused records the person is known by now.
+
+    Args:
+        job: the run.
+        at_hand: the files of this ingest's folder.
+        noted: the rows of ``ingested_files`` of the source and site.
+        mapping_hash: that of today: what another one refused waits until its files are mapped anew.
+    """
+    away = {
+        row.file_id: row
+        for row in noted
+        if row.folder and row.rows_quarantined and row.mapping_hash == mapping_hash and row.file_id not in at_hand
+    }
+    if not away:
+        return []
+    files = small_frame(job.spark, [(file_id,) for file_id in away], "file_id long")
+    waiting = job.tables.read("quarantine").where("rule = 'unknown_person'").join(F.broadcast(files), "file_id")
+    known = waiting.join(job.tables.read("persons"), "source_subject_id", "left_semi")
+    ids = [row["file_id"] for row in known.select("file_id").distinct().collect()]
+    return found_again(job.spark, [(str(away[one].folder), away[one].file, one) for one in ids])
 
 
 def retried(
@@ -90,7 +114,8 @@ def _account(job, batch, counted, waiting, verdicts, freed, counts, events):
     tables, where = job.tables, f"file_id IN ({', '.join(map(str, counted))})"
     tried = waiting.select(*RECORD, "batch_id")
     others = tables.read("quarantine").where(where).join(tried, [*RECORD, "batch_id"], "left_anti")
-    still = quarantined(batch, verdicts.join(tried, RECORD), F.col("batch_id"))
+    with_refusals = [file_id for file_id, rules in counts.items() if refused(rules)]
+    still = quarantined(batch, verdicts.join(tried, RECORD), with_refusals, F.col("batch_id"))
     tables.replace("quarantine", others.unionByName(still).localCheckpoint(), where=where)
     rows = [row.asDict() for row in tables.read("ingested_files").where(where).collect()]
     for number, row in enumerate(rows):

@@ -12,6 +12,8 @@ from pyspark.sql import functions as F
 from salus.sources.batch import Batch
 from salus.sources.parsing import UNCHANGED
 from salus.sources.raw_columns import NAMED_ELSEWHERE
+from salus.sources.record_parts import CountedFrom
+from salus.sources.study_days import dated
 from salus.storage.tables import Tables
 
 RECORD = ["file_id", "record"]
@@ -72,6 +74,7 @@ REASONS = {
     "not_a_number": "expected a finite decimal number",
     "unknown_unit": "expected a unit that conf/codesets/units.csv lists for the code",
     "unknown_definition": "expected a record that defines the code, in this delivery or an earlier one",
+    "unknown_day_one": "expected a record that says which day was day 1, in this delivery or an earlier one",
     "unknown_person": "expected a person whom this delivery or an earlier one declares",
     "conflicting_version": "expected one content under an id and version; an earlier record says something else",
 }
@@ -85,12 +88,19 @@ def reason(rule: Column) -> Column:
 
 
 def with_others(tables: Tables, batch: Batch, rows: DataFrame) -> DataFrame:
-    """Placed ``rows`` of ``batch`` with the person, and the code, of those that are known by another record."""
+    """Placed ``rows`` of ``batch`` with the person, the code and the day of those that are known by another record."""
     if any(record.subject_of for record in batch.kinds.values()):
         rows = owned(rows, tables.read("records"))
     if naming := [kind for kind, record in batch.kinds.items() if record.codes_of]:
         rows = coded(rows, naming, tables.read("definitions"), tables.read("records"))
+    if counting := counting_in(batch):
+        rows = dated(rows, counting, tables.read("events"), tables.read("records"))
     return rows
+
+
+def counting_in(batch: Batch) -> dict[str, CountedFrom]:
+    """The record types of ``batch`` that may have study days, each with what these count from."""
+    return {kind: record.counted_from for kind, record in batch.kinds.items() if record.counted_from}
 
 
 def verdicts_on(tables: Tables, batch: Batch, rows: DataFrame, stale: Sequence[int]) -> tuple[DataFrame, bool]:
