@@ -92,7 +92,7 @@ def _sections(tables: Tables, task: Task, as_of: date, found: Found) -> list[Sec
         stability_section(found.months, told),
         *([treatment_section(found.arms)] if task.treatment is not None else []),
         *folds_section(cross_validated(tables, task.id)),
-        *refits_section(refitted(tables, task.id, scoring.model_version if scoring else None)),
+        *refits_section(refitted(tables, task.id, scoring.model_version if scoring else None), told),
         importances_section(explained(tables, task.id, scoring.model_version if scoring else None), told),
         distribution_section(distribution(tables, task.id, as_of, told), told),
         people_section(highest(tables, task.id, as_of, told), as_of, told),
