@@ -323,7 +323,9 @@ class Task(Strict):
     @model_validator(mode="after")
     def _label_is_learnt_and_told_as_its_kind(self):
         kind, method = self.label.kind, self.calibration.method
-        fitting = ("scale", "none") if kind.is_number else ("platt", "beta", "isotonic", "venn_abers", "none")
+        fitting: tuple[str, ...] = ("platt", "beta", "isotonic", "venn_abers", "none")
+        if kind.is_number:
+            fitting = ("none",) if kind.quantiles else ("scale", "none")
         if method not in fitting:
             raise ValueError(
                 f"calibration.method is {method}; expected one of {', '.join(fitting)} for the {kind.name} of label"

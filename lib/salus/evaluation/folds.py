@@ -232,7 +232,7 @@ def measured_fold(
         package.unpersist()
     sample, of_calibration = known[HELD_OUT], known[CALIBRATION]
     size = {"people": int(np.unique(sample.people).size), "rows": int(sample.labels.size)}
-    told = {contest.models[-1]: np.full(sample.labels.size, dataset.mean_label)}
+    told = {contest.models[-1]: np.full(sample.labels.size, dataset.of_everybody)}
     for name, scores in raw[CALIBRATION].items():
         given = (of_calibration.labels, of_calibration.weights, of_calibration.people)
         told[name] = contest.fit(scores, *given, f"fold {fold}").calibrated(raw[HELD_OUT][name])

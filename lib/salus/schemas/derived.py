@@ -159,7 +159,9 @@ TRIALS = StructType(
         field("trial", INT, "its number; 1 = the task's own settings", True),
         field("architecture", STRING, "architecture's name", True),
         field("settings", STRING, "JSON: the settings that were searched, by name", True),
-        field("metric", STRING, "by which trials are told apart: tuning_auroc, tuning_macro_auroc or tuning_d2", True),
+        field(
+            "metric", STRING, "by which trials are told apart: tuning_auroc, tuning_d2, tuning_d2_pinball, ...", True
+        ),
         field("tuning_metric", DOUBLE, "its value on the tuning split, of the weights kept; null = training diverged"),
         field("tuning_loss", DOUBLE, "loss there, which other settings may count otherwise; null = diverged"),
         field("epoch", INT, "whose weights were kept", True),

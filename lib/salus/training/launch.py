@@ -45,6 +45,7 @@ METRICS = {
     "tuning_auroc": "AUROC",
     "tuning_macro_auroc": "mean AUROC",
     "tuning_d2": "deviance explained",
+    "tuning_d2_pinball": "pinball loss explained",
     "tuning_accuracy": "codes right",
 }
 
