@@ -50,11 +50,9 @@ def warehouse(tmp_path_factory, spark, task):
 def test_quantiles_are_learnt_and_cover_whom_they_say(warehouse):
     rows = warehouse.read("evaluations").where("subgroup IS NULL").collect()
     found = {(row["model_name"], row["metric"]): row for row in rows}
-    assert found["model", "d2_pinball"]["value"] > found["baseline", "d2_pinball"]["value"] + 0.05, (
-        "a line sees no count that falls and rises"
-    )
-    assert found["model", "d2_pinball_over_baseline"]["low"] > 0
-    assert found["model", "d2_absolute_error"]["value"] > 0.1
+    assert found["model", "d2_pinball_over_baseline"]["low"] > 0, "a line sees no count that falls and rises"
+    assert found["model", "d2_absolute_error_over_baseline"]["low"] > 0
+    assert found["model", "d2_absolute_error"]["low"] > 0
     assert 0.75 < found["model", "coverage"]["value"] < 0.98
     for level in LEVELS:
         assert found["model", f"share_at_most: {level}"]["high"] > level, "counts are tied, so it may be more"
@@ -79,7 +77,8 @@ def test_folds_hold_the_median_against_trees_for_it(warehouse):
     found = {(row["model_name"], row["metric"]): row["value"] for row in rows if row["fold"] is None}
     assert {name for name, _ in found} == {"model", "baseline", "boosted_trees", "median"}
     assert found["model", "d2_absolute_error"] > found["baseline", "d2_absolute_error"] + 0.05
-    assert found["median", "d2_absolute_error"] == pytest.approx(0, abs=0.02)
+    assert found["boosted_trees", "d2_absolute_error"] > found["baseline", "d2_absolute_error"] + 0.1
+    assert found["median", "d2_absolute_error"] <= 0, "whole numbers: the median of those in training is another's"
     assert "Absolute error explained over boosted trees" in folds_table(rows)
 
 
