@@ -64,6 +64,22 @@ def of_ranks(made: argparse.ArgumentParser) -> None:
     )
 
 
+def of_side_by_side(made: argparse.ArgumentParser) -> None:
+    """Add what every job that trains the same several times is told of doing so at once."""
+    made.add_argument(
+        "--side-by-side",
+        type=_at_least_one,
+        metavar="N",
+        help="trainings at once, 1 = one after another (default: as many as have a task slot for each rank)",
+    )
+
+
+def _at_least_one(text: str) -> int:
+    if (number := int(text)) < 1:
+        raise argparse.ArgumentTypeError(f"received {number}; expected 1 or more")
+    return number
+
+
 @dataclass(frozen=True)
 class Alike:
     """An earlier run of the same work: the version of every table when it had ended, and what it counted."""

@@ -65,9 +65,9 @@ def test_a_search_that_was_cut_short_goes_on_and_its_best_settings_are_trained(s
     best = json.loads(other["settings"])
     assert best["hidden"] in ([16], [16, 8])
     assert 0.02 <= best["learning_rate"] <= 0.05
-    assert own["tuning_auroc"] < 0.6 < 0.7 < other["tuning_auroc"]
+    assert own["tuning_metric"] < 0.6 < 0.7 < other["tuning_metric"]
     assert (own["is_best"], other["is_best"]) == (False, True)
-    assert job.figures["best"] == other["tuning_auroc"]
+    assert job.figures["best"] == other["tuning_metric"]
     assert "best" in table(rows).splitlines()[2]
 
     client = MlflowClient(f"sqlite:///{warehouse}/_registry/mlflow.db")
@@ -89,5 +89,5 @@ def test_a_search_that_was_cut_short_goes_on_and_its_best_settings_are_trained(s
     assert {name: info["settings"][name] for name in best} == best
     assert info["settings"]["epochs"] == LINE.epochs
     assert info["tuned"]["settings"] == best
-    assert (info["tuned"]["trial"], info["tuned"]["tuning_auroc"]) == (2, other["tuning_auroc"])
+    assert (info["tuned"]["trial"], info["tuned"]["tuning_metric"]) == (2, other["tuning_metric"])
     assert info["best"]["tuning_auroc"] > 0.7

@@ -11,7 +11,7 @@ from sklearn.metrics import roc_auc_score
 
 from salus.cohorts.classes import Outcomes
 from salus.cohorts.intervals import Intervals, incidence
-from salus.datasets.manifest import Classed, Timed
+from salus.datasets.manifest import Classed, Quantiled, Timed
 from salus.evaluation.inference import Network
 from salus.models import ARCHITECTURES, build
 from salus.models.losses import binary_loss
@@ -138,3 +138,48 @@ def test_every_architecture_tells_the_probability_of_each_class(architecture, is
     network = Network(again, batch=4)
     np.testing.assert_allclose(expit(network.curves(nobody)), [shares] * 3, rtol=1e-4)
     np.testing.assert_allclose(expit(network.logits(nobody)), [0.3] * 3, rtol=1e-4)
+
+
+LEVELS = (0.1, 0.5, 0.9)
+
+
+def quantiled(labels):
+    return Quantiled(LEVELS, np.quantile(labels, LEVELS).tolist())
+
+
+def test_quantiles_start_at_everybodys_and_are_told_in_the_labels_unit_with_the_median_last():
+    labels = RANDOM.gamma(2, 900, 5000)
+    asked = objective("cost", labels.mean(), PLAIN, quantiled=quantiled(labels))
+    assert (asked.metric, asked.outputs, asked.is_flat) == ("d2_pinball", 3, False)
+    said = np.tile(asked.start, (5000, 1))
+    assert asked.measure(labels, said, np.ones(5000)) == pytest.approx(0, abs=1e-3)
+    settings = SimpleNamespace(hidden=[], units=4, layers=1, attention_heads=1, dropout=0.0, l2=0.0, seed=1)
+    model = build("logistic", {"inputs": BLOCKS["inputs"]}, settings, asked.start, asked.outputs)
+    told = Network(asked.told(model)).curves({"inputs": np.zeros((1, 3), np.float32)})
+    np.testing.assert_allclose(told[0], np.quantile(labels, (0.1, 0.9, 0.5)), rtol=1e-4)
+
+
+def test_quantiles_are_learnt_alike_in_dollars_and_cents_and_so_that_as_many_lie_below_as_they_say():
+    dollars = RANDOM.gamma(2, 900, 5000)
+    in_dollars, in_cents = (
+        objective("cost", each.mean(), PLAIN, quantiled=quantiled(each)) for each in (dollars, 100 * dollars)
+    )
+    assert in_dollars.start == pytest.approx(in_cents.start)
+    raw = RANDOM.normal(size=(5000, 3))
+    np.testing.assert_allclose(gradient(in_cents, 100 * dollars, raw), gradient(in_dollars, dollars, raw))
+    pulled = gradient(in_dollars, dollars, np.tile(in_dollars.start, (5000, 1))).sum(axis=0)
+    np.testing.assert_allclose(pulled, 0, atol=1e-3)
+
+
+def test_a_model_of_quantiles_is_saved_and_loaded_in_safe_mode(tmp_path):
+    labels = RANDOM.gamma(2, 3, 500)
+    asked = objective("count", labels.mean(), PLAIN, quantiled=quantiled(labels))
+    settings = SimpleNamespace(hidden=[], units=4, layers=1, attention_heads=1, dropout=0.0, l2=0.0, seed=1)
+    model = asked.told(build("logistic", {"inputs": BLOCKS["inputs"]}, settings, asked.start, asked.outputs))
+    model.save(tmp_path / "model.keras")
+    loaded = keras.saving.load_model(tmp_path / "model.keras", safe_mode=True)
+    inputs = RANDOM.normal(size=(20, 3)).astype(np.float32)
+    np.testing.assert_array_equal(loaded({"inputs": inputs}), model({"inputs": inputs}))
+    told = np.asarray(model({"inputs": inputs}))
+    assert (told[:, 0] < told[:, 2]).all()
+    assert (told[:, 2] < told[:, 1]).all()

@@ -3,10 +3,12 @@
 import numpy as np
 import pytest
 
-from salus.cohorts.task import Tier
-from salus.evaluation.instability import BANDS, instability
+from salus.cohorts.task import Task, Tier
+from salus.evaluation.contest import OF_EVENTS, contest_of
+from salus.evaluation.instability import BANDS, instability, measured_row
 from salus.evaluation.tiers import tier_places
 from salus.report.refits import refits_section
+from salus.report.told import PROBABILITY, told_of
 
 TIERS = [Tier(name="high", from_percentile=90), Tier(name="low", from_percentile=0)]
 
@@ -54,15 +56,30 @@ def test_tiers_are_those_of_a_night():
     assert tier_places(told, by_percentile).tolist() == [2, 1, 1, 0]  # midranks 12.5, 50, 50, 87.5
 
 
-def test_the_report_tells_what_changed_and_draws_it():
-    told = np.linspace(0.01, 0.4, 300)
+def section_of(told, contest, label):
     refitted = told * np.array([[0.9], [1.0], [1.2]])
     refitted[0, ::7] *= 1.5
-    rows = [row | {"refits": 3} for row in instability(told, refitted, TIERS)]
-    [section] = refits_section(rows)
+    rows = [*instability(told, refitted, TIERS), measured_row(contest.ranked_by, np.array([0.5, 0.6, 0.7]), 300)]
+    [section] = refits_section([row | {"refits": 3} for row in rows], label)
+    return by_metric(rows), section
+
+
+def test_the_report_tells_what_changed_and_draws_it():
+    found, section = section_of(np.linspace(0.01, 0.4, 300), OF_EVENTS, PROBABILITY)
     words, plot, table = section.blocks
-    changed = by_metric(rows)["tier_changed", None]["value"]
-    assert f"{100 * changed:.1f} %" in words.text
+    assert f"{100 * found['tier_changed', None]['value']:.1f} %" in words.text
     assert len(plot.figure.data) == 2
+    assert plot.figure.layout.xaxis.tickformat == ".0%"
     assert table.rows[0][0] == "Probability moves by, on average"
-    assert refits_section([]) == []
+    assert table.rows[-1] == ("AUROC", "0.600", "0.500", "0.700")
+    assert refits_section([], PROBABILITY) == []
+
+
+def test_the_report_tells_of_estimates_in_their_unit():
+    label = Task.load("emergency_visits_1y").label
+    _, section = section_of(np.linspace(0, 9, 300), contest_of(label.kind), told_of(label))
+    _, plot, table = section.blocks
+    assert plot.figure.layout.xaxis.title.text == "mean estimate, visits, of a tenth of the people"
+    assert "%" not in plot.figure.layout.xaxis.tickformat + plot.figure.layout.yaxis.tickformat
+    assert table.rows[0][0] == "Estimate (visits) moves by, on average"
+    assert table.rows[-1] == ("Deviance explained", "0.600", "0.500", "0.700")

@@ -88,7 +88,7 @@ def test_what_is_measured_is_told_with_its_interval(task, found):
 
 def test_the_sample_size_and_the_search_are_told(task, found):
     told = {"required": 130_000, "rows": 9_000, "people": 800, "parameters": 620, "cox_snell_r2": 0.05, "forced": True}
-    tuned = {"search": "abc", "trial": 3, "settings": {"dropout": 0.1}, "tuning_auroc": 0.8}
+    tuned = {"search": "abc", "trial": 3, "settings": {"dropout": 0.1}, "metric": "tuning_auroc", "tuning_metric": 0.8}
     known = replace(found, trained={"sample_size": told, "tuned": tuned})
     [said] = [each.text for each in attributes(task, known) if each.number == CRITERIA]
     assert "60 with the event." in said

@@ -142,7 +142,7 @@ KINDS = (
         ("cost_1y", "death: no_event", "death: composite", "label:", "; cost ends with a death"),
         ("cost_1y", "from_percentile: 95", "from_probability: 0.5", "id:", "expected tiers to begin from_percentile"),
         ("cost_1y", "dropout: 0.2", "focal_gamma: 2.0", "id:", "focal_gamma are of events"),
-        ("cost_1y", "gates:", "gates:\n  sample_size: riley", "id:", "neither `tune` nor gates.sample_size"),
+        ("cost_1y", "gates:", "gates:\n  sample_size: riley", "id:", "expected no gates.sample_size"),
         ("high_cost_1y", "currency: USD\n", "currency: USD\n    high_from: 9\n", "cost:", "expected one of them"),
         ("high_cost_1y", "percentile: 95", "percentile: 100", "high_from_percentile", "high_from_percentile"),
         (
@@ -161,6 +161,12 @@ def test_a_number_is_declared_as_one_and_a_mistake_is_named_with_its_line(tmp_pa
     line = 1 if where == "id:" else line_of(path, where)  # what the whole file says is named with its first line
     assert str(refused.value).startswith(f"{path}:{line}: ")
     assert said in str(refused.value)
+
+
+@pytest.mark.parametrize("name", ["cost_1y", "mortality_1y", "admission_cause_90d"])
+def test_settings_of_a_number_a_time_and_classes_can_be_searched(tmp_path, name):
+    path = changed(tmp_path, ("\ngates:", "\ntune:\n  dropout: {low: 0.0, high: 0.5}\ngates:"), name=name)
+    assert list(Task.from_file(path).tune) == ["dropout"]
 
 
 def test_a_label_knows_how_it_is_kept_and_told():
@@ -202,7 +208,7 @@ CODES = "time_to_event:\n    codes: [CLAIM/INPATIENT/1]"
         ),
         ("{method: platt}", "{method: scale}", "id:", "isotonic, venn_abers, none for the time_to_event"),
         ("dropout: 0.2", "positive_weight: 2.0", "id:", "positive_weight are of events"),
-        ("gates:", "gates:\n  sample_size: riley", "id:", "neither `tune` nor gates.sample_size"),
+        ("gates:", "gates:\n  sample_size: riley", "id:", "expected no gates.sample_size"),
     ],
 )
 def test_a_time_to_event_is_declared_as_one_and_a_mistake_is_named_with_its_line(tmp_path, old, new, where, said):
@@ -234,9 +240,9 @@ LISTED = "[respiratory, infection_or_kidney, heart_failure, other]"
         ("dropout: 0.2", "label_smoothing: 0.1", "id:", "label_smoothing are of events"),
         (
             "gates: ",
-            "tune:\n  dropout: {low: 0.0, high: 0.5}\n\ngates: ",
+            "tune:\n  focal_gamma: {low: 0.0, high: 2.0}\n\ngates: ",
             "id:",
-            "neither `tune` nor gates.sample_size",
+            "focal_gamma are of events",
         ),
     ],
 )

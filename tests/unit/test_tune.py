@@ -17,7 +17,7 @@ SPACE = {
     "units": Candidates(low=4, high=64, log=True),
     "learning_rate": Candidates(low=0.0001, high=0.1, log=True),
 }
-OWN = {"settings": {"hidden": [512], "units": 1, "learning_rate": 0.5}, "tuning_auroc": 0.6}
+OWN = {"settings": {"hidden": [512], "units": 1, "learning_rate": 0.5}, "tuning_metric": 0.6}
 
 
 def declared(tmp_path, text):
@@ -67,7 +67,7 @@ def test_what_is_proposed_lies_in_the_space_and_follows_from_the_seed_and_the_tr
         assert isinstance(settings["units"], int)
         assert 4 <= settings["units"] <= 64
         assert 0.0001 <= settings["learning_rate"] <= 0.1
-        tried.append({"settings": settings, "tuning_auroc": 0.5 + settings["units"] / 1000})
+        tried.append({"settings": settings, "tuning_metric": 0.5 + settings["units"] / 1000})
     distinct = {json.dumps(trial["settings"]) for trial in tried[1:]}
     assert len(distinct) == 15
     logs = np.log10([trial["settings"]["learning_rate"] for trial in tried[1:]])
@@ -82,18 +82,20 @@ def test_tpe_looks_near_what_did_well_and_away_from_what_diverged():
     rates = np.linspace(0, 0.9, 20)
 
     def proposals(goodness):
-        own = {"settings": {"dropout": 0.0}, "tuning_auroc": 0.5}
-        tried = [own, *({"settings": {"dropout": rate}, "tuning_auroc": goodness(rate)} for rate in rates)]
+        own = {"settings": {"dropout": 0.0}, "tuning_metric": 0.5}
+        tried = [own, *({"settings": {"dropout": rate}, "tuning_metric": goodness(rate)} for rate in rates)]
         return np.mean([proposed(space, tried, "tpe", seed)["dropout"] for seed in range(20)])
 
     assert proposals(lambda rate: 1 - rate) < 0.25
     assert proposals(lambda rate: rate) > 0.65
+    assert proposals(lambda rate: -5 - rate) < 0.25, "also where every metric is below nought"
+    assert proposals(lambda rate: math.nan if rate > 0.45 else rate - 5) < 0.5, "what diverged is worse than the worst"
     assert proposals(lambda rate: math.nan if rate > 0.45 else rate) == proposals(lambda rate: rate * (rate <= 0.45))
 
 
 def test_the_best_is_the_highest_that_did_not_diverge():
     def of(*values):
-        return [{"tuning_auroc": value} for value in values]
+        return [{"tuning_metric": value} for value in values]
 
     assert best_of(of(0.6, math.nan, 0.7, 0.7)) == 2
     assert best_of(of(math.nan, 0.4)) == 1
@@ -103,12 +105,18 @@ def test_the_best_is_the_highest_that_did_not_diverge():
 
 def test_the_table_marks_the_best_and_says_what_diverged():
     rows = [
-        {"trial": 2, "settings": json.dumps({"hidden": [16, 8]}), "tuning_loss": None, "tuning_auroc": None},
-        {"trial": 1, "settings": json.dumps({"hidden": [8]}), "tuning_loss": 0.3, "tuning_auroc": 0.71},
+        {"trial": 2, "settings": json.dumps({"hidden": [16, 8]}), "tuning_loss": None, "tuning_metric": None},
+        {"trial": 1, "settings": json.dumps({"hidden": [8]}), "tuning_loss": 0.3, "tuning_metric": 0.71},
     ]
-    lines = table([row | {"epoch": 3, "is_best": row["trial"] == 1} for row in rows]).splitlines()
+    told = {"epoch": 3, "metric": "tuning_auroc"}
+    lines = table([row | told | {"is_best": row["trial"] == 1} for row in rows]).splitlines()
+    assert lines[0].endswith("tuning loss  tuning AUROC")
     assert [line.split()[0] for line in lines] == ["trial", "1", "2", "best:"]
     assert lines[1].endswith("0.7100  best")
     assert "[16, 8]" in lines[2]
     assert "diverged" in lines[2]
     assert lines[3] == "  best: hidden: [8]"
+    told["metric"] = "tuning_d2"
+    lines = table([row | told | {"is_best": row["trial"] == 1} for row in rows]).splitlines()
+    assert lines[0].endswith("tuning loss  tuning deviance explained")
+    assert lines[1].endswith(f"{'0.7100':>27}  best"), "under its heading"

@@ -27,6 +27,7 @@ class Kind(NamedTuple):
         positives: what a label that is not nought is called.
         power: of a number's variance, which grows as mean ** power: 1 = Poisson's, between 1 and 2 = a mass at 0 and a
             long tail (Tweedie); None for what has a probability.
+        quantiles: levels of a number that is told by its median and the first and last of them; none = by its mean.
     """
 
     name: str
@@ -34,6 +35,7 @@ class Kind(NamedTuple):
     is_number: bool
     positives: str
     power: float | None = None
+    quantiles: tuple[float, ...] = ()
 
     @property
     def value(self) -> str:
@@ -62,20 +64,43 @@ MULTI_LABEL = Kind("multi_label", "classes", False, "labels of the rarest class"
 TIME_TO_EVENT = Kind("time_to_event", "event_type", False, "events")
 COUNT = Kind("count", "integer_value", True, "labels above nought", 1.0)
 COST = Kind("cost", "float_value", True, "labels above nought", 1.5)
+MEDIAN = 0.5
+
 WHAT = ("aces", "count", "cost", "time_to_event", "adherence", "table")
 """The keys of a label of which exactly one says what is predicted."""
 
 KINDS = {kind.name: kind for kind in (EVENT, MULTI_CLASS, MULTI_LABEL, TIME_TO_EVENT, COUNT, COST)}
 
 
-class Count(Strict):
+class Number(Strict):
+    """A label that is a number, of which the mean is told, or quantiles."""
+
+    quantiles: tuple[float, ...] = Field(
+        default=(),
+        description="levels that are learnt and told in the place of the mean, such as [0.1, 0.5, 0.9]: the median, "
+        "between the first and the last",
+    )
+
+    @field_validator("quantiles")
+    @classmethod
+    def _levels_around_the_median(cls, levels):
+        ascend = all(0 < below < above < 1 for below, above in pairwise(levels))
+        if levels and not (ascend and MEDIAN in levels[1:-1]):
+            raise ValueError(
+                f"quantiles are {', '.join(map(str, levels))}; expected levels between 0 and 1 that ascend, with "
+                f"{MEDIAN} among them and others on both sides"
+            )
+        return levels
+
+
+class Count(Number):
     """The days of the horizon on which something happens."""
 
     codes: tuple[str, ...] = Field(min_length=1, description="how the codes of what is counted begin")
     unit: str = Field(min_length=1, description="what is counted, such as visits")
 
 
-class Cost(Strict):
+class Cost(Number):
     """The allowed amounts of what is incurred in the horizon, in all; or whether they are high."""
 
     currency: str = Field(
@@ -90,6 +115,8 @@ class Cost(Strict):
     def _high_from_one_amount(self):
         if self.high_from is not None and self.high_from_percentile is not None:
             raise ValueError("a high cost begins at high_from or at high_from_percentile; expected one of them")
+        if self.is_high and self.quantiles:
+            raise ValueError("whether a cost is high is yes or no and has no quantiles; expected one of them")
         return self
 
     @property
@@ -214,8 +241,10 @@ class Label(Strict):
         if self.classes is not None:
             return MULTI_LABEL if self.classes.exclusive is None else MULTI_CLASS
         if self.count is not None:
-            return COUNT
-        return COST if self.cost is not None and not self.cost.is_high else EVENT
+            return COUNT._replace(quantiles=self.count.quantiles)
+        if self.cost is not None and not self.cost.is_high:
+            return COST._replace(quantiles=self.cost.quantiles)
+        return EVENT
 
     @property
     def focus(self) -> str:

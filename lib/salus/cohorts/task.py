@@ -23,6 +23,10 @@ from salus.timelines.features import FeatureSettings
 SPLITS = ("train", "tuning", "calibration", "held_out")
 
 
+OF_EVENTS = ("label_smoothing", "positive_weight", "focal_gamma")
+"""Settings of a model that mean something for events only."""
+
+
 class IndexEvent(Strict):
     """What makes a person worth predicting for: on the first night on which it is known, or before what it plans."""
 
@@ -181,9 +185,8 @@ class ModelSettings(Strict):
 
     @property
     def of_events(self) -> list[str]:
-        """The settings, other than as they are by default, that mean something for events only."""
-        names = ("label_smoothing", "positive_weight", "focal_gamma")
-        return [name for name in names if getattr(self, name) != type(self).model_fields[name].default]
+        """Those of ``OF_EVENTS`` that are other than by default."""
+        return [name for name in OF_EVENTS if getattr(self, name) != type(self).model_fields[name].default]
 
 
 class Pretraining(Strict):
@@ -320,7 +323,9 @@ class Task(Strict):
     @model_validator(mode="after")
     def _label_is_learnt_and_told_as_its_kind(self):
         kind, method = self.label.kind, self.calibration.method
-        fitting = ("scale", "none") if kind.is_number else ("platt", "beta", "isotonic", "venn_abers", "none")
+        fitting: tuple[str, ...] = ("platt", "beta", "isotonic", "venn_abers", "none")
+        if kind.is_number:
+            fitting = ("none",) if kind.quantiles else ("scale", "none")
         if method not in fitting:
             raise ValueError(
                 f"calibration.method is {method}; expected one of {', '.join(fitting)} for the {kind.name} of label"
@@ -333,16 +338,12 @@ class Task(Strict):
             )
         if kind.is_number and self.suspect_above is not None:
             raise ValueError(f"a {kind.name} has no AUROC; expected no suspect_above")
-        if not kind.is_event and (self.tune or self.gates.sample_size):
-            raise ValueError(
-                f"a {kind.name} has no log loss and no prevalence of one event to plan by; expected neither `tune` nor "
-                "gates.sample_size"
-            )
-        asked = [each.settings.of_events for each in (self.model, self.baseline) if not kind.is_event]
-        if any(asked):
-            raise ValueError(
-                f"{' and '.join(asked[0] or asked[1])} are of events; expected none of them for a {kind.name}"
-            )
+        if not kind.is_event and self.gates.sample_size:
+            raise ValueError(f"a {kind.name} has no prevalence of one event to plan by; expected no gates.sample_size")
+        of_models = [name for each in (self.model, self.baseline) for name in each.settings.of_events]
+        asked = dict.fromkeys([*of_models, *(name for name in self.tune if name in OF_EVENTS)])
+        if asked and not kind.is_event:
+            raise ValueError(f"{' and '.join(asked)} are of events; expected none of them for a {kind.name}")
         return self
 
     @classmethod

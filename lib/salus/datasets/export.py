@@ -75,6 +75,7 @@ def write_samples(job, task: Task, samples: DataFrame, datasets: str) -> Dataset
             "unit": task.label.unit,
             **_timed(samples, task),
             **_classed(samples, task),
+            **_quantiled(samples, task),
         },
         "spec_hash": spec.hash,
         "tables": job.tables.versions(reads),
@@ -140,6 +141,15 @@ def _classed(samples, task):
     label, rows = np.array(samples.where("split = 'train'").groupBy("label").count().collect(), np.float64).T
     shares = rows @ outcomes.holding(label) / rows.sum()
     return {"classes": list(outcomes.names), "is_exclusive": outcomes.is_exclusive, "shares": shares.tolist()}
+
+
+def _quantiled(samples, task):
+    """The levels of what is told by quantiles, and the training labels' own, for the manifest."""
+    levels = list(task.label.kind.quantiles)
+    if not levels:
+        return {}
+    found = samples.where("split = 'train'").agg(F.percentile_approx("label", levels)).head()[0]
+    return {"levels": levels, "of_everybody": [float(each) for each in found]}
 
 
 def positives_by(

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 from salus.cohorts.classes import Outcomes
 from salus.cohorts.intervals import Intervals, incidence
+from salus.cohorts.label import MEDIAN
 from salus.datasets.folder import Folder, sha256
 from salus.errors import Refused
 from salus.timelines.blocks import Block
@@ -120,6 +121,23 @@ class Classed(NamedTuple):
     shares: Sequence[float]
 
 
+class Quantiled(NamedTuple):
+    """What a data set of numbers says of them that are told by quantiles.
+
+    Attributes:
+        levels: ascending, the median among them.
+        of_everybody: the quantiles of the training split's labels, in their unit.
+    """
+
+    levels: Sequence[float]
+    of_everybody: Sequence[float]
+
+    @property
+    def median(self) -> float:
+        """Of the training split's labels."""
+        return self.of_everybody[list(self.levels).index(MEDIAN)]
+
+
 @dataclass(frozen=True)
 class Dataset:
     """An exported data set, as its manifest states it."""
@@ -168,12 +186,28 @@ class Dataset:
         return Classed(Outcomes(tuple(label["classes"]), label["is_exclusive"]), label["shares"])
 
     @property
+    def quantiled(self) -> Quantiled | None:
+        """The levels and the training labels' quantiles, where quantiles are told; None of other labels."""
+        label = self.content.get("label", {})
+        return Quantiled(label["levels"], label["of_everybody"]) if "levels" in label else None
+
+    @property
+    def has_several(self) -> bool:
+        """Whether a network says several numbers a sample."""
+        return any(each is not None for each in (self.timed, self.classed, self.quantiled))
+
+    @property
     def mean_label(self) -> float:
         """The mean of the training labels: of an event, the share of positives, and so of the class in the focus; of a
         time to event, the incidence."""
         if self.classed is not None:
             return self.classed.shares[-1]
         return self.split("train").mean_label if self.timed is None else float(incidence(self.timed.hazards)[-1])
+
+    @property
+    def of_everybody(self) -> float:
+        """What is told of everybody by whoever looks at nothing: the mean of the training labels, or their median."""
+        return self.mean_label if self.quantiled is None else self.quantiled.median
 
     def split(self, name: str) -> Split:
         """Its split ``name``."""

@@ -112,6 +112,14 @@ class Calibration(ABC):
     def bounds(self, logits: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """95 % bounds of the calibrated probability: the uncertainty of the calibration alone."""
 
+    def told(self, scores: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """What is told and how sure it is: the value, its lower and its upper bound, (rows,) each.
+
+        Args:
+            scores: float64 (rows, numbers), all that the model says of each row; the last is its raw score.
+        """
+        return self.calibrated(scores[:, -1]), *self.bounds(scores[:, -1])
+
     def of_classes(self, logits: np.ndarray) -> dict[str, np.ndarray]:
         """Class to its calibrated probability (rows,), by ``logits`` (rows, classes); none where it is of one event."""
         return {}

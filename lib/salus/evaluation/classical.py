@@ -14,6 +14,7 @@ from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostin
 from sklearn.linear_model import SGDClassifier
 from threadpoolctl import threadpool_limits
 
+from salus.cohorts.label import MEDIAN
 from salus.cohorts.task import Task
 from salus.datasets import Dataset
 from salus.datasets.feed import in_order
@@ -31,7 +32,8 @@ THREADS = max(1, (os.cpu_count() or 1) // 2)
 """Of a fit. Each of its many small steps waits for all threads, so one that shares its core holds up the rest."""
 
 Score = Callable[[np.ndarray], np.ndarray]
-"""Inputs float32 (rows, width) to a score before calibration, float64 (rows,): a logit, or the logarithm of a mean."""
+"""Inputs float32 (rows, width) to a score before calibration, float64 (rows,): a logit, the logarithm of a mean, or a
+median."""
 
 
 def classical_models(dataset: Dataset, task: Task, seed: int, at_most: int = BYTES_AT_MOST) -> dict[str, Score]:
@@ -55,8 +57,9 @@ def classical_models(dataset: Dataset, task: Task, seed: int, at_most: int = BYT
         "random_state": seed,
     }
     is_number = task.label.kind.is_number
+    of_median = {"loss": "quantile", "quantile": MEDIAN} if task.label.kind.quantiles else {"loss": "poisson"}
     trees = (
-        HistGradientBoostingRegressor(loss="poisson", **settings)
+        HistGradientBoostingRegressor(**of_median, **settings)
         if is_number
         else HistGradientBoostingClassifier(**settings)
     )
@@ -69,6 +72,8 @@ def classical_models(dataset: Dataset, task: Task, seed: int, at_most: int = BYT
             y_val=tuning.labels,
             sample_weight_val=tuning.weights,
         )
+    if task.label.kind.quantiles:
+        return {"boosted_trees": trees.predict}
     if is_number:
         return {"boosted_trees": lambda inputs: np.log(trees.predict(inputs))}
     machine = SGDClassifier(loss="hinge", alpha=1e-3, average=True, class_weight="balanced", random_state=seed)

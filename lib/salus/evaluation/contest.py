@@ -3,7 +3,8 @@
 Of events the model stands beside its baseline, gradient-boosted trees, a linear support vector machine and the
 prevalence, ranked by AUROC. A time to event is one at its horizon, classes are one in their focus, as an evaluation
 measures them too. Of counts and costs it stands beside its baseline (a generalised linear model), boosted trees with
-Poisson's loss, and the mean, ranked by the deviance that is explained.
+Poisson's loss, and the mean, ranked by the deviance that is explained; where quantiles of them are told, beside boosted
+trees for the median, and the median, ranked by the absolute error that is explained.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -17,6 +18,7 @@ from salus.evaluation.calibration import Calibration
 from salus.evaluation.metrics import Sample, estimates
 from salus.evaluation.numbers import estimates_of_numbers
 from salus.evaluation.platt import fit_platt
+from salus.evaluation.quantiles import estimates_of_medians, leave_quantiles
 from salus.evaluation.scale import fit_scale
 
 
@@ -58,8 +60,22 @@ OF_EVENTS = Contest(
 )
 
 
+OF_MEDIANS = Contest(
+    ("model", "baseline", "boosted_trees", "median"),
+    {
+        "d2_absolute_error": "Absolute error explained",
+        "mae": "Mean absolute error",
+        "share_at_most": "Share at most the median",
+    },
+    leave_quantiles,
+    estimates_of_medians,
+)
+
+
 def contest_of(kind: Kind) -> Contest:
     """The contest of labels of ``kind``."""
+    if kind.quantiles:
+        return OF_MEDIANS
     if kind.power is None:
         return OF_EVENTS
     return Contest(
@@ -72,5 +88,5 @@ def contest_of(kind: Kind) -> Contest:
 
 def contest_by(rows: Sequence[Mapping[str, Any]]) -> Contest:
     """The contest of which ``rows`` of table ``folds`` tell."""
-    of_numbers = contest_of(COUNT)
-    return of_numbers if any(row["metric"] == of_numbers.ranked_by for row in rows) else OF_EVENTS
+    metrics = {row["metric"] for row in rows}
+    return next((each for each in (contest_of(COUNT), OF_MEDIANS) if each.ranked_by in metrics), OF_EVENTS)

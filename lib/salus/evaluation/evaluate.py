@@ -2,9 +2,9 @@
 
 Everything is on the one scale of what is told: calibrated probabilities, or estimates of a count or a cost. A time to
 event is calibrated and measured at its horizon as a yes or no, and over its horizon as what it is (``survival``). Of
-classes the focus is measured as a yes or no, and all of them beside it (``classes``). The
-baseline gets a calibration of its own from the same split. In the demo the truth is known, so the attainable and the
-true probability stand beside them.
+classes the focus is measured as a yes or no, of quantiles the median, and all of them beside it (``classes``,
+``quantiles``). The baseline gets a calibration of its own from the same split. In the demo the truth is known, so the
+attainable and the true probability stand beside them.
 """
 
 import math
@@ -41,6 +41,7 @@ from salus.evaluation.predictions import (
     sampled,
     share_of_people,
 )
+from salus.evaluation.quantiles import in_order, measured_quantiles
 from salus.evaluation.subgroups import GAP, MATERIAL, is_material
 from salus.evaluation.survival import measured_times, told_curves
 from salus.evaluation.suspicion import BOUND, suspicion
@@ -87,6 +88,7 @@ def evaluate(job: Job, task: Task) -> None:
         rows += _of_tiers(task, known, told)
         rows = _in_place(rows, _over_horizon(task, held_out, calibrations))
         rows += _of_classes(task, held_out, calibrations)
+        rows += _of_quantiles(task, held_out, calibrations)
         job.progress(f"measured on {held_out.labels.size:,} rows of people held out")
         priced = _price(job, task, measures, packages[0])
         for line in _told_of_price(priced):
@@ -250,6 +252,19 @@ def _of_classes(task: Task, held_out: Predicted, calibrations: list[Calibration]
     }
     sample = Sample(held_out.people, held_out.labels, held_out.weights)
     return _sized(measured_classes(sample, task.label.outcomes, models), sample)
+
+
+def _of_quantiles(task: Task, held_out: Predicted, calibrations: list[Calibration]) -> list[dict[str, Any]]:
+    """Both models' quantiles, on everybody held out; nothing of other labels."""
+    levels = task.label.kind.quantiles
+    if not levels:
+        return []
+    models = {
+        name: in_order(calibration.calibrated(scores), levels)
+        for name, calibration, scores in zip(("model", "baseline"), calibrations, held_out.curves, strict=True)
+    }
+    sample = Sample(held_out.people, held_out.labels, held_out.weights)
+    return _sized(measured_quantiles(sample, models, levels), sample)
 
 
 def _in_place(rows: list[dict[str, Any]], found: list[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -2,15 +2,18 @@
 
 Folds are disjoint in people. A fold's data set is the task's own export with other splits: people of the fold are
 held out, and of the others those in tuning and calibration stay there and all else is training, so the vocabulary,
-the statistics, the stopping and the calibration have not seen the fold either. What comes of a finished fold is kept
-until all are done, so that a run that was interrupted goes on with the next.
+the statistics, the stopping and the calibration have not seen the fold either. Where there is room, the networks of
+several folds are trained side by side. What comes of a finished fold is kept until all are done, so that a run that was
+interrupted goes on with the next.
 
 Folds say how far figures move with the people, and whether the network is worth more than trees; they hold out
 everybody in turn, so nothing may be chosen by them that is then reported on ``held_out``.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from math import isnan
+from threading import Event
 from typing import Any
 
 import numpy as np
@@ -34,21 +37,24 @@ from salus.job import Job
 from salus.training.launch import run_ranks
 from salus.training.package import INFO, MODEL, SPEC, package_bytes, write_package
 from salus.training.plan import TrainingPlan
+from salus.training.side_by_side import in_turns, side_by_side
 from salus.training.train import CHECKPOINTS, agreed, networks_of
 
 FOLDS = "_folds"
 
 
-def folds(job: Job, task: Task, ranks: int | None = None) -> None:
+def folds(job: Job, task: Task, ranks: int | None = None, at_once: int | None = None) -> None:
     """Cross-validate ``task``, into table ``folds``, where the same was not done before.
 
     Args:
         job: the run.
         task: its model, its baseline and the classical models go through all of its folds.
-        ranks: Horovod ranks; None = the settings'.
+        ranks: Horovod ranks of each fold; None = the settings'.
+        at_once: folds whose networks are trained side by side; None = as many as there is room for. Nothing else
+            depends on it.
 
     Raises:
-        Refused: the task holds out by time.
+        Refused: the task holds out by time, or there is no room for so many ranks.
         Held: a fold has fewer positive labels than the task's gates ask for, or labels of one class.
     """
     if task.splits.by == "time":
@@ -65,15 +71,15 @@ def folds(job: Job, task: Task, ranks: int | None = None) -> None:
     samples = labelled(job.tables.read(reads[0]), "fold", kind=task.label.kind).cache()
     try:
         _enough(samples, task)
-        rows: list[dict[str, Any]] = []
-        for fold in range(task.folds):
-            name = f"fold-{fold}.json"
-            if not finished.has(name):
-                finished.write_json(name, _one_fold(job, task, without_fold(samples, fold), fold, ranks))
-            rows += finished.read_json(name)
-            job.progress(f"fold {fold + 1} of {task.folds}: {_said(rows, fold)}")
+        names = {fold: f"fold-{fold}.json" for fold in range(task.folds)}
+        to_do = [fold for fold, name in names.items() if not finished.has(name)]
+        for together in in_turns(job.spark, to_do, ranks, at_once):
+            for fold, found in _of_folds(job, task, samples, together, ranks):
+                finished.write_json(names[fold], found)
+                job.progress(f"fold {fold + 1} of {task.folds}: {_said(found, fold)}")
     finally:
         samples.unpersist()
+    rows: list[dict[str, Any]] = [row for name in names.values() for row in finished.read_json(name)]
     rows += across(rows, task.folds)
     if task.suspect_above is not None:
         size = {name: rows[-1][name] for name in ("people", "rows")}
@@ -151,48 +157,63 @@ def suspected_of(rows: Sequence[Mapping[str, Any]]) -> str | None:
     return suspicion(aurocs, over_all.get(("model", BOUND)))
 
 
-def _one_fold(job: Job, task: Task, samples: DataFrame, fold: int, ranks: int) -> list[dict[str, Any]]:
+def _of_folds(
+    job: Job, task: Task, samples: DataFrame, together: Sequence[int], ranks: int
+) -> Iterator[tuple[int, list[dict[str, Any]]]]:
+    """The rows of each of the folds ``together``, whose networks are trained side by side."""
     place = Folder(f"{job.tables.warehouse}/{DATASETS}/{task.id}.folds")
-    place.clear()
     checkpoints = Folder(f"{job.tables.warehouse}/{CHECKPOINTS}/{task.id}.folds")
+    place.clear()
     checkpoints.clear()
     try:
-        dataset = write_samples(job, task, samples, place.url)
-        plan = TrainingPlan(dataset.folder.url, dataset.hash, checkpoints.url, tuple(networks_of(task)))
-        return compared(
-            job.spark, dataset, task, plan, fold, ranks, lambda line: job.progress(f"fold {fold + 1}, {line}")
+        datasets = [write_samples(job, task, without_fold(samples, fold), place.url) for fold in together]
+        plans = [
+            TrainingPlan(each.folder.url, each.hash, (checkpoints / str(fold)).url, tuple(networks_of(task)))
+            for fold, each in zip(together, datasets)
+        ]
+        trained = side_by_side(
+            {f"fold {fold + 1}": partial(_trained, job, plan, fold, ranks) for fold, plan in zip(together, plans)}
         )
+        for fold, dataset, results in zip(together, datasets, trained):
+            agreed(results, dataset)
+            yield fold, measured_fold(job.spark, dataset, task, packed(dataset, results), fold)
     finally:
         checkpoints.clear()
         place.clear()
 
 
-def compared(
-    spark: SparkSession,
-    dataset: Dataset,
-    task: Task,
-    plan: TrainingPlan,
-    fold: int,
-    ranks: int,
-    progress: Callable[[str], None],
+def _trained(job: Job, plan: TrainingPlan, fold: int, ranks: int, stop: Event) -> list[dict[str, Any]]:
+    return run_ranks(job.spark, plan, ranks, lambda line: job.progress(f"fold {fold + 1}, {line}"), stop=stop)
+
+
+def packed(dataset: Dataset, results: Sequence[Mapping[str, Any]]) -> list[bytes]:
+    """The networks that ranks ended with, as packages in the order of their plan; they are measured, and not kept."""
+    packages = []
+    for name, network in results[0]["networks"].items():
+        url = (dataset.folder / "packages" / name).url
+        write_package(url, {MODEL: network["model"], SPEC: dataset.spec(), INFO: b"{}"})
+        packages.append(package_bytes(url))
+    return packages
+
+
+def measured_fold(
+    spark: SparkSession, dataset: Dataset, task: Task, networks: Sequence[bytes], fold: int
 ) -> list[dict[str, Any]]:
-    """Train a plan's two networks, ``model`` and ``baseline``, and the classical models, and measure what is held out.
+    """Measure trained networks, and the classical models that are fitted here, on what a fold holds out.
 
     Args:
         spark: the session.
         dataset: of the fold; all models are calibrated on its split calibration, all in the same way.
         task: what its labels are.
-        plan: of its networks.
+        networks: packages of its ``model`` and its ``baseline``.
         fold: its number, which the rows carry.
-        ranks: Horovod ranks.
-        progress: told a line an epoch.
 
     Returns:
         A mapping a model and metric of the contest: model_name, fold, metric, value, people, rows.
     """
     contest = contest_of(task.label.kind)
-    packages = [spark.sparkContext.broadcast(archive) for archive in _networks(spark, dataset, plan, ranks, progress)]
-    classical = classical_models(dataset, task, plan.networks[0].seed)
+    packages = [spark.sparkContext.broadcast(archive) for archive in networks]
+    classical = classical_models(dataset, task, task.model.settings.seed)
     raw, known = {}, {}
     for split in (CALIBRATION, HELD_OUT):
         share = share_of_people(dataset.split(split).rows)
@@ -211,7 +232,7 @@ def compared(
         package.unpersist()
     sample, of_calibration = known[HELD_OUT], known[CALIBRATION]
     size = {"people": int(np.unique(sample.people).size), "rows": int(sample.labels.size)}
-    told = {contest.models[-1]: np.full(sample.labels.size, dataset.mean_label)}
+    told = {contest.models[-1]: np.full(sample.labels.size, dataset.of_everybody)}
     for name, scores in raw[CALIBRATION].items():
         given = (of_calibration.labels, of_calibration.weights, of_calibration.people)
         told[name] = contest.fit(scores, *given, f"fold {fold}").calibrated(raw[HELD_OUT][name])
@@ -220,17 +241,6 @@ def compared(
         figures = contest.figures(sample, told[name], list(contest.metrics))
         rows += [_row(name, fold, metric, value, size) for metric, value in figures.items()]
     return rows
-
-
-def _networks(spark, dataset, plan, ranks, progress):
-    """The plan's networks, trained by Horovod, as packed packages; they are measured and not kept."""
-    results = run_ranks(spark, plan, ranks, progress)
-    agreed(results, dataset)
-    for network in plan.networks:
-        package = dataset.folder / "packages" / network.name
-        contents = {MODEL: results[0]["networks"][network.name]["model"], SPEC: dataset.spec(), INFO: b"{}"}
-        write_package(package.url, contents)
-        yield package_bytes(package.url)
 
 
 def _enough(samples, task):

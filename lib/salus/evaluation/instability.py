@@ -1,4 +1,4 @@
-"""Instability: how far a person's probability moves when the same model is fitted anew with another seed.
+"""Instability: how far a person's probability or estimate moves when the same model is fitted anew with another seed.
 
 Riley and Collins, Stability of clinical prediction models developed using statistical or machine learning methods,
 Biometrical Journal 2023;65:2200302. Their refits draw the people anew; ours keep them and draw the initial weights, the
@@ -16,14 +16,14 @@ from salus.evaluation.tiers import tier_places
 
 BANDS = 10
 SPREADS = (50, 90, 99)
-"""Percentiles of people by how far their probability moves."""
+"""Percentiles of people by how far what is told of them moves."""
 
 
 def instability(told: np.ndarray, refitted: np.ndarray, tiers: Sequence[Tier]) -> list[dict[str, Any]]:
-    """How far each person's probability moves between refits, and how many people change their tier.
+    """How far what is told of each person moves between refits, and how many people change their tier.
 
     Args:
-        told: float64 (people,), the model's calibrated probability.
+        told: float64 (people,), the model's calibrated probability, or estimate in its unit.
         refitted: float64 (refits, people), that of each refit.
         tiers: of the task, highest first.
 

@@ -13,7 +13,8 @@ from salus.evaluation.leakage import price
 from salus.evaluation.metrics import measured
 from salus.evaluation.months import by_month, in_each_month
 from salus.evaluation.numbers import measured_numbers, price_of_numbers, ratio
-from salus.evaluation.recalibration import FITTED, FITTED_TO_NUMBERS
+from salus.evaluation.quantiles import OF_SUBGROUPS, measured_medians, of_part, price_of_medians
+from salus.evaluation.recalibration import FITTED, FITTED_TO_NUMBERS, FITTED_TO_QUANTILES
 from salus.evaluation.subgroups import Figures, by_subgroup
 
 Rows = list[dict[str, Any]]
@@ -69,12 +70,31 @@ OF_CLASSES = OF_EVENTS._replace(
 )
 """Of classes: those of events, of the one in the focus, beside those of every class (``classes``)."""
 
+OF_QUANTILES = Measures(
+    FITTED_TO_QUANTILES,
+    measured_medians,
+    partial(by_subgroup, figures=Figures(OF_SUBGROUPS, of_part)),
+    lambda sample, told, months: [],
+    price_of_medians,
+    {
+        "absolute_error_explained": ("model", "d2_absolute_error"),
+        "absolute_error_explained_baseline": ("baseline", "d2_absolute_error"),
+        "pinball_loss_explained": ("model", "d2_pinball"),
+        "pinball_loss_explained_baseline": ("baseline", "d2_pinball"),
+        "coverage": ("model", "coverage"),
+        "leakage_price": ("model", "leakage_price"),
+    },
+)
+"""Of quantiles: those of the median, beside those of all of them (``quantiles``). A month has no mean to hold it to."""
+
 LEVELS = ("mean_observed", "mean_predicted", "predictive_ratio")
 """What is measured of estimates in a subgroup or a month."""
 
 
 def measures_of(kind: Kind) -> Measures:
     """The measures of labels of ``kind``."""
+    if kind.quantiles:
+        return OF_QUANTILES
     if kind.power is None:
         return {"event_type": OF_TIMES, "classes": OF_CLASSES}.get(kind.column, OF_EVENTS)
     return Measures(

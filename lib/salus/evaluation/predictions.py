@@ -102,9 +102,10 @@ def predictions(
     Returns:
         subject_id, prediction_time (microseconds), label, weight, observed_days, and logit_0, logit_1 … before
         calibration; of a time to event also curve_0, curve_1 …, the logits by the end of each interval; of classes
-        those of each class; where there are ``flags``, also recorded, an array of whether each of them is not raised.
+        those of each class, of quantiles each of them, the median last; where there are ``flags``, also recorded, an
+        array of whether each of them is not raised.
     """
-    made, has_several = dataset.split(split), dataset.timed is not None or dataset.classed is not None
+    made, has_several = dataset.split(split), dataset.has_several
     tasks = max(1, min(len(made.groups), 2 * spark.sparkContext.defaultParallelism))
     schema = pa.schema(
         [

@@ -3,7 +3,8 @@
 Both are asked about the same rows of the newest cohort's people held out, each by its own feature spec and with its
 own calibration, so they may come of different data sets. The challenger takes the place where the lower bound of the
 paired difference (bootstrap clustered by person) lies above the task's margin, downward: it is not inferior. Models of
-an event are compared by AUROC, those of a count or a cost by the share of the deviance that they explain (D squared).
+an event are compared by AUROC, those of a count or a cost by the share of the deviance that they explain (D squared),
+and where quantiles are told by that of the absolute error.
 """
 
 import json
@@ -139,7 +140,7 @@ def held_for(by: Comparison, found: Mapping[str, Any], challenger: str, champion
     if "incomparable" in found:
         return found["incomparable"]
     if "difference" not in found:
-        expected = "numbers above 0" if by.metric == "d2" else "both classes"
+        expected = "numbers above 0" if by.metric.startswith("d2") else "both classes"
         return f"Received {found['rows']} labels of people held out, all alike; expected {expected}."
     difference = found["difference"]
     if difference["low"] > -margin:

@@ -13,6 +13,7 @@ from salus.evaluation.calibration import UNNAMED, Calibration
 from salus.evaluation.class_calibration import ClassCalibration
 from salus.evaluation.isotonic import Isotonic, fit_isotonic
 from salus.evaluation.platt import Platt, fit_platt
+from salus.evaluation.quantiles import Quantiles, leave_quantiles
 from salus.evaluation.scale import Scale, fit_scale, leave_number
 from salus.evaluation.venn_abers import VennAbers, fit_venn_abers
 
@@ -56,8 +57,11 @@ FITTED: dict[str, Callable[..., Calibration]] = {
 FITTED_TO_NUMBERS: dict[str, Callable[..., Calibration]] = {"scale": fit_scale, "none": leave_number}
 """The same for a count or a cost."""
 
+FITTED_TO_QUANTILES: dict[str, Callable[..., Calibration]] = {"none": leave_quantiles}
+"""The same for quantiles of them."""
+
 KINDS: dict[str, Callable[..., Calibration]] = {
-    kind.method: kind for kind in (Platt, Beta, Isotonic, VennAbers, Scale, Uncalibrated, ClassCalibration)
+    kind.method: kind for kind in (Platt, Beta, Isotonic, VennAbers, Scale, Uncalibrated, ClassCalibration, Quantiles)
 }
 
 

@@ -22,7 +22,13 @@ EVENTS_AT_LEAST = 20
 """With fewer events in a subgroup, or in the rest, its figures would be noise; it is counted all the same."""
 
 METRICS = ("auroc", "observed_over_expected", "sensitivity_top_5")
-MATERIAL = {"auroc": 0.05, "observed_over_expected": 0.2, "sensitivity_top_5": 0.1, "predictive_ratio": 0.1}
+MATERIAL = {
+    "auroc": 0.05,
+    "observed_over_expected": 0.2,
+    "sensitivity_top_5": 0.1,
+    "predictive_ratio": 0.1,
+    "share_at_most": 0.1,
+}
 """The predictive ratio is what CMS holds its risk adjusters to, group by group (Pope et al., Evaluation of the CMS-HCC
 Risk Adjustment Model, 2011); how wide a gap matters is our choice."""
 

@@ -97,15 +97,17 @@ def quantiles(levels: Sequence[float]) -> Head:
     """
     asked = np.array(levels, np.float32)
 
-    def estimate(outputs):
-        steps = ops.concatenate([outputs[:, :1], ops.softplus(outputs[:, 1:])], axis=1)
-        return ops.cumsum(steps, axis=1)
-
     def loss(labels, outputs):
-        missed = labels - estimate(outputs)
+        missed = labels - ascending(outputs)
         return ops.mean(ops.maximum(asked * missed, (asked - 1) * missed), axis=1)
 
-    return Head(len(levels), loss, estimate)
+    return Head(len(levels), loss, ascending)
+
+
+def ascending(outputs: Any) -> Any:
+    """A first number and the steps to the next ones, (samples, levels), as the numbers themselves."""
+    steps = ops.concatenate([outputs[:, :1], ops.softplus(outputs[:, 1:])], axis=1)
+    return ops.cumsum(steps, axis=1)
 
 
 def hazard(intervals: int, causes: int = 1) -> Head:

@@ -9,7 +9,7 @@ import math
 import keras
 from keras import ops
 
-from salus.models.heads import against_the_rest, incidence_logit
+from salus.models.heads import against_the_rest, ascending, incidence_logit
 from salus.timelines.blocks import EVENT_COLUMNS
 from salus.timelines.standardise import LOG_YEAR
 
@@ -47,6 +47,28 @@ class ClassLogit(keras.layers.Layer):
     def call(self, logits):
         """Each against everything else."""
         return against_the_rest(logits)
+
+
+@keras.saving.register_keras_serializable(package="salus")
+class Quantiles(keras.layers.Layer):
+    """The outputs of the head of quantiles to these, in the label's unit: (samples, levels) to the same.
+
+    They ascend, but for the median, which comes last: the raw score that is told, explained and ranked by.
+    """
+
+    def __init__(self, unit=1.0, median=0, **options):
+        super().__init__(**options)
+        self.unit, self.median = unit, median
+
+    def call(self, outputs):
+        """All others, then the median."""
+        told = self.unit * ascending(outputs)
+        at = self.median
+        return ops.concatenate([told[:, :at], told[:, at + 1 :], told[:, at : at + 1]], axis=1)
+
+    def get_config(self):
+        """Settings, for a saved model."""
+        return super().get_config() | {"unit": self.unit, "median": self.median}
 
 
 @keras.saving.register_keras_serializable(package="salus")

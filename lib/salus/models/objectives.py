@@ -3,7 +3,7 @@
 An event is learnt by the log loss and its variations (``losses``), classes, a count, a cost and a time to event by the
 likelihood of their heads (``heads``). Counts and costs are taken in units of everybody's mean: a Tweedie deviance of
 power p changes with the labels' unit as unit ** (2 - p) and in no other way, so learning rate and penalties mean the
-same in dollars and cents.
+same in dollars and cents. So are quantiles of them, whose pinball loss changes as the unit does.
 """
 
 import math
@@ -14,14 +14,17 @@ import keras
 import numpy as np
 from keras import ops
 
-from salus.cohorts.label import KINDS
-from salus.datasets.manifest import Classed, Timed
-from salus.models.heads import cost, count, hazard, multi_task, one_of
-from salus.models.layers import ClassLogit, IncidenceLogit
+from salus.cohorts.label import KINDS, MEDIAN
+from salus.datasets.manifest import Classed, Quantiled, Timed
+from salus.models.heads import cost, count, hazard, multi_task, one_of, quantiles
+from salus.models.layers import ClassLogit, IncidenceLogit, Quantiles
 from salus.models.losses import LossSettings, binary_loss
 
 LEAST_SHARE = 1e-6
 """Of none of several classes, for the untrained model."""
+
+LEAST_STEP = 0.01
+"""Of a quantile to the next for the untrained model, in units of the mean: below, softplus hardly has a gradient."""
 
 
 class Objective(NamedTuple):
@@ -31,8 +34,8 @@ class Objective(NamedTuple):
         start: what the untrained model says of everybody: one number, or one an output.
         loss: (targets, outputs) to the loss of each sample; both are (samples,), of classes (samples, classes), of a
             time to event (samples, 2) and (samples, outputs).
-        metric: the name of what ``measure`` gives: ``auroc``, ``macro_auroc``, its mean over classes, or ``d2``, the
-            share of the deviance that is explained.
+        metric: the name of what ``measure`` gives: ``auroc``, ``macro_auroc``, its mean over classes, ``d2``, the share
+            of the deviance that is explained, or ``d2_pinball``, that of the pinball loss.
         measure: (targets, outputs, weights) as numpy arrays to the metric, larger = better.
         outputs: numbers a sample.
         targets: (label, observed days) of each sample to what it is to say.
@@ -51,7 +54,12 @@ class Objective(NamedTuple):
 
 
 def objective(
-    kind: str, mean: float, settings: LossSettings, timed: Timed | None = None, classed: Classed | None = None
+    kind: str,
+    mean: float,
+    settings: LossSettings,
+    timed: Timed | None = None,
+    classed: Classed | None = None,
+    quantiled: Quantiled | None = None,
 ) -> Objective:
     """The objective for labels of ``kind``.
 
@@ -61,7 +69,10 @@ def objective(
         settings: smoothing, weight and focus, of an event only.
         timed: intervals and hazards of a time to event.
         classed: the classes, where there are several, and their shares.
+        quantiled: the levels, where quantiles are told, and everybody's.
     """
+    if quantiled is not None:
+        return _of_quantiles(quantiled, mean)
     if classed is not None:
         return _of_classes(classed)
     if timed is not None:
@@ -126,6 +137,36 @@ def _of_classes(classed):
 
     start = np.log(shares / left).tolist()
     return Objective(start, head.loss, "macro_auroc", macro, head.outputs, targets, told, False)
+
+
+def _of_quantiles(quantiled, mean):
+    levels, everybody = list(quantiled.levels), np.asarray(quantiled.of_everybody) / mean
+    head = quantiles(levels)
+    # What softplus makes the steps of.
+    steps = np.log(np.expm1(np.maximum(np.diff(everybody), LEAST_STEP)))
+
+    def loss(label, outputs):
+        return head.loss(label[:, None] / mean, outputs)
+
+    def explained(label, outputs, weight):
+        from sklearn.dummy import DummyRegressor
+        from sklearn.metrics import mean_pinball_loss
+
+        nothing = np.zeros((label.size, 0))
+        told = mean * np.asarray(head.estimate(ops.convert_to_tensor(outputs))).T
+        lost, of_same = 0.0, 0.0
+        for level, each in zip(levels, told):
+            same = DummyRegressor(strategy="quantile", quantile=level).fit(nothing, label, weight).predict(nothing)
+            lost += mean_pinball_loss(label, each, sample_weight=weight, alpha=level)
+            of_same += mean_pinball_loss(label, same, sample_weight=weight, alpha=level)
+        return float(1 - lost / of_same)
+
+    def told(model):
+        layer = Quantiles(mean, levels.index(MEDIAN), name="quantiles")
+        return keras.Model(model.inputs, layer(model.outputs[0]), name=model.name)
+
+    start = [float(everybody[0]), *steps.tolist()]
+    return Objective(start, loss, "d2_pinball", explained, head.outputs, told=told, is_flat=False)
 
 
 def _auroc(label, logit, weight):

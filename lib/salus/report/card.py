@@ -198,6 +198,9 @@ def _output(task):
     told, outcomes = told_of(task.label), task.label.outcomes
     if outcomes is not None:
         return f"Probability of each of {', '.join(outcomes.told)}, 0 to 1; tiers and reasons of {outcomes.focus}"
+    if task.label.kind.quantiles:
+        levels = ", ".join(f"{level:g}" for level in task.label.kind.quantiles)
+        return f"Estimates of quantiles ({levels}), in {told.unit}; tiers and reasons of the median"
     return "Probability, 0 to 1" if told.unit is None else f"Estimate of a mean, in {told.unit}"
 
 
@@ -227,7 +230,8 @@ def _representation(found):
     counted = {name: measures["events"].people for name, measures in found.people.items() if "events" in measures}
     if not counted:
         return ""
-    of = found.measured.get(("model", "auroc")) or found.measured.get(("model", "r_squared"))
+    figures = (found.measured.get(("model", metric)) for metric in ("auroc", "r_squared", "d2_pinball"))
+    of = next((each for each in figures if each is not None), None)
     everybody = of.people if of is not None and of.people else None
     said = [
         f"{name}: {words.count(people)}" + (f" ({words.percent(people / everybody, 0)})" if everybody else "")
@@ -253,6 +257,8 @@ def _validity(found):
         ("ppv_top_5", "PPV in the highest 5 %", 3),
         ("r_squared", "R squared", 3),
         ("d2", "deviance explained", 3),
+        ("d2_pinball", "pinball loss explained", 3),
+        ("coverage", "share between the outer quantiles", 3),
         ("mae", "mean absolute error", 2),
         ("predictive_ratio", "predictive ratio", 3),
         ("capture_top_1", "capture of the costliest 1 %", 3),

@@ -23,6 +23,7 @@ from salus.report.people import highest, people_section
 from salus.report.phases import phases
 from salus.report.provenance import identity, model_row, newest_snapshot, provenance_section
 from salus.report.quality import checked, quality_section
+from salus.report.quantiles import quantiles_section
 from salus.report.refits import refits_section, refitted
 from salus.report.reliability import reliability_section
 from salus.report.stability import stability_section
@@ -92,7 +93,7 @@ def _sections(tables: Tables, task: Task, as_of: date, found: Found) -> list[Sec
         stability_section(found.months, told),
         *([treatment_section(found.arms)] if task.treatment is not None else []),
         *folds_section(cross_validated(tables, task.id)),
-        *refits_section(refitted(tables, task.id, scoring.model_version if scoring else None)),
+        *refits_section(refitted(tables, task.id, scoring.model_version if scoring else None), told),
         importances_section(explained(tables, task.id, scoring.model_version if scoring else None), told),
         distribution_section(distribution(tables, task.id, as_of, told), told),
         people_section(highest(tables, task.id, as_of, told), as_of, told),
@@ -107,6 +108,8 @@ def _sections(tables: Tables, task: Task, as_of: date, found: Found) -> list[Sec
 
 def _measured_sections(measured: Measures, task: Task, told: Told) -> list[Section]:
     """How well it did on people held out: estimates are no risks, and are neither ranked by events nor acted on."""
+    if task.label.kind.quantiles:
+        return [quantiles_section(measured, told, task.label.kind.quantiles)]
     if told.unit is not None:
         return [estimates_section(measured, told)]
     beside = [] if task.label.time_to_event is None else [incidence_section(measured, task)]

@@ -90,6 +90,8 @@ def told_of(label: Label) -> Told:
         )
     if not label.kind.is_number:
         return PROBABILITY
+    if label.kind.quantiles:
+        return _of_quantiles(label)
     return Told(
         "estimate",
         label.unit,
@@ -103,5 +105,24 @@ def told_of(label: Label) -> Told:
             ("mean_observed", f"Observed mean, {label.unit}", 2),
             ("mean_predicted", f"Predicted mean, {label.unit}", 2),
             ("predictive_ratio", "Predictive ratio (predicted over observed; 1 = right)", 2),
+        ),
+    )
+
+
+def _of_quantiles(label: Label) -> Told:
+    first, last = label.kind.quantiles[0], label.kind.quantiles[-1]
+    return Told(
+        "estimate",
+        label.unit,
+        f"the estimate, {label.unit}",
+        f"an estimate ({label.unit}) is a median: of a hundred people with such records, about fifty are expected to "
+        f"have less than it within the window, about {words.percent(first, 0)} less than its lower bound and about "
+        f"{words.percent(1 - last, 0)} more than its upper one. Medians do not add up: they say nothing of what people "
+        "have in all.",
+        "Medians in all",
+        "mean label in training",
+        (
+            ("mae", f"Mean absolute error, {label.unit}", 2),
+            ("share_at_most", "Share who have at most the median (0.5 = right)", 3),
         ),
     )

@@ -61,7 +61,7 @@ SCORES = StructType(
             "classes", ArrayType(CLASS_PROBABILITY), "where a task has several classes, each, the most probable first"
         ),
         field("estimate", DOUBLE, "where a task has no probability: cost, count, time"),
-        field("estimate_low", DOUBLE, "2.5 % bound of the calibration"),
+        field("estimate_low", DOUBLE, "2.5 % bound of the calibration; where quantiles are told, the first of them"),
         field("estimate_high", DOUBLE, "97.5 % bound of the calibration"),
         field("estimate_unit", STRING, "unit of estimate"),
         field("percentile", DOUBLE, "midrank among those scored that night, 0 to 100"),

@@ -78,8 +78,7 @@ class Scorer:
         why = self._reasons(batch, row[scored], at[scored], taken(raw, scored), contributions, night)
         place = np.full(row.size, -1)
         place[scored] = np.arange(scored.sum())
-        low, high = night.calibration.bounds(logits)
-        told = {"": night.calibration.calibrated(logits), "_low": low, "_high": high}
+        told = dict(zip(("", "_low", "_high"), night.calibration.told(curves)))
         numbers = {"score_raw": logits} | {f"{night.calibration.tells}{which}": each for which, each in told.items()}
         nothing = {f"{name}{which}": pa.nulls(row.size, pa.float64()) for name in TOLD for which in told}
         return {

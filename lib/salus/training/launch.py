@@ -8,12 +8,11 @@ loopback interface.
 import io
 import json
 import os
-import signal
 import sys
 import threading
 from collections import deque
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -24,6 +23,7 @@ import salus
 from salus import memory
 from salus.datasets.folder import Folder
 from salus.errors import EnvironmentFault, Held, Refused
+from salus.training.driver import is_debugged, launching, stopped_by_signals
 from salus.training.plan import TrainingPlan
 from salus.training.rank import EPOCHS, TOLD
 
@@ -45,6 +45,7 @@ METRICS = {
     "tuning_auroc": "AUROC",
     "tuning_macro_auroc": "mean AUROC",
     "tuning_d2": "deviance explained",
+    "tuning_d2_pinball": "pinball loss explained",
     "tuning_accuracy": "codes right",
 }
 
@@ -79,34 +80,38 @@ def run_ranks(
     plan: TrainingPlan,
     ranks: int,
     progress: Callable[[str], None],
-    debug: bool = False,
     restarts: int = 0,
+    stop: threading.Event | None = None,
 ) -> list[dict[str, Any]]:
     """Train by ``plan`` on ``ranks`` ranks, each in a Spark task; returns what each ended with, in rank order.
 
-    Where a rank dies or hangs, all begin again from the last checkpoint, ``restarts`` times at most.
+    Where a rank dies or hangs, all begin again from the last checkpoint, ``restarts`` times at most. In a thread other
+    than the main one ``stop`` is given: once it is set, the ranks are ended; without it, signals are what ends them.
 
     Raises:
         Refused: there are fewer task slots than ranks, or the ranks refused their input.
-        EnvironmentFault: a rank died or hung, once too often.
+        EnvironmentFault: a rank died or hung, once too often, or was stopped.
     """
     _has_room(spark, ranks)
-    for left in range(restarts, 0, -1):
-        try:
-            return _run_once(spark, plan, ranks, progress, debug)
-        except EnvironmentFault as fault:
-            progress(f"{fault} Now all ranks begin again from the last checkpoint; restarts left: {left - 1}.")
-            plan = replace(plan, resume=True)
-    return _run_once(spark, plan, ranks, progress, debug)
+    with stopped_by_signals() if stop is None else nullcontext(stop) as stopped:
+        for left in range(restarts, 0, -1):
+            try:
+                return _run_once(spark, plan, ranks, progress, stopped)
+            except EnvironmentFault as fault:
+                if stopped.is_set():
+                    raise
+                progress(f"{fault} Now all ranks begin again from the last checkpoint; restarts left: {left - 1}.")
+                plan = replace(plan, resume=True)
+        return _run_once(spark, plan, ranks, progress, stopped)
 
 
-def _run_once(spark, plan, ranks, progress, debug):
+def _run_once(spark, plan, ranks, progress, stop):
     listener = Listener()
     try:
-        with _own_signals(), _gloo_taken_for_built(), _quiet_thread(debug), _epochs_told(plan, progress):
+        with launching(stop), _epochs_told(plan, progress):
             return _run(spark, plan, ranks, listener)
     except Exception as error:
-        if debug:
+        if is_debugged():
             print("\n".join(listener.last), file=sys.stderr)
         started, refusals = ([told for told in listener.heard if key in told] for key in ("started", "refused"))
         if refusals:
@@ -125,10 +130,15 @@ def _run_once(spark, plan, ranks, progress, debug):
         ) from error
 
 
+def metric_of(epoch: Mapping[str, Any]) -> str:
+    """The one of ``METRICS`` that an epoch was measured by."""
+    return next(name for name in METRICS if name in epoch)
+
+
 def progress_line(told: dict[str, Any]) -> str:
     """An epoch in one line."""
     left = (told["epochs"] - told["epoch"]) * told["seconds"]
-    metric = next(name for name in METRICS if name in told)
+    metric = metric_of(told)
     return (
         f"{told['network']} epoch {told['epoch']}/{told['epochs']}: loss {told['loss']:.4f}, tuning loss "
         f"{told['tuning_loss']:.4f}, {METRICS[metric]} {told[metric]:.3f}, {told['samples_a_second']:,.0f} samples/s, "
@@ -180,32 +190,6 @@ def _has_room(spark, ranks):
 
 
 @contextmanager
-def _own_signals() -> Iterator[None]:
-    """Horovod puts its own handlers of SIGINT and SIGTERM in place for good; put ours back."""
-    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-
-
-@contextmanager
-def _gloo_taken_for_built() -> Iterator[None]:
-    """Horovod asks whether it was built with Gloo by importing TensorFlow in a fork of the driver, while the ranks
-    wait for 5 seconds; where it was not, the ranks say so themselves.
-    """
-    from horovod.runner import launch
-
-    asked = launch.gloo_built
-    launch.gloo_built = lambda verbose=False: True
-    try:
-        yield
-    finally:
-        launch.gloo_built = asked
-
-
-@contextmanager
 def _epochs_told(plan: TrainingPlan, progress: Callable[[str], None]) -> Iterator[None]:
     """Tell each epoch while it is news: rank 0 leaves them beside its checkpoints, a thread looks there."""
     folder, ended, told = Folder(plan.checkpoints), threading.Event(), 0
@@ -231,19 +215,3 @@ def _epochs_told(plan: TrainingPlan, progress: Callable[[str], None]) -> Iterato
         ended.set()
         thread.join()
         look()
-
-
-@contextmanager
-def _quiet_thread(debug: bool) -> Iterator[None]:
-    """Horovod's thread that waits for the Spark job prints its whole trace where a rank dies; one line is enough."""
-    before = threading.excepthook
-
-    def say(failed):
-        if debug or "run_spark" not in getattr(failed.thread, "name", ""):
-            before(failed)
-
-    threading.excepthook = say
-    try:
-        yield
-    finally:
-        threading.excepthook = before

@@ -218,7 +218,7 @@ def _posed(dataset: Dataset, plan: NetworkPlan) -> tuple[Objective, keras.Model]
 def _built(dataset, plan):
     if plan.label == CODES:
         return pretraining.of_codes(), pretraining.build(plan.architecture, dataset.blocks, plan)
-    asked = objective(plan.label, dataset.mean_label, plan, dataset.timed, dataset.classed)
+    asked = objective(plan.label, dataset.mean_label, plan, dataset.timed, dataset.classed, dataset.quantiled)
     return asked, build(plan.architecture, dataset.blocks, plan, asked.start, asked.outputs)
 
 

@@ -2,7 +2,6 @@
 
 import json
 import math
-import os
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
@@ -129,8 +128,7 @@ def trained(
     plan = TrainingPlan(
         dataset.folder.url, dataset.hash, checkpoints.url, tuple(networks), resume, job.tables.warehouse
     )
-    debug = bool(os.environ.get("SALUS_DEBUG"))
-    results = run_ranks(job.spark, plan, ranks, job.progress, debug, restarts)
+    results = run_ranks(job.spark, plan, ranks, job.progress, restarts)
     agreed(results, dataset)
     converged(results)
     return results

@@ -11,6 +11,7 @@ from pyspark.sql import functions as F
 from salus.cohorts.task import Task
 from salus.errors import Refused
 from salus.storage.tables import Tables
+from salus.training.launch import METRICS
 
 
 @dataclass(frozen=True)
@@ -21,13 +22,15 @@ class Trial:
         search: hash of what the search is.
         trial: its number; 1 = the task's own settings.
         settings: those that were searched.
-        tuning_auroc: of the weights kept, on the tuning split; NaN where training diverged.
+        metric: by which trials were told apart, such as ``tuning_auroc``.
+        tuning_metric: its value, of the weights kept, on the tuning split.
     """
 
     search: str
     trial: int
     settings: Mapping[str, Any]
-    tuning_auroc: float
+    metric: str
+    tuning_metric: float
 
 
 def best_trial(tables: Tables, task: Task) -> Trial:
@@ -47,16 +50,16 @@ def best_trial(tables: Tables, task: Task) -> Trial:
             f"Received the task {task.id}, for whose {task.model.architecture} the warehouse has no finished search; "
             "expected one. Search first: submit.sh tune."
         )
-    return Trial(row["search"], row["trial"], json.loads(row["settings"]), row["tuning_auroc"])
+    return Trial(row["search"], row["trial"], json.loads(row["settings"]), row["metric"], row["tuning_metric"])
 
 
 def best_of(trials: Sequence[Mapping[str, Any]]) -> int:
-    """The place of the highest ``tuning_auroc``; the first of equal ones.
+    """The place of the highest ``tuning_metric``; the first of equal ones.
 
     Raises:
         Refused: training diverged in all of them.
     """
-    values = [each["tuning_auroc"] for each in trials]
+    values = [each["tuning_metric"] for each in trials]
     if all(math.isnan(value) for value in values):
         raise Refused(
             f"Received {len(values)} trials that all diverged; expected some to converge. Lower `learning_rate` in the "
@@ -68,14 +71,16 @@ def best_of(trials: Sequence[Mapping[str, Any]]) -> int:
 def table(rows: Sequence[Mapping[str, Any]]) -> str:
     """Rows of ``trials`` as lines of text, the best marked and repeated below as a task states it."""
     names = list(json.loads(rows[0]["settings"]))
-    lines = ["  trial" + "".join(f"{name:>16}" for name in names) + "   epoch   tuning loss  tuning AUROC"]
+    heading = f"tuning {METRICS[rows[0]['metric']]}"
+    width = max(14, len(heading) + 2)
+    lines = ["  trial" + "".join(f"{name:>16}" for name in names) + f"   epoch   tuning loss{heading:>{width}}"]
     for row in sorted(rows, key=lambda row: row["trial"]):
         settings = json.loads(row["settings"])
-        loss, auroc = (_said(row[name]) for name in ("tuning_loss", "tuning_auroc"))
+        loss, metric = (_said(row[name]) for name in ("tuning_loss", "tuning_metric"))
         lines.append(
             f"  {row['trial']:>5}"
             + "".join(f"{_setting(settings[name]):>16}" for name in names)
-            + f"{row['epoch']:>8}{loss:>14}{auroc:>14}{'  best' if row['is_best'] else ''}"
+            + f"{row['epoch']:>8}{loss:>14}{metric:>{width}}{'  best' if row['is_best'] else ''}"
         )
     best = next(json.loads(row["settings"]) for row in rows if row["is_best"])
     return "\n".join([*lines, f"  best: {', '.join(f'{name}: {_setting(value)}' for name, value in best.items())}"])

@@ -1,15 +1,16 @@
 """Tune: search the settings of a task's model, each trial trained by Horovod as ever and judged on the tuning split.
 
 The tuning split stops each training early and tells the settings apart; calibration and held-out people are never
-looked at. Trials are told apart by AUROC, because a loss depends on settings such as ``label_smoothing``. What a
-finished trial gave is kept, and the next one's settings follow from those before it and from the seed, so a search
-that was killed goes on in the epoch where it was, and one of more trials begins where one of fewer ended.
+looked at. Trials are told apart by the metric of an epoch, because a loss depends on settings such as
+``label_smoothing``: the AUROC of an event, the mean one of classes, the share of the deviance that is explained of a
+count, a cost or a time to event. What a finished trial gave is kept, and the next one's settings follow from those
+before it and from the seed, so a search that was killed goes on in the epoch where it was, and one of more trials
+begins where one of fewer ended.
 """
 
 import hashlib
 import json
 import math
-import os
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
@@ -25,7 +26,7 @@ from salus.datasets import Dataset
 from salus.datasets.export import newest_dataset
 from salus.datasets.folder import Folder
 from salus.errors import Refused
-from salus.training.launch import run_ranks
+from salus.training.launch import METRICS, metric_of, run_ranks
 from salus.training.plan import NetworkPlan, TrainingPlan
 from salus.training.registry import Registry, registry_of
 from salus.training.train import CHECKPOINTS, agreed, best_epoch, has_diverged, networks_of
@@ -63,7 +64,7 @@ def tune(
         rows = _searched(job, task, dataset, model, search, trials, sampler, seed, ranks)
         job.tables.replace("trials", job.tables.frame("trials", rows), where)
         best = rows[best_of(rows)]
-        job.count(trials=trials, best_trial=best["trial"], own=rows[0]["tuning_auroc"], best=best["tuning_auroc"])
+        job.count(trials=trials, best_trial=best["trial"], own=rows[0]["tuning_metric"], best=best["tuning_metric"])
     return [row.asDict() for row in job.tables.read("trials").where(where).collect()]
 
 
@@ -74,16 +75,17 @@ def proposed(
 
     Args:
         space: of the search.
-        tried: ``settings`` and ``tuning_auroc`` of the trials before, the task's own settings first.
+        tried: ``settings`` and ``tuning_metric`` of the trials before, the task's own settings first.
         sampler: of ``SAMPLERS``.
         seed: the same seed and the same trials before give the same settings.
     """
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     study = optuna.create_study(direction="maximize", sampler=SAMPLERS[sampler](seed=seed + len(tried)))
     distributions = {name: _distribution(name, candidates) for name, candidates in space.items()}
+    worst = min((0.0, *(trial["tuning_metric"] for trial in tried if not math.isnan(trial["tuning_metric"]))))
     for trial in tried[1:]:  # the task's own settings may lie outside the space
         params = {name: _known(value, distributions[name]) for name, value in trial["settings"].items()}
-        value = 0.0 if math.isnan(trial["tuning_auroc"]) else trial["tuning_auroc"]  # the worst: it diverged
+        value = worst if math.isnan(trial["tuning_metric"]) else trial["tuning_metric"]  # it diverged
         study.add_trial(optuna.trial.create_trial(params=params, distributions=distributions, value=value))
     found = study.ask(distributions).params
     return {name: json.loads(value) if isinstance(value, str) else value for name, value in found.items()}
@@ -157,20 +159,24 @@ def _trial(
     checkpoints = Folder(f"{job.tables.warehouse}/{CHECKPOINTS}/{network.name}.trials")
     plan = TrainingPlan(dataset.folder.url, dataset.hash, checkpoints.url, (network,), resume=True)
     begun = time.monotonic()
-    results = run_ranks(job.spark, plan, ranks, job.progress, debug=bool(os.environ.get("SALUS_DEBUG")))
+    results = run_ranks(job.spark, plan, ranks, job.progress)
     agreed(results, dataset)
     history = results[0]["networks"][network.name]["history"]
     kept = best_epoch(history)
-    figures = {name: math.nan if has_diverged(kept) else kept[name] for name in ("tuning_auroc", "tuning_loss")}
+    metric = metric_of(kept)
+    measured = {"tuning_metric": kept[metric], "tuning_loss": kept["tuning_loss"]}
+    figures = {name: math.nan if has_diverged(kept) else value for name, value in measured.items()}
     seconds = time.monotonic() - begun
     run = registry.track(f"{network.name} trial {tags['trial']}", asdict(network) | {"ranks": ranks}, history, tags)
     checkpoints.clear()
-    return {"settings": dict(settings), **figures, "epoch": kept["epoch"], "seconds": seconds, "tracked_as": run}
+    told = {"metric": metric, **figures, "epoch": kept["epoch"], "seconds": seconds, "tracked_as": run}
+    return {"settings": dict(settings), **told}
 
 
 def _said(trial):
-    auroc = "diverged" if math.isnan(trial["tuning_auroc"]) else f"tuning AUROC {trial['tuning_auroc']:.4f}"
-    return f"{auroc} in epoch {trial['epoch']} by {json.dumps(trial['settings'])}"
+    value = trial["tuning_metric"]
+    did = "diverged" if math.isnan(value) else f"tuning {METRICS[trial['metric']]} {value:.4f}"
+    return f"{did} in epoch {trial['epoch']} by {json.dumps(trial['settings'])}"
 
 
 def _hash(content):
