@@ -156,18 +156,23 @@ def test_a_file_that_is_not_what_it_should_be_stops_the_delivery(deliver, tmp_pa
     assert deliver().tables.published == before
 
 
-def test_a_lag_that_stands_in_for_a_release_says_so_unless_the_delivery_told_more(deliver, declare):
+def test_a_lag_that_stands_in_for_a_release_says_so_unless_the_delivery_told_more_of_event_and_cost(deliver, declare):
     declare(
         ("    version: released\n", ""),
         ("available_time: released", "available_time: nullif(released, '')\n    assumed_lag: 30 DAYS"),
+        ("    events:\n      result:", "    cost: {domain: \"'Visit'\", incurred: day}\n    events:\n      result:"),
     )
     labs = LABS.replace("l2,bob,2021-01-01,2021-01-02,6", "l2,bob,2021-01-01,,6\nl3,bob,2020-12-01,,7")
 
     def told(job):
-        rows = job.tables.read("events").collect()
-        return {
-            job.lab.get(row["record_id"], row["code"]): (row["available_time"], row["is_lag_assumed"]) for row in rows
+        events, costs = (job.tables.read(name).collect() for name in ("events", "costs"))
+        assert len(costs) == 3
+        of_costs = {job.lab[row["record_id"]]: (row["available_time"], row["is_lag_assumed"]) for row in costs}
+        of_events = {
+            job.lab.get(row["record_id"], row["code"]): (row["available_time"], row["is_lag_assumed"]) for row in events
         }
+        assert of_costs.items() <= of_events.items()
+        return of_events
 
     after = {"MEDS_BIRTH": (datetime(1960, 1, 1), False)}
     backfill = told(deliver(at=datetime(2021, 1, 10), person=PEOPLE.replace("ann,1950", "ann,1960"), lab=labs))

@@ -20,6 +20,7 @@ from salus.sources.declaration import Source
 from salus.sources.files import Landed
 from salus.sources.mapping import mapped, refused, with_every_payload
 from salus.sources.parsing import PARSED, UNCHANGED, WHOLE_FILE, bundle_entries, lines, parsed, records, rows
+from salus.sources.record_parts import PAYLOADS
 from salus.sources.record_type import Record
 from salus.sources.tables import delta_root, table_rows
 from salus.sources.units import conversions, read_spellings, read_units, spellings_path, units_path
@@ -171,13 +172,7 @@ def placed(spark: SparkSession, batch: Batch, rows: DataFrame) -> DataFrame:
     if any(record.dates_when_known for record in batch.kinds.values()):
         joined = _dated_by_delivery(joined)
     if batch.source.clock == "live":
-        joined = joined.withColumns(
-            {
-                name: F.when(F.col(name).isNotNull(), F.greatest(name, "delivered_at"))
-                for name in ("available_time", "record_available")
-            }
-            | {"is_lag_assumed": F.expr("is_lag_assumed AND available_time > delivered_at")}
-        )
+        joined = _received(joined)
     return joined.withColumns(
         {
             "record": F.col("_line_id") - F.col("first_line_id") + F.col("first_record"),
@@ -197,6 +192,22 @@ def _dated_by_delivery(rows: DataFrame) -> DataFrame:
         columns["person"] = F.col("person")
         for name in ("available_time", "death_datetime"):
             columns["person"] = columns["person"].withField(name, told(F.col(f"person.{name}")))
+    return rows.withColumns(columns)
+
+
+def _received(rows: DataFrame) -> DataFrame:
+    """``rows`` of which nothing was known before the delivery that told it; what was always known still is."""
+
+    def known(column):
+        return F.when(F.col(column).isNotNull(), F.greatest(column, "delivered_at"))
+
+    columns = {name: known(name) for name in ("available_time", "record_available")}
+    columns["is_lag_assumed"] = F.expr("is_lag_assumed AND available_time > delivered_at")
+    for name in filter(rows.columns.__contains__, PAYLOADS):
+        columns[name] = F.col(name).withField("available_time", known(f"{name}.available_time"))
+        if name == "cost":
+            is_assumed = F.expr("cost.is_lag_assumed AND cost.available_time > delivered_at")
+            columns[name] = columns[name].withField("is_lag_assumed", is_assumed)
     return rows.withColumns(columns)
 
 
