@@ -22,6 +22,23 @@ KEY = "5a" * 32
 
 
 @contextmanager
+def at_home(folder, tasks, ranks=1):
+    """A warehouse in ``folder``, an empty one, for the shipped ``tasks`` as they are changed (see ``travelled``).
+
+    Yields:
+        A function that runs a job on the warehouse: (module, arguments).
+    """
+    shutil.copytree(salus.settings.conf_dir(), folder / "conf")
+    change(folder / "conf" / "tasks", tasks)
+    (folder / "key").write_text(KEY, encoding="ascii")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SALUS_CONF", str(folder / "conf"))
+        patch.setenv("SALUS_RANKS", str(ranks))
+        patch.setenv("SALUS_KEY_FILE", str(folder / "key"))
+        yield lambda job, *arguments: job.main([f"--warehouse={folder / 'warehouse'}", *arguments])
+
+
+@contextmanager
 def travelled(folder, people, sources, files, tasks, ranks=1, plant=()):
     """A warehouse in ``folder`` in which every job up to the evaluation of ``tasks`` has run.
 
@@ -38,17 +55,7 @@ def travelled(folder, people, sources, files, tasks, ranks=1, plant=()):
     Yields:
         A function that runs another job on the warehouse: (module, arguments).
     """
-    shutil.copytree(salus.settings.conf_dir(), folder / "conf")
-    change(folder / "conf" / "tasks", tasks)
-    (folder / "key").write_text(KEY, encoding="ascii")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("SALUS_CONF", str(folder / "conf"))
-        patch.setenv("SALUS_RANKS", str(ranks))
-        patch.setenv("SALUS_KEY_FILE", str(folder / "key"))
-
-        def run(job, *arguments):
-            return job.main([f"--warehouse={folder / 'warehouse'}", *arguments])
-
+    with at_home(folder, tasks, ranks) as run:
         simulate.main([f"--people={people}", "--seed=7", f"--as-of={AS_OF}", f"--out={folder / 'landing'}", *plant])
         for source in sources:
             landed = folder / "landing" / FOLDERS[source]

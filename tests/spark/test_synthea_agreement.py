@@ -4,17 +4,14 @@
 the generator and Maven are there.
 """
 
-import os
-import shutil
-import subprocess
 from argparse import Namespace
 from collections import Counter
 from datetime import datetime
-from pathlib import Path
 
 import pytest
 from pyspark.sql import functions as F
 
+import synthea
 from salus.job import spark_job
 from salus.privacy.pseudonyms import create_key
 from salus.sources.ingest import ingest
@@ -38,16 +35,9 @@ have a day only in CSV; a device's manufacture is not its implantation, nor the 
 
 
 @pytest.fixture(scope="module")
-def population(real_data, tmp_path_factory):
+def population(tmp_path_factory):
     """The folder of one population in both forms."""
-    if given := os.environ.get("SALUS_SYNTHEA"):
-        return Path(given)
-    generator = real_data.parent / "tools" / "synthea"
-    if not generator.exists() or not shutil.which("mvn"):
-        pytest.skip("SALUS_SYNTHEA names no population, and there is no generator with Maven to make one")
-    folder = tmp_path_factory.mktemp("synthea")
-    subprocess.run([str(generator), "--people", "20", "--seed", "7", "--out", str(folder)], check=True)
-    return folder
+    return synthea.population(tmp_path_factory.mktemp("synthea"), people=20)
 
 
 @pytest.fixture(scope="module")
