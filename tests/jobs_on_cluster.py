@@ -19,7 +19,7 @@ from salus.training.train import train
 from salus.training.tune import tune
 from visits_world import fill, task_of
 
-LINE = ModelSettings(hidden=[], epochs=2, batch_size=128, learning_rate=0.02)
+LINE = ModelSettings(hidden=[], epochs=8, batch_size=128, learning_rate=0.02)
 TASK = task_of(
     model=Model(architecture="mlp", settings=LINE),
     baseline=Model(architecture="logistic", settings=LINE.model_copy(update={"epochs": 1})),

@@ -5,6 +5,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from jobs_on_cluster import TASK
 from loopback import ON_LOOPBACK
 from salus.evaluation.contest import OF_EVENTS
@@ -14,6 +16,7 @@ from salus.training.champion import FIRST, PROMOTED
 TESTS = Path(__file__).resolve().parents[1]
 
 
+@pytest.mark.slow  # some twenty trainings
 def test_models_are_searched_promoted_and_cross_validated_on_a_cluster(spark, cluster, tmp_path):
     warehouse = str(tmp_path / "warehouse")
     ended = subprocess.run(

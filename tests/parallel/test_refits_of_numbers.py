@@ -34,12 +34,13 @@ def label_of(kind):
     }[kind]
 
 
+@pytest.mark.slow  # some ten trainings each
 @pytest.mark.parametrize(
     ("kind", "metric", "heading", "ranked_by"),
     [
         ("count", "tuning_d2", "deviance explained", "d2"),
-        pytest.param("time", "tuning_d2", "deviance explained", "auroc", marks=pytest.mark.slow),
-        pytest.param("classes", "tuning_macro_auroc", "mean AUROC", "auroc", marks=pytest.mark.slow),
+        ("time", "tuning_d2", "deviance explained", "auroc"),
+        ("classes", "tuning_macro_auroc", "mean AUROC", "auroc"),
     ],
 )
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")

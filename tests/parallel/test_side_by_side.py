@@ -49,6 +49,7 @@ def told(lines, fold):
     return [place for place, line in enumerate(lines) if line.startswith(f"fold {fold}, tiny")]
 
 
+@pytest.mark.slow
 def test_two_folds_at_once_give_what_one_after_another_gives(cross_validated):
     lines = []
     together = cross_validated(lines.append)
@@ -62,6 +63,7 @@ def test_two_folds_at_once_give_what_one_after_another_gives(cross_validated):
     assert told(lines, 1)[-1] < told(lines, 2)[0], "the second began when the first had ended"
 
 
+@pytest.mark.slow
 def test_a_rank_that_is_killed_ends_its_neighbours_and_the_error_names_the_fold(cross_validated):
     others, lines, concerned = descendants(), [], set()
 
