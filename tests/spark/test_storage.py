@@ -245,6 +245,23 @@ def test_a_job_within_a_job_publishes_what_the_next_one_reads(job_in, tables):
     assert seen(again(tables)) == [1, 2]
 
 
+def test_rows_of_an_older_salus_have_nothing_in_the_columns_of_today_and_new_rows_stand_beside_them(tables):
+    refused = dict.fromkeys(("file_id", "record", "batch_id"), 1)
+    refused |= dict.fromkeys(("source", "record_type", "rule", "reason", "mapping_hash"), "said")
+    older = tables.frame("quarantine", [refused]).drop("raw")
+    older.write.format("delta").save(tables.path("quarantine"))
+    tables.written["quarantine"] = 0
+    tables.publish("first")
+    assert [row["raw"] for row in again(tables).read("quarantine").collect()] == [None]
+
+    later = again(tables)
+    later.append("quarantine", later.frame("quarantine", [refused | {"record": 2, "raw": "kept"}]))
+    later.replace("quarantine", later.frame("quarantine", [refused | {"record": 3, "raw": "too"}]), "record = 3")
+    later.publish("second")
+    found = again(tables).read("quarantine").orderBy("record").collect()
+    assert [(row["record"], row["raw"]) for row in found] == [(1, None), (2, "kept"), (3, "too")]
+
+
 def test_a_derived_table_of_an_older_salus_gets_the_columns_of_today(tables):
     declared = schema_of("codes")
     older = codes(tables, "A").drop("ancestors")

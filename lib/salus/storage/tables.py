@@ -80,7 +80,7 @@ class Tables:
             return small_frame(self.spark, [], schema_of(name))
         if (name, version) not in self._frames:
             frame = self.spark.read.format("delta").option("versionAsOf", version).load(self.path(name))
-            self._frames[name, version] = frame
+            self._frames[name, version] = of_today(frame, schema_of(name))
         return self._frames[name, version]
 
     def append(self, name: str, rows: DataFrame) -> None:
@@ -185,7 +185,8 @@ class Tables:
         self._create(name)
         if mode == "overwrite" and not where:
             self._declare_anew(name)
-        writer = conform(rows, schema_of(name)).write.format("delta").mode(mode)
+        # Columns that a table of an older Salus lacks are added; there are no others than those of the schema.
+        writer = conform(rows, schema_of(name)).write.format("delta").mode(mode).option("mergeSchema", "true")
         if where:
             writer = writer.option("replaceWhere", where)
         writer.save(self.path(name))
@@ -327,6 +328,12 @@ class Tables:
     def _as_sql(self, name):
         """Table ``name`` as a statement names it."""
         return f"delta.`{self._hadoop(self.path(name))[1].toString().replace('`', '``')}`"
+
+
+def of_today(rows: DataFrame, schema: StructType) -> DataFrame:
+    """``rows`` that an older Salus wrote, with nothing in those columns of ``schema`` that it did not know."""
+    lacking = [column for column in schema if column.nullable and column.name not in rows.columns]
+    return rows.withColumns({column.name: F.lit(None).cast(column.dataType) for column in lacking}) if lacking else rows
 
 
 def conform(rows: DataFrame, schema: StructType) -> DataFrame:
