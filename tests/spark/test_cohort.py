@@ -373,7 +373,7 @@ def test_what_is_known_ends_with_the_last_delivery_whatever_a_wrong_date_says(sp
     timelines = spark.createDataFrame([person(1), person(2, admissions=[date(2062, 1, 1)])], TIMELINES)
     none = spark.createDataFrame([], INGESTED_FILES)
     delivered = spark.createDataFrame(
-        [(1, "f", "s", "m", "r", 1, 1, 1, 0, 0, 1, "h", datetime(2026, 7, 2, 5), 1)], INGESTED_FILES
+        [(1, "f", None, "s", "m", "r", 1, 1, 1, 0, 0, 1, "h", datetime(2026, 7, 2, 5), 1)], INGESTED_FILES
     )
     assert data_end(timelines.where("subject_id = 1"), none) == END
     assert data_end(timelines.where("subject_id = 1"), delivered) == END

@@ -87,7 +87,8 @@ def cost_rows(currency=None):
     at = datetime(2025, 1, 1)
     for subject in range(1, PEOPLE + 1):
         for record, version, whose, day, allowed in bills(subject):
-            yield (whose, record, version, 0, at, 1, 0, "Visit", day, None, currency, None, None, allowed, *[None] * 8)
+            of_record = (whose, record, version, 0, at, 1, 0, None)
+            yield (*of_record, "Visit", day, None, currency, None, None, allowed, *[None] * 8)
 
 
 def record_rows():
