@@ -21,7 +21,10 @@ BYTES_AT_MOST = 65_536
 
 
 def raw_records(spark: SparkSession, batch: Batch, file_ids: Collection[int]) -> DataFrame:
-    """``file_id, record, raw`` of every record of those files of ``batch``; null where it is too large to be kept."""
+    """``file_id, record, raw`` of every record of those files of ``batch``; null where it is too large to be kept.
+
+    A byte order mark that a line begins with is no part of it.
+    """
     some = replace(batch, files=[file for file in batch.mapped if file.file_id in file_ids])
     found = reduce(DataFrame.unionByName, _read(spark, some)).withColumns(
         {"_of_block": F.expr(OF_BLOCK), "is_head": F.lit(True)}
