@@ -33,13 +33,8 @@ os.environ.setdefault("SALUS_CONF", str(ROOT / "conf"))
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")
 # A test's JVM lives for too short a time to earn back what the optimizing compiler and parallel collectors cost.
-# Of what the quick one makes, Spark's generated classes would fill the 48 MB that it gets within a minute. A heap that
-# begins small is collected whole each time that it grows, and so is everything each time that there are more classes.
-os.environ.setdefault(
-    "JDK_JAVA_OPTIONS",
-    "-XX:TieredStopAtLevel=1 -XX:ReservedCodeCacheSize=512m -XX:+UseSerialGC"
-    " -XX:InitialRAMPercentage=10 -XX:MetaspaceSize=512m",
-)
+# Of what the quick one makes, Spark's generated classes would fill the 48 MB that it gets within a minute.
+os.environ.setdefault("JDK_JAVA_OPTIONS", "-XX:TieredStopAtLevel=1 -XX:ReservedCodeCacheSize=512m -XX:+UseSerialGC")
 # Spark's Python workers and Horovod's ranks are processes of their own.
 os.environ["PYTHONPATH"] = os.pathsep.join([str(ROOT / "lib"), *filter(None, [os.environ.get("PYTHONPATH")])])
 

@@ -57,7 +57,7 @@ def _parsed(text: str) -> Any:
 class _Lined(SafeConstructor):
     """Makes mappings and sequences that know the line of each of their members.
 
-    What keeps comments and quotes, to write a file again, would know lines too; it takes eight times as long to read.
+    What keeps comments and quotes, to write a file again, would know lines too; it takes five times as long to read.
     """
 
     def mapping(self, node):

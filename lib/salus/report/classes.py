@@ -3,7 +3,7 @@
 from salus.cohorts.classes import Outcomes
 from salus.evaluation.classes import CONFUSION
 from salus.report import plots, words
-from salus.report.measured import Measures
+from salus.report.measured import Measures, cell
 from salus.report.page import Missing, Plot, Section, Table, Text, label
 
 TITLE = "Which of them is it?"
@@ -66,7 +66,7 @@ def _in_words(measured):
 def _of_each(measured, shown):
     columns = ("Class", *(title for *_, title, _ in OF_EACH))
     rows = [
-        (_said(name), *(_cell(measured, model, f"{metric}: {name}", digits) for model, metric, _, digits in OF_EACH))
+        (_said(name), *(cell(measured, model, f"{metric}: {name}", digits) for model, metric, _, digits in OF_EACH))
         for name in shown
     ]
     return Table("Each class against the rest (95 % intervals)", columns, rows, numeric=columns[1:])
@@ -75,19 +75,14 @@ def _of_each(measured, shown):
 def _together(measured):
     columns = ("", *(title for _, title, _ in TOGETHER))
     rows = [
-        (title, *(_cell(measured, name, metric, digits) for metric, _, digits in TOGETHER))
+        (title, *(cell(measured, name, metric, digits) for metric, _, digits in TOGETHER))
         for name, title in NAMES.items()
         if (name, "log_loss") in measured
     ]
-    over = [_cell(measured, "model", f"{metric}_over_baseline", digits) for metric, _, digits in TOGETHER[:2]]
+    over = [cell(measured, "model", f"{metric}_over_baseline", digits) for metric, _, digits in TOGETHER[:2]]
     if ("model", "log_loss_over_baseline") in measured:
         rows.append(("Model less baseline", *over, ""))
     return Table("All classes together (95 % intervals)", columns, rows, numeric=columns[1:], half=True)
-
-
-def _cell(measured, name, metric, digits):
-    found = measured.get((name, metric))
-    return words.interval(found.value, found.low, found.high, digits) if found else words.ABSENT
 
 
 def _curves(measured, shown):

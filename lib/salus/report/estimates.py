@@ -1,7 +1,8 @@
 """Estimates: whether counts or costs that were told came true, in all, group by group and among the costliest."""
 
 from salus.report import plots, words
-from salus.report.measured import MODELS, Measures
+from salus.report.leakage import leakage
+from salus.report.measured import MODELS, Measures, cell
 from salus.report.page import Missing, Plot, Section, Table, Text
 from salus.report.told import Told
 
@@ -30,7 +31,12 @@ def estimates_section(measured: Measures, told: Told) -> Section:
     if not shown:
         return Section("estimates", TITLE, question, [Missing("Measured estimates", "evaluate")])
     blocks = [*_in_words(measured), *_curve(measured, told), _table(measured, shown, told), *_deciles(measured, told)]
-    return Section("estimates", TITLE, question, [*blocks, _capture(measured, shown), *_leakage(measured)])
+    return Section(
+        "estimates",
+        TITLE,
+        question,
+        [*blocks, _capture(measured, shown), leakage(measured, "the deviance explained", "d2")],
+    )
 
 
 def _in_words(measured):
@@ -69,17 +75,12 @@ def _curve(measured, told):
 
 def _table(measured, shown, told):
     columns = ("", *(title for _, title, _ in FIGURES))
-    rows = [[NAMES[name], *(_cell(measured, name, metric, digits) for metric, _, digits in FIGURES)] for name in shown]
+    rows = [[NAMES[name], *(cell(measured, name, metric, digits) for metric, _, digits in FIGURES)] for name in shown]
     gained = [measured.get(("model", f"{metric}_over_baseline")) for metric in ("r_squared", "d2")]
     if all(each is not None for each in gained):
         more = [words.interval(each.value, each.low, each.high) for each in gained]
         rows.append(["Model less baseline", *more, *[""] * (len(columns) - 3)])
     return Table(f"Estimates on people held out ({told.unit}; 95 % intervals)", columns, rows, numeric=columns[1:])
-
-
-def _cell(measured, name, metric, digits):
-    found = measured.get((name, metric))
-    return words.interval(found.value, found.low, found.high, digits) if found else words.ABSENT
 
 
 def _deciles(measured, told):
@@ -106,21 +107,7 @@ def _over(predicted, observed):
 def _capture(measured, shown):
     columns = ("", *(f"highest {percent} %" for percent in PERCENTS))
     rows = [
-        [NAMES[name], *(_cell(measured, name, f"capture_top_{percent}", 3) for percent in PERCENTS)] for name in shown
+        [NAMES[name], *(cell(measured, name, f"capture_top_{percent}", 3) for percent in PERCENTS)] for name in shown
     ]
     title = "Capture: what those told most had, over what those had who had most (95 % intervals; 1 = all of it)"
     return Table(title, columns, rows, numeric=columns[1:])
-
-
-def _leakage(measured):
-    price = measured.get(("model", "leakage_price"))
-    if price is None:
-        return [Missing("Leakage's price", "evaluate")]
-    return [
-        Text(
-            f"Leakage's price: {words.interval(price.value, price.low, price.high)} of the deviance explained. So much "
-            "more would have been promised, and never kept, had the features been taken by the time at which things "
-            "happened instead of the time at which they could be known.",
-            "note",
-        )
-    ]

@@ -3,7 +3,7 @@
 from salus.cohorts.task import Task
 from salus.evaluation.survival import OBSERVED, OBSERVED_HIGH, OBSERVED_LOW, TOLD
 from salus.report import plots, words
-from salus.report.measured import Measures
+from salus.report.measured import Measures, cell
 from salus.report.page import Missing, Plot, Section, Table, Text, label
 
 TITLE = "When does it happen?"
@@ -104,16 +104,11 @@ def _tiers(measured, tiers):
 
 def _table(measured, shown):
     columns = ("", *(title for _, title, _ in FIGURES))
-    rows = [[NAMES[name], *(_cell(measured, name, metric, digits) for metric, _, digits in FIGURES)] for name in shown]
+    rows = [[NAMES[name], *(cell(measured, name, metric, digits) for metric, _, digits in FIGURES)] for name in shown]
     if gained := measured.get(("model", "c_index_over_baseline")):
         rows.append(["Model less baseline", words.interval(gained.value, gained.low, gained.high), "", ""])
     title = "Whoever has it sooner is told more: people held out (95 % intervals)"
     return Table(title, columns, rows, numeric=columns[1:], half=True)
-
-
-def _cell(measured, name, metric, digits):
-    found = measured.get((name, metric))
-    return words.interval(found.value, found.low, found.high, digits) if found else words.ABSENT
 
 
 def _share(value, low, high):

@@ -7,6 +7,7 @@ from pyspark.sql import functions as F
 
 from salus.evaluation.months import MONTH
 from salus.evaluation.treatment import TREATMENT
+from salus.report import words
 from salus.storage.tables import Tables
 
 HELD_OUT = "held_out"
@@ -82,6 +83,12 @@ def measures(tables: Tables, task_id: str, model_version: str | None = None) -> 
         else:
             subgroups.setdefault(row["subgroup"], {})[row["metric"]] = measure
     return everybody, subgroups
+
+
+def cell(measured: Measures, name: str, metric: str, digits: int = 3) -> str:
+    """A figure of the model ``name`` with its interval, as a table shows it; a dash where it was not measured."""
+    found = measured.get((name, metric))
+    return words.interval(found.value, found.low, found.high, digits) if found else words.ABSENT
 
 
 def apart(subgroups: Subgroups) -> tuple[Subgroups, Subgroups, Subgroups]:

@@ -4,7 +4,8 @@ from collections.abc import Sequence
 
 from salus.report import plots, words
 from salus.report.estimates import COMPARED
-from salus.report.measured import Measures
+from salus.report.leakage import leakage
+from salus.report.measured import Measures, cell
 from salus.report.page import Missing, Plot, Section, Table, Text
 from salus.report.told import Told
 
@@ -29,7 +30,7 @@ def quantiles_section(measured: Measures, told: Told, levels: Sequence[float]) -
     if not shown:
         return Section("quantiles", TITLE, question, [Missing("Measured quantiles", "evaluate")])
     blocks = [_in_words(measured, levels), _plot(measured, levels, shown), _table(measured, told, shown)]
-    return Section("quantiles", TITLE, question, [*blocks, *_leakage(measured)])
+    return Section("quantiles", TITLE, question, [*blocks, leakage(measured, "the absolute error explained", "d2")])
 
 
 def _in_words(measured, levels):
@@ -62,29 +63,9 @@ def _plot(measured, levels, shown):
 
 def _table(measured, told, shown):
     columns = ("", *(name.capitalize() for name in shown))
-    rows = [(title, *(_cell(measured, name, metric, digits) for name in shown)) for metric, title, digits in FIGURES]
+    rows = [(title, *(cell(measured, name, metric, digits) for name in shown)) for metric, title, digits in FIGURES]
     gained = measured.get(("model", "d2_pinball_over_baseline"))
     if gained is not None:
         more = words.interval(gained.value, gained.low, gained.high)
         rows.append(("Pinball loss explained, model less baseline", more, *[""] * (len(shown) - 1)))
     return Table(f"Quantiles on people held out ({told.unit}; 95 % intervals)", columns, rows, numeric=columns[1:])
-
-
-def _cell(measured, name, metric, digits):
-    found = measured.get((name, metric))
-    return words.interval(found.value, found.low, found.high, digits) if found else words.ABSENT
-
-
-def _leakage(measured):
-    price = measured.get(("model", "leakage_price"))
-    if price is None:
-        return [Missing("Leakage's price", "evaluate")]
-    figure = words.interval(price.value, price.low, price.high)
-    return [
-        Text(
-            f"Leakage's price: {figure} of the absolute error explained. So much more would have been promised, and "
-            "never kept, had the features been taken by the time at which things happened instead of that at which "
-            "they could be known.",
-            "note",
-        )
-    ]

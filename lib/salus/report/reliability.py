@@ -3,7 +3,8 @@
 import math
 
 from salus.report import plots, words
-from salus.report.measured import MEANING, MODELS, Measures
+from salus.report.leakage import leakage
+from salus.report.measured import MEANING, MODELS, Measures, cell
 from salus.report.page import Missing, Plot, Section, Table, Text
 
 TITLE = "Do the probabilities hold?"
@@ -20,7 +21,6 @@ FIGURES = (
     ("brier", "Brier score (0 = best)", 4),
     ("scaled_brier", "Scaled Brier (1 = best)", 3),
 )
-PRICE = "leakage_price"
 
 
 def reliability_section(measured: Measures) -> Section:
@@ -33,7 +33,13 @@ def reliability_section(measured: Measures) -> Section:
         "calibration",
         TITLE,
         question,
-        [*_in_words(measured), *_curve(measured), _table(measured, shown), *_intervals(measured), *_leakage(measured)],
+        [
+            *_in_words(measured),
+            *_curve(measured),
+            _table(measured, shown),
+            *_intervals(measured),
+            leakage(measured, "AUROC", "auroc"),
+        ],
     )
 
 
@@ -168,30 +174,5 @@ def _highest(measured, found):
 
 def _table(measured, shown):
     columns = ("", *(f"{title}" for _, title, _ in FIGURES))
-    rows = []
-    for name in shown:
-        cells = [MEANING[name]]
-        for metric, _, digits in FIGURES:
-            found = measured.get((name, metric))
-            cells.append(words.interval(found.value, found.low, found.high, digits) if found else words.ABSENT)
-        rows.append(cells)
+    rows = [[MEANING[name], *(cell(measured, name, metric, digits) for metric, _, digits in FIGURES)] for name in shown]
     return Table("Calibration on people held out (95 % intervals)", columns, rows, numeric=columns[1:])
-
-
-def _leakage(measured):
-    price = measured.get(("model", PRICE))
-    if price is None:
-        return [Missing("Leakage's price", "evaluate")]
-    by_time, honest = (measured.get(("model", metric)) for metric in ("auroc_by_time", "auroc_by_available_time"))
-    said = (
-        f"Leakage's price: {words.interval(price.value, price.low, price.high)} of AUROC. So much more would have "
-        "been promised, and never kept, had the features been taken by the time at which things happened"
-    )
-    if by_time is not None and honest is not None:
-        said += (
-            f" ({words.number(by_time.value)}) instead of the time at which they could be known "
-            f"({words.number(honest.value)})."
-        )
-    else:
-        said += " instead of the time at which they could be known."
-    return [Text(said, "note")]

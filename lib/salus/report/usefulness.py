@@ -2,7 +2,7 @@
 
 from salus.evaluation.tiers import tier_metric
 from salus.report import plots, words
-from salus.report.measured import MEANING, MODELS, Measures
+from salus.report.measured import MEANING, MODELS, Measures, cell
 from salus.report.page import Missing, Plot, Section, Table, Text
 
 TITLE = "What would acting on it find?"
@@ -92,15 +92,16 @@ def _line(figure, curve, name, colour, dash, rank):
 
 def _table(measured, shown):
     columns = ("", "Acted on", "Events found (sensitivity)", "Come true (PPV)", "Times the prevalence (lift)")
-    rows = []
-    for name in shown:
-        for percent in PERCENTS:
-            cells = [MEANING[name], f"highest {percent} %"]
-            for figure in ("sensitivity", "ppv", "lift"):
-                found = measured.get((name, f"{figure}_top_{percent}"))
-                digits = 1 if figure == "lift" else 3
-                cells.append(words.interval(found.value, found.low, found.high, digits) if found else words.ABSENT)
-            rows.append(cells)
+    figures = (("sensitivity", 3), ("ppv", 3), ("lift", 1))
+    rows = [
+        [
+            MEANING[name],
+            f"highest {percent} %",
+            *(cell(measured, name, f"{figure}_top_{percent}", digits) for figure, digits in figures),
+        ]
+        for name in shown
+        for percent in PERCENTS
+    ]
     return Table("The predictions with the highest risk (95 % intervals)", columns, rows, numeric=columns[2:])
 
 
@@ -109,14 +110,15 @@ def _at_tiers(measured, shown):
     shares = {metric.removeprefix(SHARE): found.value for (_, metric), found in measured.items() if SHARE in metric}
     if not shares:
         return []
-    rows = []
-    for name in shown:
-        for tier in sorted(shares, key=lambda each: shares[each] or 0):
-            cells = [MEANING[name], f"{tier} and above"]
-            for figure, _, digits in AT_TIERS:
-                found = measured.get((name, tier_metric(figure, tier)))
-                cells.append(words.interval(found.value, found.low, found.high, digits) if found else words.ABSENT)
-            rows.append(cells)
+    rows = [
+        [
+            MEANING[name],
+            f"{tier} and above",
+            *(cell(measured, name, tier_metric(figure, tier), digits) for figure, _, digits in AT_TIERS),
+        ]
+        for name in shown
+        for tier in sorted(shares, key=lambda each: shares[each] or 0)
+    ]
     people = words.count(next(found.people for (_, metric), found in measured.items() if SHARE in metric))
     columns = ("", "Acted on", *(title for _, title, _ in AT_TIERS))
     said = (
