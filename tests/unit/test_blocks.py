@@ -3,6 +3,7 @@
 import math
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -104,6 +105,27 @@ def test_standardised_blocks_are_finite_and_say_what_is_there(many):
     np.testing.assert_array_equal(found["days"][..., channels:], np.isnan(raw["days"]))
     scaled = (raw["days"] - [c.mean for c in DAILY.channels]) / [c.std for c in DAILY.channels]
     np.testing.assert_allclose(found["days"][..., :channels], np.nan_to_num(np.clip(scaled, -5, 5)), rtol=1e-5)
+
+
+@pytest.mark.parametrize("clock", ["available", "time"])
+@pytest.mark.parametrize("late", [0.0, 0.3, 0.9])
+def test_of_histories_many_times_as_long_the_last_visible_events_are_kept(clock, late):
+    random = np.random.default_rng(7)
+
+    def event(time):
+        available = time + int(random.random() < late) * int(random.integers(1, 200)) * DAY
+        superseded = available + int(random.integers(1, 100)) * DAY if random.random() < late else NEVER
+        return Event(time, available, superseded, int(random.choice(SEQUENCE.code_hashes)), float(random.integers(50)))
+
+    many = [
+        Person([event(int(time)) for time in random.choice(400 * 1440, size, False) * (DAY // 1440)], birth=-9000 * DAY)
+        for size in (0, 1, SEQUENCE.length, 20, 150, 150)
+    ]
+    row, at = samples_of(many, [day * DAY for day in range(0, 450, 15)])
+    found = model_inputs(batch_of(many), row, at, SPEC, clock=clock)
+    expected = np.array([slow_sequence(many[r], t, clock) for r, t in zip(row, at.tolist())])
+    np.testing.assert_array_equal(found["event_codes"], expected[..., 0])
+    np.testing.assert_allclose(found["event_values"], expected[..., 1:], rtol=1e-5, atol=1e-4)
 
 
 def test_the_newest_that_were_known_are_found_behind_any_number_that_were_not():
