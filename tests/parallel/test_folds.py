@@ -15,6 +15,8 @@ from salus.evaluation.contest import OF_EVENTS
 from salus.job import spark_job
 from visits_world import FOLDS, HORIZON, PEOPLE, fill, task_of
 
+pytestmark = pytest.mark.slow  # four models, two folds each, by two ranks
+
 
 @pytest.fixture(scope="module")
 def warehouse(tmp_path_factory, spark):

@@ -18,6 +18,8 @@ from salus.scoring.score import score
 from salus.training.train import train
 from visits_world import HORIZON, PREDICTION, fill, task_of
 
+pytestmark = pytest.mark.slow  # a model and its folds
+
 LEVELS = (0.1, 0.5, 0.9)
 NIGHT = PREDICTION.date()
 
@@ -78,7 +80,6 @@ def test_a_score_is_the_median_between_the_outer_quantiles_and_says_why(warehous
     assert np.corrcoef(summed, told["score_raw"])[0, 1] > 0.99, "reasons add up to the median"
 
 
-@pytest.mark.slow
 def test_folds_hold_the_median_against_trees_for_it(warehouse, task):
     rows = [row.asDict() for row in done(folds, warehouse.warehouse, task).read("folds").collect()]
     found = {(row["model_name"], row["metric"]): row["value"] for row in rows if row["fold"] is None}

@@ -19,6 +19,8 @@ from salus.training.train import train
 from salus.training.trials import table
 from size_dataset import write_dataset_of_sizes
 
+pytestmark = pytest.mark.slow  # some eight trainings
+
 LINE = ModelSettings(hidden=[], epochs=3, batch_size=128, patience=3, learning_rate=0.02, reader="arrow")
 TASK = SimpleNamespace(
     id="tiny",

@@ -29,9 +29,14 @@ def links(draw):
 
 
 def slowly(spans, at):
-    """The definition: sets that share an identifier at ``at`` are one, unless they were born twice."""
+    """The definition: sets that share an identifier at ``at`` are one, unless they were born twice; and an identifier
+    that is carried by people of two birth dates is shared by nobody."""
     now = [one for one in spans if one.since <= at < one.until]
     about = {one.source_subject_id: one for one in now}
+    births = {one.identifier_id: set() for one in now}
+    for one in now:
+        births[one.identifier_id] |= {one.birth} - {None}
+    now = [one for one in now if len(births[one.identifier_id]) < 2]
     groups = [({one.source_subject_id}, {one.identifier_id}) for one in now]
     merged = True
     while merged:
@@ -90,6 +95,32 @@ def test_people_who_cannot_be_one_are_reported_for_each_reason():
     rows, conflicts = histories(spans)
     assert [(row.source_subject_id, row.subject_id) for row in sorted(rows)] == [(1, 1), (2, 2)]
     assert conflicts == [Apart("two_birth_dates", (1, 2)), Apart("two_sexes", (1, 2))]
+
+
+def test_an_identifier_with_two_holders_parts_them_and_nobody_from_themselves():
+    """Each of two people is known to two systems by a number of their own; all four records carry one licence."""
+    one, other, licence = 100, 101, 102
+    about = {1: (BORN[1], one), 2: (BORN[1], one), 3: (BORN[2], other), 4: (BORN[2], other)}
+    spans = [
+        Span(subject, identifier, ALWAYS, NEVER, subject, born, None)
+        for subject, (born, number) in about.items()
+        for identifier in (subject, number, licence)
+    ]
+    rows, conflicts = histories(spans)
+    assert [(row.source_subject_id, row.subject_id) for row in sorted(rows)] == [(1, 1), (2, 1), (3, 3), (4, 3)]
+    assert conflicts == [Apart("two_birth_dates", (1, 2, 3, 4))]
+
+
+def test_people_who_contradict_each_other_through_a_third_stay_apart_all_three():
+    about = {1: (BORN[1], [100]), 2: (None, [100, 101]), 3: (BORN[2], [101])}
+    spans = [
+        Span(subject, identifier, ALWAYS, NEVER, subject, born, None)
+        for subject, (born, shared) in about.items()
+        for identifier in (subject, *shared)
+    ]
+    rows, conflicts = histories(spans)
+    assert [(row.source_subject_id, row.subject_id) for row in sorted(rows)] == [(1, 1), (2, 2), (3, 3)]
+    assert conflicts == [Apart("two_birth_dates", (1, 2, 3))]
 
 
 def test_a_subject_and_an_identifier_of_one_number_are_not_one():

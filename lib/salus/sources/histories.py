@@ -80,14 +80,12 @@ def _people(spans) -> tuple[dict[int, int], list[Apart]]:
     about = {span.source_subject_id: span for span in spans}
     traits = {member: Traits(span.birth, span.sex, span.dataset) for member, span in about.items()}
     named: dict[int, int] = {}
-    conflicts: list[Apart] = []
     groups: list[set[int]] = []
-    for members in components((span.source_subject_id, span.identifier_id) for span in spans if span.weight is None):
-        births = {about[member].birth for member in members} - {None}
-        sexes = {about[member].sex for member in members} - {None}
-        reasons = [reason for reason, values in (("two_birth_dates", births), ("two_sexes", sexes)) if len(values) > 1]
-        conflicts += [Apart(reason, tuple(sorted(members))) for reason in reasons]
-        if reasons:
+    links, conflicts = _trusted((span for span in spans if span.weight is None), traits)
+    for members in components(links):
+        contradicting = _contradicting(members, traits)
+        conflicts += contradicting
+        if contradicting:
             named |= {member: member for member in members}
         else:
             groups.append(members)
@@ -99,7 +97,35 @@ def _people(spans) -> tuple[dict[int, int], list[Apart]]:
     for members in people:
         first = min(members, key=lambda member: (about[member].priority, member))
         named |= dict.fromkeys(members, first)
-    return named, sorted(conflicts)
+    return named, sorted(set(conflicts))
+
+
+def _trusted(spans, traits) -> tuple[list[tuple[int, int]], list[Apart]]:
+    """Subject and identifier of ``spans``, without the identifiers that contradicting people carry; and who those are.
+
+    Such an identifier has two holders, or one's traits are wrong: it tells nothing of who is who, and no more keeps
+    its carriers from whoever they share another one with.
+    """
+    carriers: dict[int, set[int]] = {}
+    for span in spans:
+        carriers.setdefault(span.identifier_id, set()).add(span.source_subject_id)
+    found = {identifier: _contradicting(members, traits) for identifier, members in carriers.items()}
+    links = [
+        (member, identifier)
+        for identifier, members in carriers.items()
+        # Everybody carries their own id, which may be the number of another's identifier.
+        for member in (members if not found[identifier] else members & {identifier})
+    ]
+    return links, [apart for aparts in found.values() for apart in aparts]
+
+
+def _contradicting(members, traits) -> list[Apart]:
+    """Why ``members`` cannot be one person; empty where they can."""
+    told = {
+        "two_birth_dates": {traits[member].birth for member in members},
+        "two_sexes": {traits[member].sex for member in members},
+    }
+    return [Apart(reason, tuple(sorted(members))) for reason, values in told.items() if len(values - {None}) > 1]
 
 
 def components(pairs: Iterable[tuple[int, int]]) -> list[set[int]]:

@@ -4,8 +4,9 @@ The rows that came in never move; this derivation does. A link stands from when 
 its record says otherwise, so it is known of every past night who was who in it, in whatever order the sources came.
 
 An identifier that joins more than 20 people (a clinic's telephone, ``999-99-9999``) joins nobody from the moment of the
-21st on, and people who were born twice, or are of two sexes, stay apart; both are reported. A person is named after
-the member whose system comes first, then the least id.
+21st on, nor does one that is carried by people of two birth dates or two sexes; whoever would be born twice, or be of
+two sexes, through other people stays apart. Both are reported. A person is named after the member whose system comes
+first, then the least id.
 """
 
 from collections.abc import Iterable, Iterator
