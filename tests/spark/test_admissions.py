@@ -192,6 +192,7 @@ def delivered(folder, claims):
     return str(folder)
 
 
+@pytest.mark.slow  # ingest and timelines several times
 def test_timelines_and_codes_carry_it_and_a_night_makes_only_the_changed_anew(job_in, tmp_path, monkeypatch):
     warehouse, ccs = tmp_path / "warehouse", ahrq(tmp_path / "ccs")
 

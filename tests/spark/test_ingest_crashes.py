@@ -17,6 +17,8 @@ ROOT = Path(__file__).resolve().parents[2]
 TABLES = ("events", "persons", "records", "links", "identity", "ingested_files", "quarantine")
 DELIVERED = "2021-06-01"
 
+pytestmark = pytest.mark.slow  # each run is a process with a Spark of its own
+
 
 @pytest.fixture(scope="module")
 def landing(tmp_path_factory):
@@ -112,7 +114,6 @@ def test_a_run_that_is_killed_leaves_no_trace_and_can_be_run_again(spark, landin
     assert len(undisturbed[2]["events"]) == 3 * len(undisturbed[1]["events"]) > 100
 
 
-@pytest.mark.slow  # each run is a process with a Spark of its own
 @pytest.mark.parametrize("round_", range(4))
 def test_runs_that_are_killed_at_many_moments_end_like_one_that_was_not(spark, landing, undisturbed, tmp_path, round_):
     draw, most = random.Random(100 + round_), undisturbed[3]

@@ -101,6 +101,7 @@ def test_a_record_whose_person_comes_later_is_accepted_then(deliver):
     assert second.figures["accepted_again"] == 1
 
 
+@pytest.mark.slow  # four ingests
 def test_a_record_of_another_folder_is_accepted_once_its_person_comes(deliver, tmp_path):
     late = LABS + "l3,cy,2021-01-01,2021-01-02,7\nl4,dee,2021-01-01,2021-01-02,8\n"
     deliver("monday", person=PEOPLE, lab=late)

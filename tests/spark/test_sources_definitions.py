@@ -86,6 +86,7 @@ def told(tables):
     )
 
 
+@pytest.mark.slow  # six ingests
 def test_codes_come_through_in_whatever_order_the_files_come(lenient, deliver):
     ends = []
     for order in permutations(range(2)):
