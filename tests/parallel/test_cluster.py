@@ -4,12 +4,14 @@ import os
 import subprocess
 import sys
 
+import pytest
 from pyspark.sql import functions as F
 
 from loopback import ON_LOOPBACK, SUBMITTED
 from salus.storage import Tables
 
 
+@pytest.mark.slow  # the whole demo again, its executors on two workers
 def test_a_cluster_gives_the_scores_that_local_mode_gives(spark, first_demo, cluster, tmp_path):
     local = first_demo[1] / "warehouse"
     ended = subprocess.run(

@@ -23,7 +23,7 @@ def patient(updated=None, **said):
     return {"resourceType": "Patient", "id": "eve", "gender": "female", "birthDate": "1940-05-06"} | meta | said
 
 
-@pytest.mark.parametrize("source", ["fhir_r4", "fhir_stu3"])
+@pytest.mark.parametrize("source", ["fhir_r4", pytest.param("fhir_stu3", marks=pytest.mark.slow)])
 @pytest.mark.parametrize("is_stated", [True, False], ids=["with lastUpdated", "without"])
 def test_who_died_nobody_says_when_is_not_scored_from_when_it_was_known(job_in, tmp_path, source, is_stated):
     """An export that says it again, under a new ``lastUpdated``, does not put the death off."""

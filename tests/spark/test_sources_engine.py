@@ -97,6 +97,7 @@ def resource_in(line: bytes) -> str | None:
     return found.get("resourceType") if isinstance(found, dict) else None
 
 
+@pytest.mark.slow  # every record type of an EHR, planned and collected twice
 def test_a_bundle_becomes_what_its_resources_become_line_by_line(bundled):
     lines_, bundles = (
         rows.where("record_type != 'unknown'")
@@ -108,6 +109,7 @@ def test_a_bundle_becomes_what_its_resources_become_line_by_line(bundled):
     assert Counter(bundles) == Counter(lines_)
 
 
+@pytest.mark.slow
 def test_each_record_type_of_a_bundle_is_parsed_once(bundled):
     assert optimized(bundled[1]._jdf.queryExecution().toString()).count("from_json(") == len(DELIVERED) > 5
 
