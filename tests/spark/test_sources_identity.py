@@ -154,7 +154,7 @@ def test_records_that_say_the_same_are_one_span(spark):
     ]
 
 
-@pytest.mark.parametrize("few", [identity.FEW, 0], ids=["driver", "tasks"])
+@pytest.mark.parametrize("few", [identity.FEW, pytest.param(0, marks=pytest.mark.slow)], ids=["driver", "tasks"])
 def test_whatever_the_order_of_the_links_everybody_is_who_they_are(spark, tables, monkeypatch, few):
     """Links come in random batches, each derived for those whom it concerns; the end is that of all at once."""
     monkeypatch.setattr(identity, "FEW", few)

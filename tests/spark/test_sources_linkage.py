@@ -154,7 +154,7 @@ def test_weights_are_those_that_splink_itself_gives(spark, tables):
         assert both == pytest.approx(expected[pair], abs=1e-4)
 
 
-@pytest.mark.parametrize("few", [identity.FEW, 0], ids=["driver", "tasks"])
+@pytest.mark.parametrize("few", [identity.FEW, pytest.param(0, marks=pytest.mark.slow)], ids=["driver", "tasks"])
 def test_people_without_a_shared_identifier_are_linked_and_conflicts_stay_apart(conf, job_in, monkeypatch, few):
     monkeypatch.setattr(identity, "FEW", few)
     deliver(job_in, conf, "warehouse", "clinic", 1, CLINIC, FIRST)
