@@ -211,7 +211,7 @@ def test_a_resumed_run_ends_with_the_weights_of_an_undisturbed_one(undisturbed, 
         assert losses[0] == losses[1]
 
 
-@pytest.mark.slow
+@pytest.mark.slow  # both ranks start twice
 def test_ranks_of_which_one_dies_begin_again_from_the_last_checkpoint(spark, plan, tmp_path):
     """Gradients travel in half the bytes meanwhile, the rate rises to that of two ranks, and there are curves."""
     told, killed = [], []

@@ -109,7 +109,7 @@ def test_a_bundle_becomes_what_its_resources_become_line_by_line(bundled):
     assert Counter(bundles) == Counter(lines_)
 
 
-@pytest.mark.slow
+@pytest.mark.slow  # the same plan
 def test_each_record_type_of_a_bundle_is_parsed_once(bundled):
     assert optimized(bundled[1]._jdf.queryExecution().toString()).count("from_json(") == len(DELIVERED) > 5
 

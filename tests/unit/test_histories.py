@@ -15,7 +15,7 @@ BORN = [None, date(1950, 1, 1), date(1950, 1, 2)]
 
 ABOUT = st.tuples(st.integers(1, 2), st.sampled_from(BORN), st.none())
 TOLD = st.lists(
-    st.tuples(SUBJECTS, st.integers(100, 103), st.sampled_from(MOMENTS[:-1]), st.sampled_from(MOMENTS[1:])), max_size=8
+    st.tuples(SUBJECTS, st.integers(100, 103), st.sampled_from(MOMENTS[:-1]), st.sampled_from(MOMENTS[1:])), max_size=20
 )
 
 
@@ -121,6 +121,18 @@ def test_people_who_contradict_each_other_through_a_third_stay_apart_all_three()
     rows, conflicts = histories(spans)
     assert [(row.source_subject_id, row.subject_id) for row in sorted(rows)] == [(1, 1), (2, 2), (3, 3)]
     assert conflicts == [Apart("two_birth_dates", (1, 2, 3))]
+
+
+def test_whose_own_id_is_carried_by_another_is_still_found_by_a_match():
+    about = {1: BORN[1], 2: BORN[2], 3: BORN[1]}
+    spans = [Span(subject, subject, ALWAYS, NEVER, subject, born, None) for subject, born in about.items()]
+    spans += [
+        Span(2, 1, ALWAYS, NEVER, 2, BORN[2], None),
+        Span(3, 1, ALWAYS, NEVER, 3, BORN[1], None, weight=12.0),
+    ]
+    rows, conflicts = histories(spans)
+    assert [(row.source_subject_id, row.subject_id) for row in sorted(rows)] == [(1, 1), (2, 2), (3, 1)]
+    assert conflicts == [Apart("two_birth_dates", (1, 2))]
 
 
 def test_a_subject_and_an_identifier_of_one_number_are_not_one():

@@ -226,7 +226,7 @@ IDENTITY_CONFLICTS = StructType(
             True,
         ),
         field("identifier_id", LONG, "the suspended identifier, where one is"),
-        field("source_subject_ids", LONGS, "up to 20 of the subjects that stay apart", True),
+        field("source_subject_ids", LONGS, "up to 20 of the subjects who are not all one person", True),
         field("subjects", LONG, "how many source subjects are concerned", True),
     ]
 )

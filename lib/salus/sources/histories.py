@@ -113,7 +113,7 @@ def _trusted(spans, traits) -> tuple[list[tuple[int, int]], list[Apart]]:
     links = [
         (member, identifier)
         for identifier, members in carriers.items()
-        # Everybody carries their own id, which may be the number of another's identifier.
+        # Everybody goes on carrying their own id, also where others who carry it too contest it.
         for member in (members if not found[identifier] else members & {identifier})
     ]
     return links, [apart for aparts in found.values() for apart in aparts]
